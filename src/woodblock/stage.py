@@ -1,0 +1,210 @@
+"""The stage contract, which every script of src/ runs under.
+
+A stage is a function of the params that dvc.yaml declares for it and of the paths on its command line:
+
+    def clean(params, raw, train, validation): ... return metrics
+    if __name__ == "__main__":
+        run_stage(clean)
+
+`run_stage` checks all of params.yaml, takes the stage's lock, and hands the function temporary paths for its outputs.
+When it returns, the outputs are renamed into place, then come metrics/<stage>.json, timings/<stage>.json and, last,
+lineage/<stage>.json. When it fails, nothing stands under a final name, and a user's error is one line on standard error.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import inspect
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from woodblock import graph, lineage
+from woodblock import params as params_module
+from woodblock.errors import UserError
+from woodblock.progress import say
+
+WORK = Path(".woodblock")  # ignored by git and DVC: locks, partial downloads, checkpoints
+PLACES = 6  # decimals kept in metrics: they are compared and diffed
+
+
+@dataclass
+class Run:
+    """What a stage's function may ask for by naming a parameter `run`.
+
+    key names what the stage's result depends on (command, params, deps); work is a folder of that key, which outlives
+    a killed run and is emptied by a finished one; rates go into timings/<stage>.json (tokens/s and such).
+    """
+
+    name: str
+    key: str
+    work: Path
+    rates: dict[str, float] = field(default_factory=dict)
+
+
+def run_stage(function: Callable[..., dict[str, Any] | None]) -> None:
+    """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error."""
+    name = Path(sys.argv[0]).stem
+    try:
+        _run(name, function, sys.argv[1:])
+    except UserError as error:
+        _fail(f"{name}: {error}")
+    except KeyboardInterrupt:
+        _fail(f"{name}: interrupted; the same command goes on from here", code=130)
+    except Exception as error:
+        if not _disk_is_full(error):
+            raise
+        _fail(f"{name}: the disk is full; free some space and run again. Finished stages are untouched ({error})")
+
+
+def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: list[str]) -> None:
+    values = params_module.read()
+    params = params_module.check(values)
+    stages = graph.load()
+    if name not in stages:
+        raise UserError(f"dvc.yaml has no stage {name}; it has {', '.join(stages)}")
+    stage = stages[name]
+    if stray := [path for path in arguments if path not in stage.deps + stage.outs]:
+        raise UserError(f"{stray[0]} is neither dep nor output of {name} in dvc.yaml; run: {stage.cmd}")
+    if missing := [dep for dep in stage.deps if not Path(dep).exists()]:
+        maker = graph.producers(stages).get(missing[0])
+        raise UserError(f"{missing[0]} is missing; " + (f"run {maker} first, or dvc repro" if maker else f"git checkout {missing[0]}"))
+
+    with _lock(name):
+        started = time.perf_counter()
+        deps = lineage.dep_digests(stage, stages)
+        key = _key(stage, values, deps)
+        run = Run(name, key, WORK / "work" / f"{name}-{key}")
+        _warn_of_other_versions(stage)
+        outputs = {path: _partial(path) for path in arguments if path in stage.outs}
+        paths = [outputs.get(path, Path(path)) for path in arguments]
+        extra = {"run": run} if "run" in inspect.signature(function).parameters else {}
+        try:
+            metrics = function(params_module.Declared(params, list(stage.params)), *paths, **extra)
+            for path, partial in outputs.items():
+                if not partial.exists():
+                    raise RuntimeError(f"{name} made no {path}")
+            if f"metrics/{name}.json" in stage.outs:
+                _write_json(Path(f"metrics/{name}.json"), rounded(metrics or {}))
+            for path, partial in outputs.items():
+                _replace(partial, Path(path))
+        finally:
+            for partial in outputs.values():
+                _remove(partial)
+        timings = {"wall_seconds": time.perf_counter() - started, "peak_memory_mb": _peak_memory_mb(), **run.rates}
+        _write_json(Path(f"timings/{name}.json"), {key: round(value, 2) for key, value in timings.items()})
+        lineage.write(stage, values, deps)
+        shutil.rmtree(run.work, ignore_errors=True)
+    say(f"{name}: made {', '.join(outputs)} in {timings['wall_seconds']:.1f} s, {timings['peak_memory_mb']:,.0f} MB")
+
+
+def rounded(value: Any) -> Any:
+    """Metrics as they are kept: floats to PLACES decimals, keys sorted by the writer.
+
+    Raises ValueError for a NaN or an infinity: a metric that is no number is a bug, not a result.
+    """
+    if isinstance(value, dict):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise ValueError(f"a metric is {value}")
+        return round(value, PLACES)
+    return value
+
+
+def _key(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> str:
+    record = {**lineage.declared(stage, values), "deps": deps}
+    text = json.dumps(record, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _partial(path: str) -> Path:
+    """A hidden sibling of an output, so that the rename into place stays within one file system."""
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.partial{target.suffix}")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    _remove(partial)
+    return partial
+
+
+def _replace(partial: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)  # os.replace refuses a folder that is not empty
+    os.replace(partial, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write_json(target: Path, value: dict[str, Any]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    partial.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(partial, target)
+
+
+@contextmanager
+def _lock(name: str) -> Iterator[None]:
+    """Hold the stage's lock, so that two engines never run one stage at once. The system drops it with the process."""
+    (WORK / "locks").mkdir(parents=True, exist_ok=True)
+    with (WORK / "locks" / name).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(f"process {file.read().strip() or '?'} is running this stage; wait for it, or end it") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _warn_of_other_versions(stage: graph.Stage) -> None:
+    for pins in (dep for dep in stage.deps if dep.startswith("requirements/")):
+        for line in Path(pins).read_text(encoding="utf-8").splitlines():
+            package, separator, pinned = line.split("#")[0].split(";")[0].strip().partition("==")
+            if not separator:
+                continue
+            try:
+                installed = metadata.version(package).split("+")[0]
+            except metadata.PackageNotFoundError:
+                continue  # a pin of another platform; a package that is needed fails at its import
+            if installed != pinned:
+                say(f"{stage.name}: {package} {installed} is installed, {pins} pins {pinned}; `make` installs the pins")
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        # Arrow and safetensors wrap the system's error in a text of their own.
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _peak_memory_mb() -> float:
+    """The largest resident set of this process and of its finished children, in MB."""
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes on macOS, KB on Linux
+
+
+def _fail(message: str, code: int = 1) -> None:
+    say(f"error: {message}")
+    sys.exit(code)
