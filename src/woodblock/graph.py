@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,34 @@ class Stage:
 
 
 def load(path: Path | str = "dvc.yaml") -> dict[str, Stage]:
-    """The stages by name, in the order of the file."""
+    """The stages by name, each after those that it depends on.
+
+    Raises UserError where there is no such file, it is no YAML, or its stages depend on each other in a circle.
+    """
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{path}: there is no such file here; run from the project's root")
-    stages = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"]
-    return {name: _stage(name, entry) for name, entry in stages.items()}
+    try:
+        entries = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"]
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: not a graph of stages ({' '.join(str(error).split())}); mend it") from None
+    stages = {name: _stage(name, entry) for name, entry in entries.items()}
+    try:
+        order = TopologicalSorter({name: sorted(upstream(stages, name)) for name in stages}).static_order()
+        return {name: stages[name] for name in order}
+    except CycleError as error:
+        raise UserError(f"{path}: these stages need each other: {' → '.join(error.args[1])}") from None
 
 
 def producers(stages: dict[str, Stage]) -> dict[str, str]:
     """Output path → the stage that makes it."""
     return {out: stage.name for stage in stages.values() for out in stage.outs}
+
+
+def upstream(stages: dict[str, Stage], name: str) -> set[str]:
+    """The stages whose outputs a stage reads itself."""
+    makers = producers(stages)
+    return {makers[dep] for dep in stages[name].deps if dep in makers}
 
 
 def _stage(name: str, entry: dict[str, Any]) -> Stage:

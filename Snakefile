@@ -1,0 +1,24 @@
+# Woodblock under Snakemake: `snakemake --cores 8`. The graph is dvc.yaml's; the rules add what only Snakemake knows.
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        [path for stage in STAGES for path in outputs(stage)],
+    default_target: True
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/retrieval.smk"
+include: "workflow/rules/report.smk"
+
+
+# Outputs that Snakemake made go into DVC's cache too, so that the last good ones come back without computing.
+onsuccess:
+    shell("PYTHONPATH=src python -m woodblock.adopt dvc")
+
+
+onerror:
+    shell("PYTHONPATH=src python -m woodblock.adopt dvc")

@@ -1,0 +1,28 @@
+rule rag_index:
+    input:
+        inputs("rag_index"),
+    output:
+        outputs("rag_index"),
+    params:
+        cmd=command("rag_index"),
+    log:
+        "logs/rag_index.log",
+    threads: PARAMS.threads
+    shell:
+        "{params.cmd} 2>&1 | tee {log}"
+
+
+rule rag_eval:
+    input:
+        inputs("rag_eval"),
+    output:
+        outputs("rag_eval"),
+    params:
+        cmd=command("rag_eval"),
+    log:
+        "logs/rag_eval.log",
+    threads: PARAMS.threads
+    resources:
+        gpu=1,
+    shell:
+        "{params.cmd} 2>&1 | tee {log}"
