@@ -31,6 +31,7 @@ class Source(Block):
     url: Annotated[str, Field(pattern=r"^(pypi|hf|ms|https?|file)://.+")]
     format: Literal["laws", "chapters", "dialogues", "articles", "jsonl"]
     licence: str
+    name: Annotated[str, Field(min_length=1)] | None = None
     member: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     max_records: Positive | None = None
@@ -45,7 +46,6 @@ class Download(Block):
 class Clean(Block):
     min_chars: Count
     validation_share: Annotated[float, Field(gt=0, lt=1)]
-    max_validation_documents: Positive
 
 
 class Tokenizer(Block):

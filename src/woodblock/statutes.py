@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 REPUBLIC = "中华人民共和国"
-WHOLE_TEXT = "全文"  # the "article" of a decision or an interpretation that is not divided into articles; its number is 0
+WHOLE_TEXT = (
+    "全文"  # the "article" of a decision or an interpretation that is not divided into articles; its number is 0
+)
 IDEOGRAPHIC_SPACE = "　"
 
 _DIGITS = "零一二三四五六七八九"
