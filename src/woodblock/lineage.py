@@ -1,7 +1,8 @@
 """Lineage: what a stage's outputs were made from, written beside them as lineage/<stage>.json.
 
-It holds the stage's command, its params, and the sha256 of every dep and of every cached output: no clock, host or
-absolute path. It answers one question for both engines: do the outputs on disk belong to this commit and these params?
+It holds the stage's command, its params, and the sha256 of every dep and of every output that is kept: no clock, host
+or absolute path. It answers one question for both engines: do the outputs on disk belong to this commit and these
+params?
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from woodblock import graph
 from woodblock.params import leaf
 
 IGNORED = (".snakemake_timestamp", "__pycache__")  # as .dvcignore has them: engines leave them in output folders
+KNOWN = Path(".woodblock/digests")  # sha256 of large files by name, size and time, so that they are read once
+LARGE = 1_000_000  # bytes
 
 
 def digest(path: Path) -> str:
@@ -29,8 +32,18 @@ def digest(path: Path) -> str:
         for file in sorted(files, key=lambda f: f.relative_to(path).as_posix()):
             total.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())
         return total.hexdigest()
+    state = path.stat()
+    known = KNOWN / hashlib.sha256(path.as_posix().encode()).hexdigest()[:16]
+    mark = f"{path.as_posix()} {state.st_size} {state.st_mtime_ns}"
+    if state.st_size >= LARGE and known.is_file():
+        name, _, sha256 = known.read_text(encoding="utf-8").rpartition(" ")
+        if name == mark:
+            return sha256
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if state.st_size >= LARGE:
+        _write(known, f"{mark} {sha256}")
+    return sha256
 
 
 def path_of(stage: str) -> Path:
@@ -40,9 +53,11 @@ def path_of(stage: str) -> Path:
 def read(stage: str) -> dict[str, Any] | None:
     """The lineage of a stage, or None where there is none that can be read."""
     try:
-        return json.loads(path_of(stage).read_text(encoding="utf-8"))
+        found = json.loads(path_of(stage).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
+    whole = isinstance(found, dict) and {"cmd", "params", "deps", "outs"} <= set(found)
+    return found if whole else None
 
 
 def declared(stage: graph.Stage, values: dict[str, Any]) -> dict[str, Any]:
@@ -50,24 +65,21 @@ def declared(stage: graph.Stage, values: dict[str, Any]) -> dict[str, Any]:
     return {"stage": stage.name, "cmd": stage.cmd, "params": {path: leaf(values, path) for path in stage.params}}
 
 
-def dep_digests(stage: graph.Stage, stages: dict[str, graph.Stage]) -> dict[str, str]:
-    """The sha256 of each dep: read from the lineage of the stage that made it, else computed.
+def dep_digests(stage: graph.Stage) -> dict[str, str]:
+    """The sha256 of each dep. Raises FileNotFoundError, with the dep's path, for one that is not there.
 
-    Trusting the lineage keeps this cheap for large data: outputs appear under their final names together with it.
-    Raises FileNotFoundError for a dep that is not there.
+    The timings are left out: what a run's clock says changes nothing that is kept, and the report alone reads them.
     """
-    made_by = graph.producers(stages)
     digests = {}
     for dep in stage.deps:
-        maker = made_by.get(dep)
-        recorded = (read(maker) or {}).get("outs", {}).get(dep) if maker else None
-        if recorded and not Path(dep).exists():
+        if not Path(dep).exists():
             raise FileNotFoundError(dep)
-        digests[dep] = recorded or digest(Path(dep))
+        if not dep.startswith("timings/"):
+            digests[dep] = digest(Path(dep))
     return digests
 
 
-def stale(stage: graph.Stage, stages: dict[str, graph.Stage], values: dict[str, Any]) -> str | None:
+def stale(stage: graph.Stage, values: dict[str, Any]) -> str | None:
     """Why the outputs on disk are not those of this command, these params and these deps; None if they are."""
     found = read(stage.name)
     if found is None:
@@ -78,37 +90,54 @@ def stale(stage: graph.Stage, stages: dict[str, graph.Stage], values: dict[str, 
     wanted = declared(stage, values)
     if found["cmd"] != wanted["cmd"]:
         return "its command changed"
-    for path, value in wanted["params"].items():
-        if path not in found["params"] or found["params"][path] != value:
-            return f"{path} changed"
+    for path in sorted(set(wanted["params"]) | set(found["params"])):
+        if path not in found["params"] or path not in wanted["params"]:
+            return f"{path} is new or gone"
+        if found["params"][path] != wanted["params"][path]:
+            change = f" from {found['params'][path]!r} to {wanted['params'][path]!r}"
+            return f"{path} changed{change if len(change) < 80 else ''}"
     try:
-        now = dep_digests(stage, stages)
+        now = dep_digests(stage)
     except FileNotFoundError as error:
-        return f"{error.args[0] if error.args else error} is missing"
+        return f"{error.args[0]} is missing"
     for dep in sorted(set(now) | set(found["deps"])):
-        # What a run's clock says changes nothing that is kept: the timings are deps of the report alone.
-        if not dep.startswith("timings/") and now.get(dep) != found["deps"].get(dep):
+        if now.get(dep) != found["deps"].get(dep):
             return f"{dep} changed"
+    if set(found["outs"]) != set(_kept(stage)):
+        return "its outputs are others now"
+    for out, recorded in found["outs"].items():
+        if digest(Path(out)) != recorded:
+            return f"{out} is not what it wrote"
     return None
 
 
-def altered(stage: graph.Stage) -> str | None:
-    """The first cached output whose bytes are not those that the stage wrote; None if all are. Reads every byte."""
-    found = read(stage.name) or {}
-    for out, recorded in found.get("outs", {}).items():
-        if not Path(out).exists() or digest(Path(out)) != recorded:
-            return out
-    return None
+def stale_stages(stages: dict[str, graph.Stage], values: dict[str, Any]) -> dict[str, str]:
+    """Every stage that has to run, with the reason: its own, or that a stage which it depends on has to run."""
+    reasons: dict[str, str] = {}
+    for name, stage in stages.items():
+        if above := sorted(graph.upstream(stages, name) & set(reasons)):
+            reasons[name] = f"it follows {above[0]}"
+        elif reason := stale(stage, values):
+            reasons[name] = reason
+    return reasons
 
 
 def write(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> None:
     """Write the lineage of a stage whose outputs stand; last, as the mark that they are complete."""
-    target = path_of(stage.name)
-    kept = [out for out in stage.outs if Path(out) != target and (out not in stage.uncached or out.startswith("metrics/"))]
     record = declared(stage, values)
-    record["deps"] = {dep: sha for dep, sha in deps.items() if not dep.startswith("timings/")}
-    record["outs"] = {out: digest(Path(out)) for out in kept}
-    target.parent.mkdir(exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    record["deps"] = deps
+    record["outs"] = {out: digest(Path(out)) for out in _kept(stage)}
+    _write(path_of(stage.name), json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+
+
+def _kept(stage: graph.Stage) -> list[str]:
+    """The outputs that equal runs make equal: all that are cached, and the metrics; the lineage itself aside."""
+    own = path_of(stage.name).as_posix()
+    return [o for o in stage.outs if o != own and (o not in stage.uncached or o.startswith("metrics/"))]
+
+
+def _write(target: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, target)

@@ -271,7 +271,9 @@ class Declared:
 
 
 def leaf(values: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path of a params dictionary."""
+    """The value at a dotted path of a params dictionary. Raises UserError for a path that it does not hold."""
     for part in path.split("."):
+        if not isinstance(values, dict) or part not in values:
+            raise UserError(f"dvc.yaml: {path} is no key of params.yaml; name one that it holds")
         values = values[part]
     return values

@@ -16,10 +16,12 @@ SECONDS_BETWEEN_LINES = 10.0
 class Progress:
     """Counts work done towards a total (None: unknown), and shows it on standard error."""
 
-    def __init__(self, name: str, total: int | None, unit: str) -> None:
-        self.name, self.total, self.unit, self.done = name, total, unit, 0
+    def __init__(self, name: str, total: int | None, unit: str, done: int = 0) -> None:
+        self.name, self.total, self.unit, self.done, self._before = name, total, unit, done, done
         self._start = self._shown = time.monotonic()
-        self._bar = tqdm(total=total, desc=name, unit=f" {unit}", leave=False) if sys.stderr.isatty() else None
+        self._bar = (
+            tqdm(total=total, initial=done, desc=name, unit=f" {unit}", leave=False) if sys.stderr.isatty() else None
+        )
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count `count` units as done; `note` says how the work stands ("loss 3.21")."""
@@ -36,7 +38,7 @@ class Progress:
             self._bar.close()
 
     def _line(self, note: str) -> str:
-        rate = self.done / max(self._shown - self._start, 1e-9)
+        rate = (self.done - self._before) / max(self._shown - self._start, 1e-9)
         parts = [f"{self.name}: {self.done:,}"]
         if self.total:
             left = (self.total - self.done) / max(rate, 1e-9)

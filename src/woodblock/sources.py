@@ -1,7 +1,8 @@
 """Sources of data: fetched and verified once, then read as a stream of records.
 
-A source is a URL, and a format that says how its records are read. Fetching gives a local file whose sha256 is known; reading
-opens that file in place (archives are never unpacked to disk, packages never imported or installed) and yields rows of a table.
+A source is a URL, and a format that says how its records are read. Fetching gives a local file whose sha256 is known;
+reading opens that file in place (archives are never unpacked to disk, packages never imported or installed) and yields
+rows of a table.
 
 | kind | fetched from |
 |---|---|
@@ -78,15 +79,15 @@ class Tally:
     numbers: Counter[str] = field(default_factory=Counter)
 
 
-# --- fetching ------------------------------------------------------------------------------------------------------------
+# --- fetching ---------------------------------------------------------------------------------------------------------
 
 
 def fetch(source: Any, mirror: str | None, downloads: Path) -> Fetched:
     """Bring a source's file to this machine and verify it.
 
     source: has url and sha256 (None: nothing is pinned, and the hash that comes is said and recorded).
-    downloads: a folder that outlives runs. A file that was fetched and verified before is used again without a network, and
-    one that broke off goes on where it stopped, if the server allows it. A file:// source is read where it lies.
+    downloads: a folder that outlives runs. A file that was fetched and verified before is used again without a network,
+    and one that broke off goes on where it stopped, if the server allows it. A file:// source is read where it lies.
     Raises UserError, in a line, where the source cannot be reached or is not what was pinned.
     """
     kind = urlsplit(source.url).scheme
@@ -193,7 +194,7 @@ def _fetch_anew(source: Any, location: str, downloads: Path) -> Fetched:
         shutil.rmtree(folder)
         raise UserError(
             f"{source.url}: what came has sha256 {fetched.sha256}, params.yaml pins {source.sha256}; it was removed. "
-            "Run again in case the transfer was at fault; if the hash stays, ask why the source changed before you pin the new one"
+            "Run again in case the transfer was at fault; if that hash stays, ask why the source changed before you pin it"
         )
     partial = folder / "verified.json.partial"
     partial.write_text(json.dumps({"name": path.name, "sha256": fetched.sha256, "url": source.url}), encoding="utf-8")
@@ -219,7 +220,7 @@ def _pip(url: str, folder: Path) -> Path:
     fresh = folder / "pip"
     shutil.rmtree(fresh, ignore_errors=True)
     say(f"download: fetching {url}")
-    # Wheels only: a source distribution would run its setup.py. Its Requires-Python does not matter, for it is never installed.
+    # Wheels only: a source distribution would run its setup.py. Requires-Python is no matter: it is never installed.
     # No cache of pip's: a verified file is kept here, and a bad one must not come back from there.
     command = [
         sys.executable,
@@ -263,8 +264,9 @@ def _pip(url: str, folder: Path) -> Path:
 def _http(url: str, location: str, folder: Path) -> Path:
     """The file at an address, resumed where an earlier try broke off.
 
-    A partial file and, beside it, the validator under which the server sent it: the rest is asked for with Range and If-Range, so
-    that a file that changed meanwhile comes whole (RFC 9110, sections 13.1.5 and 14.2). Its size is held against what was announced.
+    Beside a partial file stands the validator under which the server sent it: the rest is asked for with Range and
+    If-Range, so that a file that changed meanwhile comes whole (RFC 9110, sections 13.1.5 and 14.2). The size that was
+    announced is the size that must have come.
     """
     path = folder / (Path(unquote(urlsplit(location).path)).name or "file")
     partial = folder / "partial"
@@ -281,8 +283,8 @@ def _http(url: str, location: str, folder: Path) -> Path:
         barren = 0 if size > before else barren + 1
         if barren >= ATTEMPTS:
             raise UserError(
-                f"{url}: cannot be fetched from {_host(location)} ({reason}; {size:,} bytes are kept, and the next run goes on "
-                "from there); check the network, or set mirror in params.yaml to a folder or base that holds owner/dataset/file"
+                f"{url}: cannot be fetched from {_host(location)} ({reason}; {size:,} bytes are kept and used by the next "
+                "run); check the network, or set mirror in params.yaml to a folder or base that holds owner/dataset/file"
             )
         time.sleep(barren)
 
@@ -362,7 +364,7 @@ def _host(location: str) -> str:
     return urlsplit(location).netloc.rpartition("@")[2]
 
 
-# --- opening -------------------------------------------------------------------------------------------------------------
+# --- opening ----------------------------------------------------------------------------------------------------------
 
 _DAMAGE = (
     EOFError,
@@ -405,9 +407,9 @@ def streams(
 ) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield (name, binary stream) of each regular file in question, in the order of the archive.
 
-    member: one name in the archive, a folder of it ("data/zh/"), or None for all that have one of the endings. A file that is no
-    archive is its own only member. Each stream is to be read before the next is taken: the archive is read in one pass, and
-    nothing is unpacked. Raises UserError where nothing answers, or where the archive is broken.
+    member: one name in the archive, a folder of it ("data/zh/"), or None for all that have one of the endings. A file
+    that is no archive is its own only member. Each stream is to be read before the next is taken: the archive is read in
+    one pass, and nothing is unpacked. Raises UserError where nothing answers, or where the archive is broken.
     """
     seen: list[str] = []
     found = False
@@ -454,7 +456,7 @@ def _members(fetched: Fetched) -> Iterator[tuple[str, IO[bytes]]]:
                     with archive.open(info) as stream:
                         yield info.filename, stream
     elif _TAR.search(name):
-        # Not tarfile's own "r|bz2": it stops at the end of the first of several bz2 streams, and takes a cut for the end.
+        # Not tarfile's own "r|bz2": that reads only the first of several bz2 streams, and takes a cut for the end.
         with opener(fetched.path) as raw:
             with tarfile.open(fileobj=raw, mode="r|") as archive:
                 for info in archive:
@@ -468,14 +470,14 @@ def _members(fetched: Fetched) -> Iterator[tuple[str, IO[bytes]]]:
             yield "", stream
 
 
-# --- reading -------------------------------------------------------------------------------------------------------------
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def rows(source: Any, fetched: Fetched, role: str, tally: Tally, work: Path) -> Iterator[Row]:
     """Yield the rows of a source for a role: corpus, instructions or documents, as the schemas of `tables` have them.
 
-    tally is filled as the rows are taken. Ids are <name>-<running number>. Raises UserError for a format that the role does not
-    know, for a broken record (with its line), and for a source without any record.
+    tally is filled as the rows are taken. Ids are <name>-<running number>. Raises UserError for a format that the role
+    does not know, for a broken record (with its line), and for a source without any record.
     """
     reader = _READERS.get((role, source.format))
     if reader is None:
@@ -511,7 +513,7 @@ def short_name(url: str) -> str:
 
 
 def json_lines(stream: IO[bytes], where: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number from 1, object) of a JSON Lines stream, one line in memory at a time; blank lines are passed over.
+    """Yield (line number from 1, object) of a JSON Lines stream, one line in memory at a time; skip blank lines.
 
     Raises UserError naming `where` and the line for text that is no UTF-8, no JSON, or no object.
     """
@@ -592,7 +594,7 @@ def _conversations(source: Any, fetched: Fetched, tally: Tally, work: Path) -> I
 
 
 def _well_formed(messages: list[dict[str, str]], tally: Tally) -> list[dict[str, str]] | None:
-    """The conversation without a question at its end that nobody answers; None, counted by cause, if nothing can be learned.
+    """The conversation, less a last question that nobody answers; None, counted by cause, if it teaches nothing.
 
     What is left is [system,] user, assistant, user, assistant …: the order that a chat template lays out.
     """
@@ -613,11 +615,11 @@ def _well_formed(messages: list[dict[str, str]], tally: Tally) -> list[dict[str,
 
 
 def _dialogues(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
-    """Conversations of ChatterBot's corpus: YAML files with conversations, each a list of utterances, the user's first."""
+    """Conversations of ChatterBot's corpus: YAML files that list conversations, each a list of utterances by turns."""
     with closing(streams(fetched, source.url, source.member, (".yml", ".yaml"))) as members:
         for name, stream in members:
             try:
-                # The base loader keeps scalars as they are written: "1" and "yes" are utterances, no number and no boolean.
+                # The base loader keeps scalars as they are written: "1" and "yes" are utterances here.
                 content = yaml.load(_read(stream, source.url), Loader=yaml.BaseLoader)
             except (yaml.YAMLError, UnicodeDecodeError) as error:
                 line = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
@@ -681,8 +683,8 @@ def _database(source: Any, fetched: Fetched, work: Path) -> Iterator[sqlite3.Con
 def _laws_in_force(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[tuple[str, str, list[Row]]]:
     """Yield (law, status, articles) of each law that is in force; the others are counted as superseded.
 
-    What is superseded repeats, nearly word for word, what took its place. Articles that are items of an amendment (条目一) are
-    called 第一条, as courts cite them, and marked item; an undivided text is one article 全文 with number 0.
+    What is superseded repeats, nearly word for word, what took its place. Articles that are items of an amendment
+    (条目一) are called 第一条, as courts cite them, and marked item; an undivided text is one article 全文, number 0.
     """
     with _database(source, fetched, work) as database:
         for law in database.execute("SELECT law_id, law_name, status FROM laws ORDER BY rowid").fetchall():

@@ -21,6 +21,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -56,6 +57,8 @@ class Run:
 def run_stage(function: Callable[..., dict[str, Any] | None]) -> None:
     """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error."""
     name = Path(sys.argv[0]).stem
+    # An engine that is interrupted ends its stages with SIGTERM: they tidy up as they do for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run(name, function, sys.argv[1:])
     except UserError as error:
@@ -79,11 +82,14 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
         raise UserError(f"{stray[0]} is neither dep nor output of {name} in dvc.yaml; run: {stage.cmd}")
     if missing := [dep for dep in stage.deps if not Path(dep).exists()]:
         maker = graph.producers(stages).get(missing[0])
-        raise UserError(f"{missing[0]} is missing; " + (f"run {maker} first, or dvc repro" if maker else f"git checkout {missing[0]}"))
+        raise UserError(
+            f"{missing[0]} is missing; "
+            + (f"run {maker} first, or dvc repro" if maker else f"git checkout {missing[0]}")
+        )
 
     with _lock(name):
         started = time.perf_counter()
-        deps = lineage.dep_digests(stage, stages)
+        deps = lineage.dep_digests(stage)
         key = _key(stage, values, deps)
         run = Run(name, key, WORK / "work" / f"{name}-{key}")
         _warn_of_other_versions(stage)
@@ -95,13 +101,16 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
             for path, partial in outputs.items():
                 if not partial.exists():
                     raise RuntimeError(f"{name} made no {path}")
-            if f"metrics/{name}.json" in stage.outs:
-                _write_json(Path(f"metrics/{name}.json"), rounded(metrics or {}))
+            kept_metrics = rounded(metrics or {})
+            # From here on the old outputs go, one after the other: their lineage must not vouch for a mixture.
+            lineage.path_of(name).unlink(missing_ok=True)
             for path, partial in outputs.items():
                 _replace(partial, Path(path))
         finally:
             for partial in outputs.values():
                 _remove(partial)
+        if f"metrics/{name}.json" in stage.outs:
+            _write_json(Path(f"metrics/{name}.json"), kept_metrics)
         timings = {"wall_seconds": time.perf_counter() - started, "peak_memory_mb": _peak_memory_mb(), **run.rates}
         _write_json(Path(f"timings/{name}.json"), {key: round(value, 2) for key, value in timings.items()})
         lineage.write(stage, values, deps)
@@ -154,10 +163,13 @@ def _remove(path: Path) -> None:
 
 
 def _write_json(target: Path, value: dict[str, Any]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, target)
+    text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    partial = _partial(target.as_posix())
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, target)
+    finally:
+        _remove(partial)
 
 
 @contextmanager
@@ -169,7 +181,9 @@ def _lock(name: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise UserError(f"process {file.read().strip() or '?'} is running this stage; wait for it, or end it") from None
+            raise UserError(
+                f"process {file.read().strip() or '?'} is running this stage; wait for it, or end it"
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -24,9 +24,9 @@ _SHORT_LAW = re.compile(r"^(?!中华人民共和国).*(?:(?<!办)法|法典)$")
 def law_group(title: str) -> str:
     """The law that a title belongs to, so that what amends or interprets a law stays on its side of a split.
 
-    A title that quotes 《X》 (an interpretation of X, a decision to change X) belongs to X; an amendment (修正案) to the
-    law it amends; every other title to itself. Laws come under their full name, 中华人民共和国 before it, also
-    where a title gives the short one. Applying it twice changes nothing.
+    A title that quotes 《X》 (an interpretation of X, a decision to change X) belongs to X; an amendment (修正案) to
+    the law that it amends; every other title to itself. Laws come under their full name, with 中华人民共和国 before
+    it, also where a title gives the short one. Applying it twice changes nothing.
 
     >>> law_group("刑法修正案（三）")
     '中华人民共和国刑法'
@@ -84,9 +84,9 @@ def _below_ten_thousand(number: int) -> str:
 
 
 def parse_chinese_number(numeral: str) -> int:
-    """The number that a Chinese numeral writes; the inverse of `chinese_number`, with 〇 for 零 and 一十 for 十 allowed.
+    """The number that a Chinese numeral writes: the inverse of `chinese_number`, which also takes 〇 and 一十.
 
-    Raises ValueError for anything else ("十百", "一百五", an empty string): a number that is read by guess is a wrong citation.
+    Raises ValueError for anything else ("十百", "一百五", ""): a number that is guessed is a wrong citation.
     """
     plain = numeral.replace("〇", "零")
     if plain.startswith("一十"):
@@ -118,9 +118,9 @@ def article_name(number: int) -> str:
 def render_law(title: str, articles: Iterable[Mapping[str, Any]]) -> str:
     """A whole law as the document that people read: its title, its headings, and its articles.
 
-    articles: in order, each with article ("第一条") and text, and chapter and section where there are any ("" or None: none).
-    Headings stand on a line of their own where they change. 第一条　… is set as in print, with an ideographic space; the items
-    of an amendment, which `articles` counts as articles too (`item`: True), as 一、…; a text that is not divided stands bare.
+    articles: in order, each with article ("第一条") and text, and with chapter and section where there are any.
+    Headings stand on a line of their own where they change. 第一条　… is set as in print, with an ideographic space;
+    an article that is an item of an amendment (`item`: True) as 一、…; a text that is not divided (全文) stands bare.
     """
     lines = [title, ""]
     chapter = section = ""

@@ -31,40 +31,58 @@ INSTRUCTIONS = schema(id="string", source="string", messages="messages")
 DOCUMENTS = schema(
     id="string", law="string", chapter="string", article="string", number="int64", status="string", text="string"
 )
+SPLIT_DOCUMENTS = DOCUMENTS.append(pa.field("split", pa.string()))
 
 
-def write(folder: Path, records: Iterable[dict[str, Any]], columns: pa.Schema) -> int:
-    """Write records as part-00000.parquet, … of a new folder; returns their number.
+class Writer:
+    """Writes records as part-00000.parquet, … of a new folder; use it in a `with` statement.
 
     At most ROWS_PER_GROUP records are held in memory. An empty table is one part without rows.
     """
-    folder.mkdir(parents=True)
-    written, part, writer = 0, 0, None
-    rows: list[dict[str, Any]] = []
 
-    def flush() -> None:
-        nonlocal writer, part
-        if writer is None:
-            writer = pq.ParquetWriter(folder / f"part-{part:05d}.parquet", columns, compression="zstd")
-            part += 1
-        writer.write_table(pa.Table.from_pylist(rows, schema=columns), row_group_size=ROWS_PER_GROUP)
-        rows.clear()
+    def __init__(self, folder: Path, columns: pa.Schema) -> None:
+        self.folder, self.columns, self.written = Path(folder), columns, 0
+        self.folder.mkdir(parents=True)
+        self._rows: list[dict[str, Any]] = []
+        self._part = 0
+        self._file: pq.ParquetWriter | None = None
 
-    try:
+    def add(self, record: dict[str, Any]) -> None:
+        self._rows.append(record)
+        self.written += 1
+        if len(self._rows) == ROWS_PER_GROUP:
+            self._flush()
+        if self.written % ROWS_PER_PART == 0:
+            self._close_part()
+
+    def _flush(self) -> None:
+        if self._file is None:
+            part = self.folder / f"part-{self._part:05d}.parquet"
+            self._file = pq.ParquetWriter(part, self.columns, compression="zstd")
+            self._part += 1
+        self._file.write_table(pa.Table.from_pylist(self._rows, schema=self.columns), row_group_size=ROWS_PER_GROUP)
+        self._rows.clear()
+
+    def _close_part(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and (self._rows or self._part == 0):
+            self._flush()
+        self._close_part()
+
+
+def write(folder: Path, records: Iterable[dict[str, Any]], columns: pa.Schema) -> int:
+    """Write records as a table, in a stream; returns their number."""
+    with Writer(folder, columns) as writer:
         for record in records:
-            rows.append(record)
-            written += 1
-            if len(rows) == ROWS_PER_GROUP:
-                flush()
-            if written % ROWS_PER_PART == 0 and writer is not None:
-                writer.close()
-                writer = None
-        if rows or part == 0:
-            flush()
-    finally:
-        if writer is not None:
-            writer.close()
-    return written
+            writer.add(record)
+    return writer.written
 
 
 def parts(folder: Path) -> list[Path]:

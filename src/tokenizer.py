@@ -1,0 +1,55 @@
+"""Train the tokenizer on the training text; check it on every validation document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from woodblock import tables, tokenization
+from woodblock.progress import say, track
+from woodblock.stage import run_stage
+
+
+def tokenizer(params: Any, train: Path, validation: Path, out: Path) -> dict[str, Any]:
+    settings = params.tokenizer
+    say(f"tokenizer: training {settings.vocab_size:,} pieces")
+    texts = sample(train, settings.max_chars)
+    tokenization.save(tokenization.train(texts, settings.vocab_size, settings.character_coverage, params.threads), out)
+    metrics = check(out, validation)
+    # Both are asserted: everything downstream builds on them.
+    if metrics["roundtrip_failures"] or metrics["hf_mismatches"]:
+        raise RuntimeError(f"the tokenizer does not give texts back exactly, or its two forms differ: {metrics}")
+    return {"vocab_size": settings.vocab_size, **metrics}
+
+
+def sample(train: Path, max_chars: int) -> Iterator[str]:
+    """Training texts, evenly over the corpus, until about max_chars characters."""
+    total = sum(len(record["text"]) for record in tables.stream(train, ["text"]))
+    share, taken, seen = min(1.0, max_chars / total), 0, 0
+    for record in tables.stream(train, ["text"]):
+        seen += len(record["text"])
+        if taken < share * seen:
+            taken += len(record["text"])
+            yield record["text"]
+
+
+def check(folder: Path, validation: Path) -> dict[str, Any]:
+    """Round trips, and ids of SentencePiece against those of the Hugging Face folder, over every validation document."""
+    ours, theirs = tokenization.Tokenizer.load(folder), AutoTokenizer.from_pretrained(folder)
+    size = tokens = failures = mismatches = 0
+    for record in track(
+        tables.stream(validation, ["text"]), "tokenizer: checking", "documents", tables.count(validation)
+    ):
+        text = record["text"]
+        ids = ours.encode(text)
+        failures += ours.decode(ids) != text
+        mismatches += ids != theirs.encode(text, add_special_tokens=False)
+        size, tokens = size + len(text.encode()), tokens + len(ids)
+    return {"bytes_per_token": size / tokens, "roundtrip_failures": failures, "hf_mismatches": mismatches}
+
+
+if __name__ == "__main__":
+    run_stage(tokenizer)

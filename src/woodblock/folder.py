@@ -1,0 +1,128 @@
+"""Models as plain Hugging Face folders: they load with AutoModelForCausalLM, and with nothing of ours installed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from woodblock.errors import UserError
+from woodblock.model import Config, Transformer
+from woodblock.tokenization import Tokenizer
+
+TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+PREFIX = "model."
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name of params.yaml; auto is CUDA, then MPS, then the CPU. Raises UserError for one not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, is_there in there.items() if is_there)
+    if not there[name]:
+        raise UserError(
+            f"device: {name} is not on this machine; auto or {', '.join(d for d, t in there.items() if t)} would do"
+        )
+    return torch.device(name)
+
+
+def make_deterministic() -> None:
+    """Ask torch for the same bits every time. Threads are set when woodblock is imported."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def hf_config(config: Config, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The config.json that makes transformers build the same model."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.dim,
+        "intermediate_size": config.hidden_dim,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.kv_heads,
+        "head_dim": config.head_dim,
+        "max_position_embeddings": config.context,
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
+        "rope_theta": config.rope_theta,  # where readers older than transformers 5 look for it
+        "rms_norm_eps": config.norm_eps,
+        "initializer_range": config.init_std,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": True,
+        "bos_token_id": tokenizer.start_id,
+        "eos_token_id": [tokenizer.end_id, tokenizer.turn_end_id],
+        "pad_token_id": tokenizer.pad_id,
+        "dtype": "float32",
+    }
+
+
+def save(model: Transformer, tokenizer_folder: Path, out: Path) -> None:
+    """Write a model folder: config, weights in fp32, the tokenizer's files, generation config."""
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer.load(tokenizer_folder)
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(tokenizer_folder / name, out / name)
+    weights = {PREFIX + name: w.detach().float().cpu().contiguous() for name, w in model.state_dict().items()}
+    save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    _write_json(out / "config.json", hf_config(model.config, tokenizer))
+    generation = {
+        "bos_token_id": tokenizer.start_id,
+        "eos_token_id": [tokenizer.end_id, tokenizer.turn_end_id],
+        "pad_token_id": tokenizer.pad_id,
+        "do_sample": False,
+    }
+    _write_json(out / "generation_config.json", generation)
+
+
+def read_config(folder: Path) -> Config:
+    """Our Config from a folder's config.json. Raises UserError where there is none, or it is not of our shape."""
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file; run the stage that makes it, or dvc checkout")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if values.get("model_type") != "llama" or not values.get("tie_word_embeddings"):
+        raise UserError(f"{path}: a {values.get('model_type')} model, not a Llama with tied embeddings as made here")
+    return Config(
+        vocab_size=values["vocab_size"],
+        dim=values["hidden_size"],
+        layers=values["num_hidden_layers"],
+        heads=values["num_attention_heads"],
+        kv_heads=values["num_key_value_heads"],
+        hidden_dim=values["intermediate_size"],
+        context=values["max_position_embeddings"],
+        rope_theta=values["rope_parameters"]["rope_theta"],
+        norm_eps=values["rms_norm_eps"],
+        init_std=values["initializer_range"],
+    )
+
+
+def load(folder: Path, device: torch.device) -> tuple[Transformer, Tokenizer]:
+    """The model of a folder, on a device and in evaluation mode, with its tokenizer.
+
+    Raises UserError for weights that are missing, left over or of another shape: nothing is filled in silently.
+    """
+    folder, tokenizer = Path(folder), Tokenizer.load(folder)
+    config = read_config(folder)
+    model = Transformer(config)
+    weights = load_file(folder / "model.safetensors")
+    wanted = {PREFIX + name: weight.shape for name, weight in model.state_dict().items()}
+    found = {name: weight.shape for name, weight in weights.items()}
+    if wanted != found:
+        odd = sorted(set(wanted.items()) ^ set(found.items()), key=lambda item: item[0])[0][0]
+        raise UserError(
+            f"{folder}/model.safetensors does not fit its config.json, first at {odd}; make the folder anew"
+        )
+    model.load_state_dict({name.removeprefix(PREFIX): weight for name, weight in weights.items()})
+    return model.to(device).eval(), tokenizer
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")

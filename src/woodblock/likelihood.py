@@ -1,0 +1,84 @@
+"""Likelihood of held-out text: bits per byte over whole documents, in windows that leave no token without context."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from woodblock.model import Transformer, autocast
+
+
+def bits_per_byte(nll: float, size: int) -> float:
+    """Bits per byte of text.
+
+    nll: summed negative log-likelihood in nats, of the text's tokens and of its end tokens. size: the text's UTF-8 bytes;
+    the end token counts none, so a model pays for ending in time and tokenizers of any vocabulary compare.
+    Raises ValueError for an empty text. Source: Gao et al. 2020, The Pile, section 3.1.
+    """
+    if size <= 0:
+        raise ValueError("bits per byte of an empty text")
+    return nll / math.log(2) / size
+
+
+@dataclass(frozen=True)
+class Window:
+    """ids are read; the last len(targets) positions predict targets."""
+
+    ids: np.ndarray
+    targets: np.ndarray
+
+
+def windows(document: np.ndarray, context: int) -> Iterator[Window]:
+    """Cut a document (start token … end token) into windows of at most `context` ids.
+
+    Every token after the start token is a target exactly once, the end token among them. The first window predicts up to
+    `context` targets from the start token on; each further one moves by half a context and predicts the half that is new,
+    so every target but those of the first half-window is read after at least context / 2 tokens.
+    """
+    if len(document) < 2:
+        raise ValueError("a document holds a start and an end token at least")
+    done = min(context, len(document) - 1)  # targets predicted so far
+    yield Window(document[:done], document[1 : done + 1])
+    while done < len(document) - 1:
+        new = min(context // 2, len(document) - 1 - done)
+        end = done + new
+        yield Window(document[max(0, end - context) : end], document[done + 1 : end + 1])
+        done = end
+
+
+@torch.no_grad()
+def nll(model: Transformer, pieces: Iterable[Window], batch_tokens: int) -> list[float]:
+    """Summed negative log-likelihood in nats of each window's targets, in the windows' order.
+
+    Windows are batched by length, at most batch_tokens ids (padding counted) a forward pass; ids are padded on the right,
+    where causal attention does not look.
+    """
+    pieces = list(pieces)
+    device = model.embed_tokens.weight.device
+    order = sorted(range(len(pieces)), key=lambda i: (-len(pieces[i].ids), i))
+    sums = [0.0] * len(pieces)
+    while order:
+        width = len(pieces[order[0]].ids)
+        chosen, order = order[: max(1, batch_tokens // width)], order[max(1, batch_tokens // width) :]
+        ids = np.zeros((len(chosen), width), dtype=np.int64)
+        targets = np.full((len(chosen), width), -1, dtype=np.int64)
+        for row, i in enumerate(chosen):
+            length, new = len(pieces[i].ids), len(pieces[i].targets)
+            ids[row, :length] = pieces[i].ids
+            targets[row, length - new : length] = pieces[i].targets
+        wanted = torch.from_numpy(targets).to(device)
+        mask = wanted >= 0
+        with autocast(device):
+            hidden = model.hidden(torch.from_numpy(ids).to(device))
+            logits = hidden[mask] @ model.embed_tokens.weight.T
+        losses = torch.zeros(mask.shape, dtype=torch.float64, device="cpu")
+        losses[mask.cpu()] = (
+            torch.nn.functional.cross_entropy(logits.float(), wanted[mask], reduction="none").double().cpu()
+        )
+        for i, total in zip(chosen, losses.sum(dim=1).tolist(), strict=True):
+            sums[i] = total
+    return sums

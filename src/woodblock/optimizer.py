@@ -1,0 +1,121 @@
+"""Optimizers and schedules: Muon for the matrices and AdamW for the rest, or one Adam for all.
+
+Sources: Jordan et al. 2024 (Muon); Liu et al. 2025, "Muon is scalable for LLM training" (the scale of its update);
+Loshchilov & Hutter 2019 (AdamW); Hu et al. 2024, MiniCPM (warm-up, stable, decay).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Settings(Protocol):
+    """What the optimizer reads of a stage's block in params.yaml."""
+
+    optimizer: str
+    learning_rate: float
+    matrix_learning_rate: float
+    weight_decay: float
+    warmup_share: float
+    decay_share: float
+    final_lr_share: float
+    schedule: str
+
+
+# Coefficients of the quintic of Newton–Schulz's iteration: they drive every singular value into about [0.7, 1.2]
+# within five steps, which serves as well as 1 and takes fewer steps (Jordan et al. 2024).
+QUINTIC = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
+
+
+def orthogonalise(gradients: Tensor) -> Tensor:
+    """The nearest semi-orthogonal matrices to `gradients` [N, rows, columns], about: U Vᵀ of each U S Vᵀ.
+
+    On a GPU in bf16, where it is fast and exact enough; on a CPU in fp32, where bf16 is tens of times slower.
+    """
+    a, b, c = QUINTIC
+    x = gradients.bfloat16() if gradients.is_cuda else gradients.float()
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x  # the products below are of the short side
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # singular values of at most 1
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.mT if tall else x).to(gradients.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is orthogonalised: every direction of a matrix learns at one speed.
+
+    The update is scaled by 0.2 · √(longer side), to the root mean square of an Adam update, so learning rates compare.
+    Matrices of one shape are stacked and treated in one product. For 2-D hidden weights alone: embeddings and norms
+    belong to AdamW.
+    """
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for weight in group["params"]:
+                by_shape[weight.shape].append(weight)
+            for shape, weights in by_shape.items():
+                self._update(group, shape, weights)
+
+    def _update(self, group: dict[str, Any], shape: torch.Size, weights: list[nn.Parameter]) -> None:
+        gradients = [weight.grad for weight in weights]
+        momenta = [self.state[w].setdefault("momentum", torch.zeros_like(w)) for w in weights]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        # Nesterov: look ahead along the momentum that the next step will have.
+        ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        updates = list(orthogonalise(torch.stack(ahead)).unbind())
+        if group["weight_decay"]:
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(weights, updates, alpha=-group["lr"] * 0.2 * math.sqrt(max(shape)))
+
+
+def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
+    """The optimizers of a model; each group keeps its peak learning rate under "peak"."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    embeddings = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" in name]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    lr, decay = settings.learning_rate, settings.weight_decay
+    rest = [{"params": embeddings, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+    # β₂ of 0.95, not 0.999: gradients of a short run change fast, and its memory must not be longer than the run.
+    adam = {"lr": lr, "betas": (0.9, 0.95), "eps": 1e-10 if settings.optimizer == "muon" else 1e-8}
+    match settings.optimizer:
+        case "muon":
+            muon = Muon(matrices, lr=settings.matrix_learning_rate, weight_decay=decay)
+            optimizers = [muon, torch.optim.AdamW(rest, **adam)]
+        case "adamw":
+            optimizers = [torch.optim.AdamW([{"params": matrices, "weight_decay": decay}, *rest], **adam)]
+        case "adam":  # the book's: PyTorch's own constants
+            optimizers = [torch.optim.Adam(model.parameters(), lr=lr)]
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return optimizers
+
+
+def learning_rate_share(step: int, steps: int, settings: Settings) -> float:
+    """The share of the peak learning rate at a step (0 … steps − 1).
+
+    wsd: linear warm-up, constant, linear decay. cosine: linear warm-up, then a half cosine. Both end at final_lr_share.
+    """
+    warmup = round(settings.warmup_share * steps)
+    low = settings.final_lr_share
+    if step < warmup:
+        return (step + 1) / warmup
+    if settings.schedule == "cosine":
+        done = (step - warmup) / max(1, steps - warmup)
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done))
+    decay = max(1, round(settings.decay_share * steps))
+    return low + (1 - low) * min(1.0, (steps - step) / decay)
