@@ -1,9 +1,9 @@
-"""Fetch the sources, verify them, and write one table a role: corpus, instructions, documents; and say what came from where."""
+"""Fetch the sources, verify them, and write one table a role: corpus, instructions, documents; and a manifest."""
 
 import json
 from collections import Counter
 
-from woodblock import sources, tables
+from woodblock import fetching, sources, tables
 from woodblock.progress import track
 from woodblock.stage import WORK, run_stage
 
@@ -17,7 +17,7 @@ def download(params, corpus, instructions, documents, manifest, run):
     fetched = {}
     for source in (source for role in wanted for source in wanted[role]):
         if (source.url, source.sha256) not in fetched:
-            fetched[source.url, source.sha256] = sources.fetch(source, params.mirror, WORK / "downloads")
+            fetched[source.url, source.sha256] = fetching.fetch(source, params.mirror, WORK / "downloads")
 
     entries, metrics = {}, {}
     for role, folder in tables_of.items():
@@ -33,19 +33,17 @@ def read(wanted, fetched, role, entries, size, work):
     """Yield the rows of a role's sources in turn; fill in the manifest's entries and count characters on the way."""
     numbers = Counter()
     for source in wanted:
-        tally = sources.Tally(numbers=numbers)
         file = fetched[source.url, source.sha256]
+        tally = sources.Tally(numbers=numbers)
         records = 0
         for row in sources.rows(source, file, role, tally, work):
             records += 1
-            size["characters"] += (
-                sum(len(m["content"]) for m in row["messages"]) if "messages" in row else len(row["text"])
-            )
+            texts = [message["content"] for message in row["messages"]] if "messages" in row else [row["text"]]
+            size["characters"] += sum(map(len, texts))
             yield row
-        entry = {"url": source.url, "member": source.member, "format": source.format, "licence": source.licence}
-        entries.append(
-            entry | {"sha256": file.sha256, "bytes": file.bytes, "records": records, "dropped": dict(tally.dropped)}
-        )
+        described = source.model_dump(include={"url", "member", "format", "licence", "max_records"})
+        counted = {"records": records, "dropped": dict(tally.dropped), "mended": dict(tally.mended)}
+        entries.append(described | {"sha256": file.sha256, "bytes": file.bytes} | counted)
 
 
 if __name__ == "__main__":

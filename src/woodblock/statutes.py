@@ -115,6 +115,13 @@ def article_name(number: int) -> str:
     return f"第{chinese_number(number)}条"
 
 
+def parse_article_name(name: str) -> int:
+    """The inverse of `article_name`: 第一百二十条 → 120. Raises ValueError for anything else."""
+    if found := re.fullmatch("第(.+)条", name):
+        return parse_chinese_number(found[1])
+    raise ValueError(f"{name!r} is no article's name")
+
+
 def render_law(title: str, articles: Iterable[Mapping[str, Any]]) -> str:
     """A whole law as the document that people read: its title, its headings, and its articles.
 
