@@ -3,9 +3,9 @@ include: "workflow/rules/common.smk"
 
 
 rule all:
-    input:
-        [path for stage in STAGES for path in outputs(stage)],
     default_target: True
+    input:
+        [path for stage in STAGES.values() for path in stage.outs],
 
 
 include: "workflow/rules/data.smk"

@@ -254,7 +254,7 @@ def _suggestion(location: tuple[int | str, ...]) -> str:
 class Declared:
     """The params that a stage declares in dvc.yaml, and no others.
 
-    Reading an undeclared one raises AttributeError: a stage whose result depended on it would not rerun when it changed.
+    Reading an undeclared one raises AttributeError: a stage that used it would not rerun when it changed.
     """
 
     def __init__(self, params: BaseModel, leaves: list[str], prefix: str = "") -> None:

@@ -137,7 +137,7 @@ def main() -> None:
         changed = apply(name)
     except UserError as error:
         sys.exit(f"error: {error}")
-    say(f"params.yaml: preset {name}, {len(changed)} values changed" + (f": {', '.join(changed)}" if changed else ""))
+    say(f"params.yaml: preset {name}, {len(changed)} values changed")
 
 
 if __name__ == "__main__":

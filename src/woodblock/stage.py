@@ -8,7 +8,7 @@ A stage is a function of the params that dvc.yaml declares for it and of the pat
 
 `run_stage` checks all of params.yaml, takes the stage's lock, and hands the function temporary paths for its outputs.
 When it returns, the outputs are renamed into place, then come metrics/<stage>.json, timings/<stage>.json and, last,
-lineage/<stage>.json. When it fails, nothing stands under a final name, and a user's error is one line on standard error.
+lineage/<stage>.json. When it fails, nothing stands under a final name; a user's error is one line on standard error.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@ rule download:
         inputs("download"),
     output:
         outputs("download"),
-    params:
-        cmd=command("download"),
     log:
         "logs/download.log",
     threads: 1
+    params:
+        cmd=command("download"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"
 
@@ -17,11 +17,11 @@ rule clean:
         inputs("clean"),
     output:
         outputs("clean"),
-    params:
-        cmd=command("clean"),
     log:
         "logs/clean.log",
     threads: 1
+    params:
+        cmd=command("clean"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"
 
@@ -31,11 +31,11 @@ rule tokenizer:
         inputs("tokenizer"),
     output:
         outputs("tokenizer"),
-    params:
-        cmd=command("tokenizer"),
     log:
         "logs/tokenizer.log",
     threads: PARAMS.threads
+    params:
+        cmd=command("tokenizer"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"
 
@@ -45,10 +45,10 @@ rule pack:
         inputs("pack"),
     output:
         outputs("pack"),
-    params:
-        cmd=command("pack"),
     log:
         "logs/pack.log",
     threads: PARAMS.threads
+    params:
+        cmd=command("pack"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"

@@ -3,12 +3,12 @@ rule benchmark:
         inputs("benchmark"),
     output:
         outputs("benchmark"),
-    params:
-        cmd=command("benchmark"),
     log:
         "logs/benchmark.log",
     threads: PARAMS.threads
     resources:
         gpu=1,
+    params:
+        cmd=command("benchmark"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"

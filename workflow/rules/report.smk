@@ -3,10 +3,10 @@ rule report:
         inputs("report"),
     output:
         outputs("report"),
-    params:
-        cmd=command("report"),
     log:
         "logs/report.log",
     threads: 1
+    params:
+        cmd=command("report"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"

@@ -3,11 +3,11 @@ rule rag_index:
         inputs("rag_index"),
     output:
         outputs("rag_index"),
-    params:
-        cmd=command("rag_index"),
     log:
         "logs/rag_index.log",
     threads: PARAMS.threads
+    params:
+        cmd=command("rag_index"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"
 
@@ -17,12 +17,12 @@ rule rag_eval:
         inputs("rag_eval"),
     output:
         outputs("rag_eval"),
-    params:
-        cmd=command("rag_eval"),
     log:
         "logs/rag_eval.log",
     threads: PARAMS.threads
     resources:
         gpu=1,
+    params:
+        cmd=command("rag_eval"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"

@@ -3,13 +3,13 @@ rule pretrain:
         inputs("pretrain"),
     output:
         outputs("pretrain"),
-    params:
-        cmd=command("pretrain"),
     log:
         "logs/pretrain.log",
     threads: PARAMS.threads
     resources:
         gpu=1,
+    params:
+        cmd=command("pretrain"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"
 
@@ -19,12 +19,12 @@ rule sft:
         inputs("sft"),
     output:
         outputs("sft"),
-    params:
-        cmd=command("sft"),
     log:
         "logs/sft.log",
     threads: PARAMS.threads
     resources:
         gpu=1,
+    params:
+        cmd=command("sft"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"

@@ -1,0 +1,73 @@
+# Woodblock: `make` sets up .venv from the pins and runs params.yaml's preset from download to report.
+# `make help` lists the other targets. Works with GNU make 3.81 (macOS) and newer.
+
+# PYTHON only makes .venv: any from 3.11 on. CORES is Snakemake's; the libraries' threads are `threads` in params.yaml.
+PYTHON ?= python3
+CORES ?= all
+NAME ?= statutes
+
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+LOCKS := $(wildcard requirements/*.txt)
+
+.PHONY: all help test full preset adopt verify engines lock format clean
+
+all: .venv/installed
+	$(BIN)/snakemake --cores $(CORES)
+
+help:
+	@echo 'make                  set up .venv, run the pipeline as params.yaml has it'
+	@echo 'make test             set up .venv, run the fast tests'
+	@echo 'make full             set up .venv, run every test that this machine can'
+	@echo 'make engines          the tiny preset by both engines in two clean clones: equal bytes?'
+	@echo 'make preset NAME=...  write a preset of presets/ into params.yaml'
+	@echo 'make adopt            hand what Snakemake made to DVC; what does not match its lineage is refused'
+	@echo 'make verify           compare a finished run with reference/statutes.json'
+	@echo 'make lock             resolve requirements/packages.in again, and write the locks'
+	@echo 'make format           format and check the code'
+	@echo 'make clean            remove logs and working state; outputs, caches and .venv stay'
+
+# One stamp: what is pinned is what is installed. The log keeps all that pip says; here stand its long steps.
+.venv/installed: requirements.txt $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit("error: Python %d.%d is too old, 3.11 or newer is needed: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo 'Installing the pinned packages into .venv: a few minutes the first time'
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt > .venv/install.log 2>&1 & \
+	pid=$$!; seconds=0; \
+	while kill -0 $$pid 2>/dev/null; do \
+	    sleep 1; seconds=$$((seconds + 1)); \
+	    if [ $$((seconds % 15)) -eq 0 ]; then \
+	        echo "  $$seconds s: $$(grep -c '^Collecting' .venv/install.log) packages looked up; $$(tail -n 1 .venv/install.log | cut -c 1-80)"; \
+	    fi; \
+	done; \
+	wait $$pid || { grep -i '^error' .venv/install.log || tail -n 3 .venv/install.log; echo 'error: pip failed; all that it said is in .venv/install.log' >&2; exit 1; }
+	@touch $@
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q
+
+full: .venv/installed
+	$(BIN)/python -m pytest -v -m 'not gpu'
+
+engines: .venv/installed
+	$(BIN)/python -m pytest -v -m slow tests/test_engines.py
+
+preset: .venv/installed
+	@PYTHONPATH=src $(BIN)/python -m woodblock.presets $(NAME)
+
+adopt: .venv/installed
+	@PYTHONPATH=src $(BIN)/python -m woodblock.adopt
+
+verify: .venv/installed
+	@PYTHONPATH=src $(BIN)/python -m woodblock.verify
+
+lock: .venv/installed
+	$(BIN)/python requirements/lock.py
+
+format: .venv/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflow
+
+clean:
+	rm -rf logs .woodblock .pytest_cache .ruff_cache .hypothesis
