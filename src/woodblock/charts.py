@@ -1,14 +1,15 @@
 """Charts as SVG text: lines, intervals, bars and a layered drawing of a graph.
 
-Written by hand rather than with a plotting library for three reasons: the colours are the page's CSS variables, so that
-a chart follows the reader's light, dark or printed page; the text stays text, in the reader's fonts, also in Chinese; and
-the same numbers give the same bytes. Every chart carries a title and a description for readers who hear the page.
+Written by hand rather than with a plotting library for three reasons: the colours are the page's CSS variables, so
+that a chart follows the reader's light, dark or printed page; the text stays text, in the reader's fonts, also in
+Chinese; and the same numbers give the same bytes. Every chart is described in words for readers who hear the page.
 
 Lengths are in user units of the viewBox, which the page shows at about one CSS pixel each.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ def thin(x: Sequence[float], y: Sequence[float], most: int = 300) -> tuple[list[
     if len(x) <= most:
         return list(x), list(y)
     edges = [index * len(x) // most for index in range(most + 1)]
-    runs = [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    runs = [slice(a, b) for a, b in itertools.pairwise(edges)]
     return [sum(x[r]) / len(x[r]) for r in runs], [sum(y[r]) / len(y[r]) for r in runs]
 
 
@@ -340,7 +341,7 @@ def _layered(nodes: Sequence[Node], edges: Sequence[Edge]) -> tuple[dict[str, _P
             places[bend] = _Place(layer, BEND_WIDTH)
             chain.append(bend)
         chain.append(edge.target)
-        for upper, lower in zip(chain, chain[1:], strict=False):
+        for upper, lower in itertools.pairwise(chain):
             places[upper].below.append(lower)
             places[lower].above.append(upper)
         chains.append(chain)
@@ -370,7 +371,7 @@ def _ordered(places: dict[str, _Place]) -> list[list[str]]:
 
 def _crossings(rows: list[list[str]], places: dict[str, _Place]) -> int:
     total = 0
-    for upper, lower in zip(rows, rows[1:], strict=False):
+    for upper, lower in itertools.pairwise(rows):
         rank = {name: i for i, name in enumerate(lower)}
         ends = [(i, rank[n]) for i, name in enumerate(upper) for n in places[name].below]
         total += sum(a < c and b > d for a, b in ends for c, d in ends)

