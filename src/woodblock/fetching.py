@@ -266,8 +266,8 @@ def _http(source: Any, location: str, folder: Path) -> Path:
         if barren >= ATTEMPTS:
             kept = f"; {_size(partial):,} bytes are kept, and the next run goes on from there" if _size(partial) else ""
             raise UserError(
-                f"{source.url}: {_host(location)} does not deliver it ({reason}{kept}); check the network, or set mirror "
-                "in params.yaml to another base or to a folder that holds owner/dataset/file"
+                f"{source.url}: {_host(location)} does not deliver it ({reason}{kept}); check the network, or set "
+                "mirror in params.yaml to another base or to a folder that holds owner/dataset/file"
             )
         time.sleep(barren)
 
