@@ -116,7 +116,7 @@ def line_chart(
     levels: Sequence[tuple[str, float]] = (),
     height: int = 270,
 ) -> str:
-    """Lines over a common x, with horizontal dashed `levels` (name, value): baselines to be under.
+    """Lines over a common x from zero, with horizontal dashed `levels` (name, value): baselines to be under.
 
     Each line and level is named at its right end, with its last value; points that are not finite are left out.
     Raises ValueError where no series has a point.
@@ -126,7 +126,7 @@ def line_chart(
     if not finite:
         raise ValueError(f"{title}: no point to draw")
     left, right, top, bottom = 44, 104, 14, 42
-    x_low, x_high = _range([v for s in finite for v in s.x], pad=0.0)
+    x_low, x_high = _range([0.0, *(v for s in finite for v in s.x)], pad=0.0)
     y_low, y_high = _range([v for s in finite for v in s.y] + [v for _, v in levels], pad=0.05)
     plot_right, plot_bottom = WIDTH - right, height - bottom
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,13 +276,22 @@ def drawing(run: Finished) -> str:
         edges.append(charts.Edge(name, next(iter(run.stages)), row["url"]))
     made_by = producers(run.stages)
     for stage in run.stages.values():
-        nodes.append(charts.Node(stage.name, stage.name, tuple(facts(stage.name, run.metrics.get(stage.name, {})))))
+        kind = "model" if any(out.startswith("models/") for out in stage.outs) else "stage"
+        lines = (main_output(stage), *facts(stage.name, run.metrics.get(stage.name, {})))
+        nodes.append(charts.Node(stage.name, stage.name, lines, kind))
         read_from: dict[str, list[str]] = {}
         for dep in stage.deps:
             if dep in made_by:
                 read_from.setdefault(made_by[dep], []).append(dep)
         edges += [charts.Edge(maker, stage.name, ", ".join(deps)) for maker, deps in read_from.items()]
     return charts.graph_chart("What was built from what", nodes, edges)
+
+
+def main_output(stage: Stage) -> str:
+    """The model that a stage makes, else the folder that holds what it makes."""
+    made = [out for out in stage.outs if out.split("/")[0] in ("data", "models", "results")]
+    models = [out for out in made if out.startswith("models/")]
+    return os.path.commonpath(models or made) if made else ""
 
 
 def _record(role: str) -> str:
@@ -355,13 +365,14 @@ def funnel(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def described(run: Finished, stage: str, leave_out: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The flat numbers of a stage as rows of label, value, unit and key."""
+    """The numbers of a stage as rows of label, value, unit and key: those with words first, in the order of WORDS."""
     rows = []
     for key, value in leaves(run.metrics.get(stage, {})):
-        if isinstance(value, (int, float)) and not key.startswith(tuple(leave_out) or ("\0",)):
+        if isinstance(value, (int, float)) and key not in leave_out:
             label, unit = WORDS.get(f"{stage}.{key}", (key.replace("_", " ").replace(".", ", "), ""))
             rows.append({"label": label, "value": value, "unit": unit, "key": f"{stage}.{key}"})
-    return rows
+    order = {key: place for place, key in enumerate(WORDS)}
+    return sorted(rows, key=lambda row: order.get(row["key"], len(order)))
 
 
 def _series(frame: pd.DataFrame, x: str, y: str, name: str, style: str) -> charts.Series | None:
@@ -391,8 +402,14 @@ def pretraining(run: Finished) -> dict[str, Any]:
         "validation": _lines("Validation bits a byte", [validation], "tokens trained on", "bits a byte", levels),
         "training": _lines("Training loss", [training], "tokens trained on", "nats a token"),
         "points": len(curve),
+        "under": [_beside(metrics["val_bpb"], value, name) for name, value in reversed(levels) if "val_bpb" in metrics],
         "rows": described(run, "pretrain"),
     }
+
+
+def _beside(score: float, baseline: float, name: str) -> str:
+    share = 100 * (1 - score / baseline)
+    return f"{abs(share):.1f} % {'under' if share >= 0 else 'over'} the {name}'s"
 
 
 def tuning(run: Finished) -> dict[str, Any]:
@@ -458,6 +475,7 @@ def retrieval(run: Finished) -> dict[str, Any]:
         **{k: v for k, v in sorted(metrics.get("by_kind", {}).items()) if isinstance(v, dict)},
     }
     queries, passages = metrics.get("queries"), metrics.get("passages")
+    tabled = {key for key, _ in leaves(metrics) if key.startswith("by_kind.") or key in (*names, "queries", "passages")}
     table, rows = [], []
     for kind, scores in kinds.items():
         cells = [(scores.get(name), _stderr(scores, name)) for name in names]
@@ -471,9 +489,8 @@ def retrieval(run: Finished) -> dict[str, Any]:
         "names": names,
         "table": table,
         "passages": passages,
-        "chance": None if not passages else {1: 1 / passages, 10: min(1.0, 10 / passages)},
         "index": described(run, "rag_index"),
-        "rows": described(run, "rag_eval", leave_out=("by_kind.", *names, "queries", "passages")),
+        "rows": described(run, "rag_eval", leave_out=tabled),
     }
 
 
