@@ -17,8 +17,8 @@ include: "workflow/rules/report.smk"
 
 # Outputs that Snakemake made go into DVC's cache too, so that the last good ones come back without computing.
 onsuccess:
-    shell("PYTHONPATH=src python -m woodblock.adopt dvc")
+    shell(ADOPT)
 
 
 onerror:
-    shell("PYTHONPATH=src python -m woodblock.adopt dvc")
+    shell(ADOPT)

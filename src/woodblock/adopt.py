@@ -8,6 +8,7 @@ whatever lies there as the result of what dvc.yaml says now.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 
@@ -32,7 +33,9 @@ def adopt(finished_only: bool) -> bool:
             say(f"error: {name} is not adopted: {reason}; run it")
     if taken:
         command = [sys.executable, "-m", "dvc", "commit", "--quiet", "--force", *taken]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # Without src/ on its path: the scripts there must shadow no module that DVC imports.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines()
             raise UserError(f"dvc commit: {lines[-1] if lines else f'exit code {done.returncode}'}; then: make adopt")

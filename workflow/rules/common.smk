@@ -1,8 +1,10 @@
 # dvc.yaml in the form that rules read it, and which stages have to run.
 #
 # Snakemake's own triggers are not enough beside a second engine: outputs that DVC made have no metadata here, and a
-# `git checkout` or a restored output has any modification time. So the lineage that each stage writes decides. Every
-# input is `ancient`, its time ignored; a stage's stamp is the one input whose time counts, new where the stage is stale.
+# `git checkout` or a restored output has any modification time. So the lineage that each stage writes decides: the time
+# of its stamp, which is new where the stage is stale, is the one time that counts. The deps are `ancient`, their times
+# ignored, save those that a stale stage is about to make: through them, and not through its stamp, does Snakemake see
+# that a stage has to follow.
 import os
 import sys
 import time
@@ -16,6 +18,8 @@ os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.enviro
 from woodblock import graph, lineage
 from woodblock import params as params_module
 from woodblock.errors import UserError
+
+ADOPT = "PYTHONPATH=src python -m woodblock.adopt --finished"
 
 try:
     VALUES = params_module.read()
@@ -33,7 +37,9 @@ def outputs(stage):
 
 def inputs(stage):
     """The deps of a stage, and its stamp."""
-    return [*(ancient(path) for path in STAGES[stage].deps), stamp(stage)]
+    makers = graph.producers(STAGES)
+    deps = [path if makers.get(path) in STALE else ancient(path) for path in STAGES[stage].deps]
+    return [*deps, stamp(stage)]
 
 
 def command(stage):
