@@ -102,7 +102,7 @@ def render(run: Finished, title: str) -> str:
 # What a number of metrics/<stage>.json is called on the page, and its unit. Without words it shows under its key.
 WORDS = {
     "tokenizer.vocab_size": ("Vocabulary", "pieces"),
-    "tokenizer.bytes_per_token": ("Length of a token", "bytes, validation text"),
+    "tokenizer.bytes_per_token": ("Bytes a token, validation text", "bytes"),
     "tokenizer.roundtrip_failures": ("Validation documents that do not come back exactly", "documents"),
     "tokenizer.hf_mismatches": ("Validation documents whose ids differ in the Hugging Face folder", "documents"),
     "pack.train_tokens": ("Training tokens", "tokens"),
@@ -409,7 +409,7 @@ def pretraining(run: Finished) -> dict[str, Any]:
 
 def _beside(score: float, baseline: float, name: str) -> str:
     share = 100 * (1 - score / baseline)
-    return f"{abs(share):.1f} % {'under' if share >= 0 else 'over'} the {name}'s"
+    return f"{abs(share):.1f}\N{NO-BREAK SPACE}% {'under' if share >= 0 else 'over'} the {name}'s"
 
 
 def tuning(run: Finished) -> dict[str, Any]:
