@@ -42,7 +42,7 @@ def read(wanted, fetched, role, entries, size, work):
             size["characters"] += sum(map(len, texts))
             yield row
         described = source.model_dump(include={"url", "member", "format", "licence", "max_records"})
-        counted = {"records": records, "dropped": dict(tally.dropped), "mended": dict(tally.mended)}
+        counted = {"records": records, "dropped": dict(+tally.dropped), "mended": dict(+tally.mended)}
         entries.append(described | {"sha256": file.sha256, "bytes": file.bytes} | counted)
 
 

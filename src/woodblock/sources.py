@@ -49,7 +49,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Tally:
-    """What reading a source dropped and mended, by cause, and the last number given under each name."""
+    """How many records of a source were dropped and mended, by cause; and the last number given under each name."""
 
     dropped: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
@@ -255,7 +255,7 @@ def _conversations(source: Any, fetched: Fetched, tally: Tally, work: Path) -> I
         for turn in turns:
             speaker = turn.get("from", turn.get("role")) if isinstance(turn, dict) else None
             content = turn.get("value", turn.get("content")) if isinstance(turn, dict) else None
-            if speaker not in _ROLES or not isinstance(content, str):
+            if not isinstance(speaker, str) or speaker not in _ROLES or not isinstance(content, str):
                 raise UserError(
                     f'{where}: turn {len(messages) + 1} is no {{"from": "human" or "assistant", "value": "…"}}'
                 )
@@ -273,15 +273,16 @@ def _well_formed(messages: list[dict[str, str]], tally: Tally) -> list[dict[str,
     if any(m["role"] != ("user", "assistant")[i % 2] for i, m in enumerate(messages[head:])):
         tally.dropped["turns_out_of_order"] += 1
         return None
-    if len(messages) > head and messages[-1]["role"] == "user":
+    whole = len(messages)
+    if whole > head and messages[-1]["role"] == "user":
         messages = messages[:-1]
-        tally.dropped["trailing_questions"] += 1
     if len(messages) == head:
         tally.dropped["no_reply"] += 1
         return None
     if any(not m["content"].strip() for m in messages[head:]):
         tally.dropped["empty_turn"] += 1
         return None
+    tally.mended["trailing_questions"] += whole - len(messages)
     return messages
 
 

