@@ -13,7 +13,7 @@ SCHEMAS = {"corpus": tables.CORPUS, "instructions": tables.INSTRUCTIONS, "docume
 def download(params, corpus, instructions, documents, manifest, run):
     tables_of = {"corpus": corpus, "instructions": instructions, "documents": documents}
     wanted = {role: getattr(params.download, role) for role in tables_of}
-    # All are fetched before any is read: what cannot be had is known within the first seconds, not after hours.
+    # All are fetched before any is read, so that what cannot be had is known at once.
     fetched = {}
     for source in (source for role in wanted for source in wanted[role]):
         if (source.url, source.sha256) not in fetched:
