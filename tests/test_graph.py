@@ -1,0 +1,144 @@
+"""One graph: dvc.yaml, the rules of Snakemake, the scripts' imports and the names agree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from woodblock import graph, lineage, params
+from woodblock.errors import UserError
+
+STAGES = graph.load(ROOT / "dvc.yaml")
+# What every stage runs under accepts or refuses, and writes records: it shapes no output, so no stage depends on it.
+PLUMBING = {"__init__", "errors", "graph", "lineage", "params", "progress", "stage"}
+
+
+def imports(file: Path) -> set[str]:
+    """The modules of woodblock that a file imports, at any depth of its code."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("woodblock.")}
+        elif isinstance(node, ast.ImportFrom) and node.module == "woodblock":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("woodblock."):
+            found.add(node.module.split(".")[1])
+    return found
+
+
+def modules_of(script: Path) -> set[str]:
+    """The modules of woodblock that a script imports, directly or not, save the plumbing."""
+    found: set[str] = set()
+    queue = [script]
+    while queue:
+        for name in imports(queue.pop()) - found - PLUMBING:
+            found.add(name)
+            queue.append(ROOT / f"src/woodblock/{name}.py")
+    return found
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_code_deps_are_the_imports(name: str) -> None:
+    script = ROOT / f"src/{name}.py"
+    if not script.exists():
+        pytest.skip(f"{script.name} is still to be written")
+    declared = {dep for dep in STAGES[name].deps if dep.endswith(".py")}
+    assert declared == {f"src/{name}.py"} | {f"src/woodblock/{module}.py" for module in modules_of(script)}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_one_name_for_stage_script_params_and_records(name: str) -> None:
+    stage = STAGES[name]
+    assert stage.cmd.startswith(f"python src/{name}.py ")
+    assert f"src/{name}.py" in stage.deps
+    assert name in params.read(ROOT / "params.yaml")
+    assert {o for o in stage.outs if o.startswith("metrics/")} <= {f"metrics/{name}.json"}
+    assert {o for o in stage.outs if o.startswith("lineage/")} == {f"lineage/{name}.json"}
+    assert {o for o in stage.outs if o.startswith("timings/")} == {f"timings/{name}.json"}
+    assert f"lineage/{name}.json" not in stage.uncached, "the lineage must come back with the outputs"
+    assert f"timings/{name}.json" in stage.uncached
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_outputs_are_arguments_and_deps_are_there(name: str) -> None:
+    stage = STAGES[name]
+    arguments = stage.cmd.split()[2:]
+    records = {f"{folder}/{name}.json" for folder in ("metrics", "lineage", "timings")}
+    assert set(stage.outs) - records <= set(arguments)
+    assert set(arguments) <= set(stage.deps) | set(stage.outs)
+    made = graph.producers(STAGES)
+    missing = [d for d in stage.deps if d not in made and not (ROOT / d).exists() and not d.endswith(".py")]
+    assert not missing
+
+
+def test_params_are_leaves_that_exist() -> None:
+    values = params.read(ROOT / "params.yaml")
+    for stage in STAGES.values():
+        for path in stage.params:
+            assert not isinstance(params.leaf(values, path), dict), f"{path}: a block; list its leaves"
+
+
+def test_every_param_is_read_by_some_stage() -> None:
+    from woodblock.presets import leaves
+
+    declared = {path for stage in STAGES.values() for path in stage.params}
+    assert set(leaves(params.read(ROOT / "params.yaml"))) == declared
+
+
+def test_no_script_shadows_a_module() -> None:
+    names = {path.stem for path in (ROOT / "src").glob("*.py")}
+    assert not names & set(sys.stdlib_module_names)
+    assert not names & set(metadata.packages_distributions())
+
+
+def test_git_and_dvc_ignore_what_they_should() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    for stage in STAGES.values():
+        for out in stage.outs:
+            top = out.split("/")[0]
+            assert (f"/{top}/" in ignored or f"/{out}" in ignored) == (top != "metrics"), out
+    assert set(lineage.IGNORED) <= set((ROOT / ".dvcignore").read_text().splitlines())
+
+
+def test_no_templating() -> None:
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    assert "${" not in text
+    assert set(yaml.safe_load(text)) == {"stages"}
+    assert not re.search(r"^\s+(foreach|matrix|vars):", text, re.MULTILINE)
+
+
+def test_both_engines_have_this_graph(new_project) -> None:
+    project = new_project()
+    dvc = project.run("dvc", "dag", "--dot").stdout
+    ours = {(above, name) for name in STAGES for above in graph.upstream(STAGES, name)}
+    assert set(re.findall(r'"(\w+)" -> "(\w+)"', dvc)) == ours
+
+    snakemake = project.run("snakemake", "--forceall", "--rulegraph", "dot").stdout
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', snakemake))
+    edges = {(names[above], names[below]) for above, below in re.findall(r"(\d+) -> (\d+)", snakemake)}
+    assert {edge for edge in edges if edge[1] != "all"} == ours
+    assert {above for above, below in edges if below == "all"} == set(STAGES)
+
+
+def test_a_circle_is_an_error_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "dvc.yaml"
+    entry = "  {0}:\n    cmd: python src/{0}.py {1} {0}\n    deps: [{1}]\n    outs: [{0}]\n"
+    file.write_text("stages:\n" + entry.format("a", "b") + entry.format("b", "a"))
+    with pytest.raises(UserError, match=r"need each other: . → . → .$"):
+        graph.load(file)
+
+
+@pytest.mark.parametrize("text", ["", "stages", "a: [", "other: {}"])
+def test_a_file_that_is_no_graph_is_an_error_in_one_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "dvc.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        graph.load(file)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,123 @@
+"""params.yaml is checked at once, and what is wrong with it is said in one line."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from woodblock import params
+from woodblock.errors import UserError
+from woodblock.presets import leaves
+
+VALUES = params.read(ROOT / "params.yaml")
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    values = copy.deepcopy(VALUES)
+    *blocks, key = path.split(".")
+    block = values
+    for part in blocks:
+        block = block[part]
+    block[key] = value
+    return values
+
+
+def message(values: dict[str, Any]) -> str:
+    with pytest.raises(UserError) as caught:
+        params.check(values)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_committed_params_will_do() -> None:
+    assert params.check(VALUES).threads >= 1
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "names"),
+    [
+        ("sft.lerning_rate", 0.1, ["sft.lerning_rate", "0.1", "learning_rate"]),
+        ("modle", {}, ["modle", "did you mean model"]),
+        ("zzz", 1, ["zzz", "known here", "threads"]),
+        ("model.heads", 7, ["model.heads", "7", "160", "use one of"]),
+        ("model.kv_heads", 2, ["model.kv_heads", "2", "use one of [1, 5]"]),
+        ("model.dim", "160", ["model.dim", "'160'", "valid integer"]),
+        ("model.dim", 0, ["model.dim", "0", "greater than or equal to 1"]),
+        ("tokenizer.vocab_size", 200, ["tokenizer.vocab_size", "200", "greater than 262"]),
+        ("pretrain.batch_tokens", 4000, ["pretrain.batch_tokens", "4000", "512", "4096 would do"]),
+        ("pretrain.micro_batch_tokens", 2560, ["pretrain.batch_tokens", "2560", "divisor"]),
+        ("pretrain.tokens", 10, ["pretrain.tokens", "10", "4096"]),
+        ("pretrain.warmup_share", 0.9, ["pretrain.warmup_share", "0.9", "over 1"]),
+        ("pretrain.optimizer", "sgd", ["pretrain.optimizer", "'sgd'", "'muon', 'adamw' or 'adam'"]),
+        ("sft.max_tokens", 1024, ["sft.max_tokens", "1024", "model.context"]),
+        ("device", "gpu", ["device", "'gpu'", "'cuda'"]),
+        ("seed", None, ["seed", "None", "valid integer"]),
+        ("download.corpus", [], ["download.corpus", "[]", "at least 1"]),
+        ("benchmark.questions_per_group", 41, ["benchmark.questions_per_group", "41", "40"]),
+        ("threads", True, ["threads", "True"]),
+    ],
+)
+def test_what_is_wrong_is_named(path: str, value: Any, names: list[str]) -> None:
+    text = message(changed(path, value))
+    assert text.startswith("params.yaml: ")
+    for name in names:
+        assert name in text
+
+
+def test_a_source_that_is_wrong_is_named() -> None:
+    values = copy.deepcopy(VALUES)
+    values["download"]["corpus"][0]["url"] = "ftp://x"
+    assert "download.corpus.0.url" in message(values)
+
+
+def test_a_missing_key_is_named() -> None:
+    values = copy.deepcopy(VALUES)
+    del values["clean"]["min_chars"]
+    assert "clean.min_chars is missing" in message(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("a: [", "line 1: not valid YAML"), ("- 1\n", "holds list"), ("", "holds NoneType"), ("a: b: c\n", "line 1")],
+)
+def test_a_file_that_is_no_params_file(tmp_path, text: str, says: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=says) as caught:
+        params.load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_file(tmp_path) -> None:
+    with pytest.raises(UserError, match="there is no such file here; run from the project's root"):
+        params.load(tmp_path / "params.yaml")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(path=st.sampled_from(sorted(leaves(VALUES))), value=anything)
+def test_anything_is_taken_or_refused_in_one_line(path: str, value: Any) -> None:
+    try:
+        params.check(changed(path, value))
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1
+        assert path.split(".")[0] in str(error)
+
+
+def test_undeclared_params_cannot_be_read() -> None:
+    declared = params.Declared(params.check(VALUES), ["seed", "model.dim"])
+    assert (declared.seed, declared.model.dim) == (VALUES["seed"], VALUES["model"]["dim"])
+    for read in (lambda: declared.threads, lambda: declared.model.heads, lambda: declared.sft):
+        with pytest.raises(AttributeError, match="not among the params that"):
+            read()

@@ -1,0 +1,102 @@
+"""Presets: params.yaml is the default one, and comes back byte for byte."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from woodblock import params, presets
+from woodblock.errors import UserError
+
+NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+
+
+def test_the_committed_params_are_the_default_preset(target: Path) -> None:
+    assert presets.apply("statutes", target, ROOT / "presets") == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_and_back_is_the_same_bytes(name: str, target: Path) -> None:
+    before = target.read_bytes()
+    presets.apply(name, target, ROOT / "presets")
+    after = params.read(target)
+    for path, value in presets.values(name, ROOT / "presets").items():
+        assert params.leaf(after, path) == value
+    assert target.read_text().count("#") == before.decode().count("#"), "comments are kept"
+    presets.apply("statutes", target, ROOT / "presets")
+    assert target.read_bytes() == before
+
+
+def test_presets_do_not_depend_on_each_other(target: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copy(target, tmp_path / "other.yaml"))
+    for name in ("book", "tiny"):
+        presets.apply(name, target, ROOT / "presets")
+    presets.apply("tiny", other, ROOT / "presets")
+    assert target.read_bytes() == other.read_bytes()
+
+
+def test_no_preset_changes_the_machine() -> None:
+    for name in NAMES:
+        assert not {"threads", "device", "mirror", "seed"} & set(presets.values(name, ROOT / "presets"))
+
+
+def test_the_books_model_has_the_books_size() -> None:
+    model = {path.removeprefix("model."): v for path, v in presets.values("book", ROOT / "presets").items()}
+    dim, hidden, layers, vocab = model["dim"], model["hidden_dim"], model["layers"], model["tokenizer.vocab_size"]
+    attention = 2 * dim * dim + 2 * dim * (dim * model["kv_heads"] // model["heads"])
+    assert vocab * dim + layers * (attention + 3 * dim * hidden + 2 * dim) + dim == 215_127_040
+
+
+@pytest.mark.parametrize(
+    ("overlay", "says"),
+    [("threads: 4\n", "threads is not in presets/statutes.yaml"), ("model: {heads: 7}\n", "model.heads: 7")],
+)
+def test_a_preset_that_will_not_do_changes_nothing(tmp_path: Path, target: Path, overlay: str, says: str) -> None:
+    folder = Path(shutil.copytree(ROOT / "presets", tmp_path / "presets"))
+    (folder / "bad.yaml").write_text(overlay)
+    before = target.read_bytes()
+    with pytest.raises(UserError, match=says) as caught:
+        presets.apply("bad", target, folder)
+    assert "\n" not in str(caught.value)
+    assert target.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["params.yaml", "presets"]
+
+
+def test_an_unknown_preset_is_answered_with_the_list(target: Path) -> None:
+    with pytest.raises(UserError, match=r"'nope' is no preset; there are book, book-mini, statutes, tiny"):
+        presets.apply("nope", target, ROOT / "presets")
+
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+
+
+@given(value=scalars | st.lists(scalars, max_size=4))
+def test_values_survive_being_written(value: Any) -> None:
+    text = "a:                          # first\n  b: 1                      # second # third\n# of c\nc: 2\n"
+    written = presets.put(text, "a.b", value)
+    assert yaml.safe_load(written) == {"a": {"b": value}, "c": 2}
+    assert "# second # third\n# of c\n" in written
+
+
+records = st.lists(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), scalars, min_size=1), min_size=1)
+
+
+@given(value=records, other=records)
+def test_lists_of_mappings_are_replaced_whole(value: Any, other: Any) -> None:
+    text = "a:\n  b:                        # what it is\n    - x: 1\n      y: 2\n    - x: 3\n  d: 4\n\nc: 2\n"
+    written = presets.put(text, "a.b", value)
+    assert yaml.safe_load(written) == {"a": {"b": value, "d": 4}, "c": 2}
+    assert presets.put(presets.put(text, "a.b", other), "a.b", value) == written
