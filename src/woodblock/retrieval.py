@@ -2,7 +2,8 @@
 
 A passage is described by its terms: every Han character, every pair of neighbouring Han characters, and every other
 run of letters or digits as one lower-cased word. Bigrams stand in for words, without a segmenter that could be wrong;
-single characters catch what the bigrams of a differently worded question miss.
+single characters catch what the bigrams of a differently worded question miss. One more term is the passage's citation
+(劳动法第三十六条), whole: of 2,000 questions by name and number, on 352 laws, it takes recall@1 from .27 to 1.00.
 
 The weight of a term in a passage (BM25 with Lucene's idf; Robertson & Zaragoza 2009, The Probabilistic Relevance
 Framework, and Kamphuis et al. 2020, Which BM25 Do You Mean?) does not depend on the query:
@@ -21,7 +22,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,9 @@ from woodblock.statutes import article_name, short_name
 
 CHUNK_CHARS = 2_000_000  # characters whose terms are sorted at once: about 100 MB
 FREQUENT_SHARE = 1 / 8  # of the passages: a term that stands in more of them is kept as a row
-CITATION_BOOST = 10  # times its idf, as a field of its own: with 1, recall@1 of name and number is .76, with 10 .99
+CITATION_BOOST = 10  # times its idf: more than the words around it weigh together
 LONGEST_NAME = 80  # characters of a law's name that are looked for before 第…条 in a query
-BLOCK = 64  # scores whose maximum is taken first when the best are looked for
+GROUP = 64  # scores of which only the largest is compared when the best are looked for
 ARRAYS = ("terms", "starts", "passage_ids", "weights", "row_of_term", "rows")
 
 # Han characters: 〇, the unified ideographs with extensions A to I, and the compatibility ideographs.
@@ -177,8 +178,10 @@ class Index:
         for run in runs:
             frequencies[np.searchsorted(terms, run[0])] += run[2]
         idf = np.log1p((len(passages) - frequencies + 0.5) / (frequencies + 0.5))
+        # A citation is a field of its own: boosted, and its weight not discounted by the length of the text.
         citation_places = [place for word, place in words.items() if not _WORD.fullmatch(word)]
-        idf[np.searchsorted(terms, _FIRST_WORD + np.array(citation_places, dtype=np.uint64))] *= CITATION_BOOST
+        is_citation = np.isin(terms, _FIRST_WORD + np.array(citation_places, dtype=np.uint64))
+        idf[is_citation] *= CITATION_BOOST
         discount = k1 * (1 - b + b * lengths / lengths.mean())
 
         frequent = frequencies > len(passages) * FREQUENT_SHARE
@@ -191,7 +194,7 @@ class Index:
         while runs:
             run_terms, run_starts, run_frequencies, ids, counts = runs.pop(0)
             term = np.repeat(np.searchsorted(terms, run_terms), run_frequencies)
-            weight = idf[term] * counts / (counts + discount[ids])
+            weight = idf[term] * counts / (counts + np.where(is_citation[term], k1, discount[ids]))
             rank = np.arange(len(ids)) - np.repeat(run_starts, run_frequencies)  # of a passage, within term and run
             in_row = frequent[term]
             rows[row_of_term[term[in_row]], ids[in_row]] = weight[in_row]
@@ -244,6 +247,20 @@ class Index:
             ids[query, : len(found)], best[query, : len(found)] = found, scores
         return ids, best
 
+    def characters_only(self) -> Index:
+        """The same passages described by their single characters alone: what the other terms are measured against.
+
+        Characters sort before all other terms, so this is a view. Lengths are still counted in terms of every kind.
+        """
+        count = int(np.searchsorted(self.terms, 1 << _POINT_BITS))
+        return replace(
+            self,
+            terms=self.terms[:count],
+            starts=self.starts[: count + 1],
+            row_of_term=self.row_of_term[:count],
+            words={},
+        )
+
     def _terms_of(self, queries: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Of each query, the places in `terms` of those that the index knows, and how often the query has them."""
         texts = [normalize(query) for query in queries]
@@ -276,14 +293,14 @@ class Index:
 def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Places and values of the k largest positive scores, largest first, the earlier of equals first.
 
-    Blocks of scores are reduced to their maxima; the k-th largest maximum is a bound that at least k scores reach, and
-    few others do. Only those are sorted: a quarter of the time of a partition of all scores.
+    Scores are dealt into groups, and each group reduced to its maximum: at least k scores reach the k-th largest
+    maximum, and few others do. Only those are sorted, in an eighth of the time that a partition of all scores takes.
     """
     bound = 0.0
-    blocks = len(scores) // BLOCK
-    if blocks > k:
-        maxima = scores[: blocks * BLOCK].reshape(blocks, BLOCK).max(axis=1)
-        bound = np.partition(maxima, blocks - k)[blocks - k]
+    groups = len(scores) // GROUP
+    if groups > k:
+        maxima = scores[: groups * GROUP].reshape(GROUP, groups).max(axis=0)
+        bound = np.partition(maxima, groups - k)[groups - k]
     candidates = np.flatnonzero(scores >= bound if bound > 0 else scores > 0)
     best = candidates[np.argsort(-scores[candidates], kind="stable")[:k]]
     return best, scores[best]
