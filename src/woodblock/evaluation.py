@@ -116,7 +116,7 @@ class HarnessModel(TemplateLM):
 
     @torch.no_grad()
     def score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[float, bool]]:
-        """For each (context ids, continuation ids): the log-likelihood of the continuation in nats, and whether it is greedy.
+        """For each (context ids, continuation ids): the continuation's log-likelihood in nats, and whether it is greedy.
 
         Both parts hold an id or more. A pair that is longer than the model's context loses ids at its start.
         """
@@ -130,7 +130,7 @@ class HarnessModel(TemplateLM):
         return results
 
     def _batches(self, rows: list[Row]) -> Iterator[list[Row]]:
-        """Rows of like shape: as many passes, then about as long, the longest first so that memory fails early if at all."""
+        """Rows with as many passes and about as long; the longest come first, so that memory fails early if at all."""
         rows = sorted(rows, key=lambda row: (-len(row.passes), -len(row.prefix), -row.width, row.passes[0].request))
         start = 0
         while start < len(rows):

@@ -2,15 +2,14 @@
 
 Both tasks are four-way choices that come in blocks of four questions with the same four choices, each right once.
 Whoever prefers one choice whatever the question asks, for its length, its style or its frequency, is right in exactly
-one question of four: what is above chance was read in the question. (Balance by design, where HellaSwag, Zellers et
-al. 2019, filters by a model; answers that can be told without their question are the finding of Gururangan et al. 2018.)
+one question of four: what is above chance was read in the question. (That answers can be told without their question
+is the finding of Gururangan et al. 2018; HellaSwag, Zellers et al. 2019, filters by a model, this balances by design.)
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -90,8 +89,8 @@ def cut(text: str) -> int | None:
 def continuation(units: Sequence[Unit], per_group: int, seed: int) -> list[Question]:
     """How does this text go on: four-way choices between rests of one group's texts, all of like length.
 
-    per_group: most questions of a group; a multiple of four is used in full. Rests of a block differ, and every one is within
-    LENGTH_SPREAD of every other's length in characters. Raises UserError where no group yields a block.
+    per_group: most questions of a group; a multiple of four is used in full. The rests of a block differ, and each is
+    within LENGTH_SPREAD of every other's length in characters. Raises UserError where no group yields a block.
     """
     questions = []
     for group, members in sorted(_by_group(units).items()):
@@ -193,15 +192,12 @@ def _alike(rests: Sequence[str]) -> Iterable[Sequence[str]]:
 def _block(
     task: str, units: Sequence[Unit], contexts: Sequence[str], choices: Sequence[str], rng: random.Random
 ) -> list[Question]:
-    """Four questions with the same choices in four orders: each is right once, and once in every position."""
-    first = rng.randrange(CHOICES)
-    order = rng.sample(range(CHOICES), CHOICES)
+    """Four questions with the same choices: each is right once, and each time in another place."""
+    places = rng.sample(range(CHOICES), CHOICES)
     questions = []
-    for turn, (unit, context, right) in enumerate(zip(units, contexts, choices, strict=True)):
-        answer = (first + turn) % CHOICES
-        # Rotated so that the right one comes to its place: a Latin square if `order` were the identity.
-        start = order.index(turn) - answer
-        shown = tuple(choices[order[(start + place) % CHOICES]] for place in range(CHOICES))
-        assert shown[answer] == right
-        questions.append(Question(task, unit.id, unit.group, context, shown, answer))
+    for unit, context, right, answer in zip(units, contexts, choices, places, strict=True):
+        shown = [choice for choice in choices if choice != right]
+        rng.shuffle(shown)
+        shown.insert(answer, right)
+        questions.append(Question(task, unit.id, unit.group, context, tuple(shown), answer))
     return questions
