@@ -25,7 +25,7 @@ CUT_MARK = "……（下文略）"
 
 # Where a text may be cut, best first: after a sentence, after a clause, anywhere.
 _ENDS = (re.compile(r"[。！？；\n]"), re.compile(r"[，、：]"), re.compile(r""))
-_MENTION = re.compile(r"(?:《([^《》]+)》)?(第[零〇一二三四五六七八九十百千万]+条)")
+_MENTION = re.compile(r"(?:《([^《》]+)》\s*)?(第[零〇一二三四五六七八九十百千万]+条)")
 
 
 @dataclass(frozen=True)

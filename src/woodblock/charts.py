@@ -437,7 +437,7 @@ def _finite(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
 def _range(values: list[float], pad: float) -> tuple[float, float]:
     """The least and the largest, apart by something, with a share of padding."""
     low, high = min(values), max(values)
-    if low == high:
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-200):  # less than the ticks can tell apart
         low, high = low - max(abs(low), 1.0) / 2, high + max(abs(high), 1.0) / 2
     return low - pad * (high - low), high + pad * (high - low)
 

@@ -116,7 +116,7 @@ class HarnessModel(TemplateLM):
 
     @torch.no_grad()
     def score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[float, bool]]:
-        """For each (context ids, continuation ids): the continuation's log-likelihood in nats, and whether it is greedy.
+        """For each (context ids, continuation ids): the latter's log-likelihood in nats, and whether it is greedy.
 
         Both parts hold an id or more. A pair that is longer than the model's context loses ids at its start.
         """

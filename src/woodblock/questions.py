@@ -35,7 +35,8 @@ class Unit:
     id: str
     group: str  # the law or document: bootstrap resamples these
     text: str
-    names: tuple[str, ...] = ()  # the law's names, longest first; empty for a document
+    heading: str = ""  # what stands right before the text: "第五条　"
+    names: tuple[str, ...] = ()  # the law's names, the full one first; empty where it has none of its own
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Question:
     task: str
     id: str
     group: str
+    heading: str
     context: str
     choices: tuple[str, ...]
     answer: int
@@ -86,13 +88,14 @@ def cut(text: str) -> int | None:
     return min(places, key=lambda place: abs(2 * place - len(text)), default=None)
 
 
-def continuation(units: Sequence[Unit], per_group: int, seed: int) -> list[Question]:
+def continuation(units: Sequence[Unit], per_group: int, limit: int, seed: int) -> list[Question]:
     """How does this text go on: four-way choices between rests of one group's texts, all of like length.
 
-    per_group: most questions of a group; a multiple of four is used in full. The rests of a block differ, and each is
-    within LENGTH_SPREAD of every other's length in characters. Raises UserError where no group yields a block.
+    per_group: most questions of a group, of which whole fours are used; limit: most in all. The rests of a block
+    differ, and each is within LENGTH_SPREAD of every other's length in characters. Raises UserError where no group
+    yields a block.
     """
-    questions = []
+    asked = []
     for group, members in sorted(_by_group(units).items()):
         halves = {}
         for unit in members:
@@ -105,41 +108,42 @@ def continuation(units: Sequence[Unit], per_group: int, seed: int) -> list[Quest
         for block in blocks[: per_group // CHOICES]:
             owners = [halves[rest] for rest in block]
             contexts = [unit.text[: len(unit.text) - len(rest)] for unit, rest in zip(owners, block, strict=True)]
-            questions += _block("continuation", owners, contexts, block, rng)
-    if not questions:
+            asked.append(_block("continuation", owners, contexts, block, rng))
+    if not asked:
         raise UserError(
             "benchmark.tasks: continuation finds no four texts of one group with rests of like length in the "
             "validation split; raise clean.validation_share or take it out"
         )
-    return questions
+    return _at_most(asked, limit, random.Random(f"continuation {seed}"))
 
 
-def source_law(units: Sequence[Unit], per_group: int, seed: int) -> list[Question]:
+def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int) -> list[Question]:
     """Which law does this article stand in: four-way choices between names of validation laws.
 
-    per_group: most questions that a law is the answer of. A law is wrong in exactly three times as many questions as
-    it is right in, and all laws with articles enough are right equally often. Articles that name their law are
-    left out. Raises UserError where there are fewer than four laws with an article to ask about.
+    per_group: most questions that a law is the answer of; limit: most in all. A law is wrong in exactly three times as
+    many questions as it is right in, and below the limit all laws with articles enough are right equally often.
+    Articles that name their law are left out. Raises UserError where fewer than four laws have an article to ask
+    about.
     """
     groups = _by_group(unit for unit in units if unit.names and not any(name in unit.text for name in unit.names))
     rng = random.Random(f"source_law {seed}")
     for members in groups.values():
         rng.shuffle(members)
     left = {group: members[:per_group] for group, members in sorted(groups.items())}
-    questions = []
+    asked = []
     # The four laws with most left, again and again: it leaves nothing over where the four largest allow it.
     while len(left) >= CHOICES:
         ranked = sorted(left, key=lambda group: (-len(left[group]), rng.random()))
         block = [left[group].pop() for group in ranked[:CHOICES]]
         left = {group: members for group, members in left.items() if members}
         names = [unit.names[0] for unit in block]
-        questions += _block("source_law", block, [unit.text for unit in block], names, rng)
-    if not questions:
+        asked.append(_block("source_law", block, [unit.text for unit in block], names, rng))
+    if not asked:
         raise UserError(
             f"benchmark.tasks: source_law needs articles of {CHOICES} validation laws, and data/clean/documents has "
             f"{len(groups)}; raise clean.validation_share or take it out"
         )
-    return sorted(questions, key=lambda question: (question.group, question.id))
+    return _at_most(asked, limit, rng)
 
 
 def shortest(question: Question) -> float:
@@ -189,6 +193,12 @@ def _alike(rests: Sequence[str]) -> Iterable[Sequence[str]]:
             start += 1
 
 
+def _at_most(blocks: list[list[Question]], limit: int, rng: random.Random) -> list[Question]:
+    """The questions of whole blocks, by group: of as many blocks, drawn at random, as `limit` questions hold."""
+    kept = rng.sample(blocks, min(len(blocks), max(1, limit // CHOICES)))
+    return sorted((question for block in kept for question in block), key=lambda one: (one.group, one.id))
+
+
 def _block(
     task: str, units: Sequence[Unit], contexts: Sequence[str], choices: Sequence[str], rng: random.Random
 ) -> list[Question]:
@@ -199,5 +209,5 @@ def _block(
         shown = [choice for choice in choices if choice != right]
         rng.shuffle(shown)
         shown.insert(answer, right)
-        questions.append(Question(task, unit.id, unit.group, context, tuple(shown), answer))
+        questions.append(Question(task, unit.id, unit.group, unit.heading, context, tuple(shown), answer))
     return questions

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,29 @@ WORDS = {
     "pretrain.trigram_bpb": ("Validation, trigram", "bits a byte"),
     "pretrain.train_loss": ("Training loss, last", "nats a token"),
     "pretrain.hf_difference": ("Largest difference of logits from Hugging Face's model", ""),
+    "pretrain.validation_bytes": ("Validation text", "bytes"),
+    "sft.val_loss": ("Held-out loss, the fine-tuned model", "nats a reply token"),
+    "sft.base_val_loss": ("Held-out loss, the base model", "nats a reply token"),
+    "sft.stops": ("Replies that end by themselves", "share"),
+    "sft.empty": ("Replies that are empty", "share"),
+    "sft.exact": ("Replies equal to the reference", "share"),
+    "sft.median_reply_chars": ("Length of a reply, median", "characters"),
+    "sft.median_reference_chars": ("Length of a reference, median", "characters"),
+    "sft.length_ratio": ("Ratio of the two", ""),
+    "sft.prompts": ("Held-out prompts answered", ""),
+    "sft.conversations.train": ("Conversations trained on", ""),
+    "sft.conversations.validation": ("Conversations held out", ""),
+    "sft.conversations.dropped_long": ("Conversations left out as too long", ""),
+    "sft.padding_share": ("Positions that are padding", "share"),
+    "sft.tokens": ("Positions trained on", "tokens"),
+    "rag_eval.answers.n": ("Questions answered", ""),
+    "rag_eval.answers.right": ("A right article was among those given", "share"),
+    "rag_eval.answers.cites": ("The answer names an article that was given", "share"),
+    "rag_eval.answers.invents": ("The answer names an article that was not", "share"),
+    "rag_eval.answers.stops": ("The answer ends by itself", "share"),
+    "rag_eval.answers.empty": ("The answer is empty", "share"),
+    "rag_eval.answers.grounded": ("Pairs of characters that stand in the articles given, mean", "share"),
+    "rag_eval.answers.f1": ("F1 of the characters of answer and articles, mean", ""),
     "rag_index.passages": ("Passages", "articles"),
     "rag_index.vocabulary": ("Terms", "characters and bigrams"),
     "rag_index.postings": ("Postings", ""),
@@ -180,6 +203,12 @@ def evenly(count: int, most: int) -> list[int]:
     """At most `most` indices of range(count), evenly apart, the first among them."""
     most = min(count, most)
     return [index * count // most for index in range(most)]
+
+
+def known_first(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The names in the order of the known ones, then the others by name."""
+    order = {name: place for place, name in enumerate(known)}
+    return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
 def cut(text: str, most: int = CUT) -> str:
@@ -364,7 +393,7 @@ def funnel(metrics: dict[str, Any]) -> dict[str, Any]:
     return {"roles": list(roles), "rows": rows, "rest": rest}
 
 
-def described(run: Finished, stage: str, leave_out: Sequence[str] = ()) -> list[dict[str, Any]]:
+def described(run: Finished, stage: str, leave_out: Container[str] = ()) -> list[dict[str, Any]]:
     """The numbers of a stage as rows of label, value, unit and key: those with words first, in the order of WORDS."""
     rows = []
     for key, value in leaves(run.metrics.get(stage, {})):
@@ -414,29 +443,35 @@ def _beside(score: float, baseline: float, name: str) -> str:
 
 def tuning(run: Finished) -> dict[str, Any]:
     curve, metrics = run.sft_curve, run.metrics["sft"]
-    levels = [("base model", metrics[key]) for key in ("base_loss", "base_val_loss") if key in metrics]
+    levels = [("base model", metrics["base_val_loss"])] if "base_val_loss" in metrics else []
+    by_task = metrics.get("by_task", {})
     series = [
         _series(curve, "step", "val_loss", "held out", "series-2"),
         _series(curve, "step", "train_loss", "training", "series-1"),
     ]
-    rate = _series(curve, "step", "learning_rate", "rate", "series-3")
     return {
         "losses": _lines("Loss on reply tokens", series, "optimizer steps", "nats a reply token", levels),
-        "rate": _lines("Learning rate", [rate], "optimizer steps", "learning rate"),
-        "points": len(curve),
-        "rows": described(run, "sft"),
+        "rows": described(run, "sft", leave_out={f"by_task.{path}" for path, _ in leaves(by_task)}),
+        "by_task": by_group(by_task),
     }
+
+
+def by_group(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A table of the same numbers for several groups: the names of the columns, and a row a group."""
+    columns = list(dict.fromkeys(path for of_group in scores.values() for path, _ in leaves(of_group)))
+    rows = [(group, [dict(leaves(of_group)).get(path) for path in columns]) for group, of_group in scores.items()]
+    return {"columns": [column.replace("_", " ") for column in columns], "rows": rows}
 
 
 def benchmark(run: Finished) -> dict[str, Any]:
     """A chart and rows for each task of choices, and a row a model of validation bits per byte."""
     metrics = run.metrics["benchmark"]
-    models = sorted((m for m in metrics if isinstance(metrics[m], dict)), key=lambda m: [*MODELS, m].index(m))
+    models = known_first((m for m in metrics if isinstance(metrics[m], dict)), MODELS)
     found = {
         t for model in models for t, scores in metrics[model].items() if isinstance(scores, dict) and "acc" in scores
     }
     panels, scores, charted = [], [], []
-    for task in sorted(found, key=lambda t: [*TASKS, t].index(t)):
+    for task in known_first(found, TASKS):
         rows = []
         of_task = {model: metrics[model][task] for model in models if task in metrics[model]}
         for model, score in of_task.items():
@@ -470,19 +505,19 @@ def retrieval(run: Finished) -> dict[str, Any]:
     """Recall and reciprocal rank, overall and by kind of query, beside chance."""
     metrics = run.metrics["rag_eval"]
     names = ("recall@1", "recall@10", "mrr@10")
-    kinds = {
-        "all queries": metrics,
-        **{k: v for k, v in sorted(metrics.get("by_kind", {}).items()) if isinstance(v, dict)},
-    }
+    kinds = {"all": metrics, **dict(sorted(metrics.get("by_kind", {}).items()))}
+    if "characters_only" in metrics:
+        kinds["all, by single characters alone"] = metrics["characters_only"]
+    elsewhere = ("by_kind.", "characters_only.", "recall@", "mrr@", "queries", "passages", "chance")
+    tabled = {key for key, _ in leaves(metrics) if key.startswith(elsewhere)}
     queries, passages = metrics.get("queries"), metrics.get("passages")
-    tabled = {key for key, _ in leaves(metrics) if key.startswith("by_kind.") or key in (*names, "queries", "passages")}
     table, rows = [], []
     for kind, scores in kinds.items():
-        cells = [(scores.get(name), _stderr(scores, name)) for name in names]
-        table.append({"kind": kind, "queries": scores.get("queries", scores.get("n")), "cells": cells})
+        cells = [(scores.get(name), scores.get(f"{name}_stderr")) for name in names]
+        table.append({"kind": kind, "queries": scores.get("queries"), "cells": cells})
     for name, style in zip(names, ("series-1", "series-2", "series-3"), strict=True):
         if name in metrics:
-            rows.append(charts.Row(name, metrics[name], _stderr(metrics, name), style))
+            rows.append(charts.Row(name, metrics[name], metrics.get(f"{name}_stderr"), style))
     chart = charts.interval_chart("Retrieval, all queries", rows, f"over {number(queries)} queries") if rows else ""
     return {
         "chart": chart,
@@ -494,31 +529,26 @@ def retrieval(run: Finished) -> dict[str, Any]:
     }
 
 
-def _stderr(scores: dict[str, Any], name: str) -> float | None:
-    for key in (f"{name}_stderr", f"stderr_{name}"):
-        if key in scores:
-            return scores[key]
-    nested = scores.get("stderr")
-    return nested.get(name) if isinstance(nested, dict) else None
-
-
 # ---------------------------------------------------------------------------------------------------- the samples
 
 
 def replies(generations: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Held-out prompts with the model's replies, evenly over the table."""
-    if generations is None:
+    """Held-out prompts with the model's replies: some of each task, evenly over the task's rows."""
+    if generations is None or generations.empty:
         return []
-    rows = [generations.iloc[index] for index in evenly(len(generations), SAMPLES)]
+    tasks = [rows for _, rows in generations.groupby("task", sort=True)]
+    each = max(1, SAMPLES // len(tasks))
     return [
         {
+            "task": row["task"],
             "prompt": cut(row["prompt"]),
             "reply": cut(row["reply"]),
             "reference": cut(row["reference"]),
             "stopped": bool(row["stopped"]),
             "equal": row["reply"].strip() == row["reference"].strip(),
         }
-        for row in rows
+        for rows in tasks
+        for row in (rows.iloc[index] for index in evenly(len(rows), each))
     ]
 
 
@@ -530,17 +560,19 @@ def rag_answers(answers: pd.DataFrame | None) -> list[dict[str, Any]]:
         {
             "question": cut(row["question"]),
             "answer": cut(row["answer"]),
-            "sources": [_source(source) for source in row["sources"]],
-            "cites": bool(row["cites"]),
+            "sources": [
+                {"name": f"《{source['law']}》{source['article']}", "text": cut(source["text"], 160)}
+                for source in row["sources"]
+            ],
+            "says": [
+                "a right article was given" if row["right"] else "no right article was given",
+                "names one that was given" if row["cites"] else "names none that was given",
+                *(["names one that was not given"] if row["invents"] else []),
+                *([] if row["stopped"] else ["did not end within the limit"]),
+            ],
         }
         for row in (answers.iloc[index] for index in evenly(len(answers), SAMPLES))
     ]
-
-
-def _source(source: Any) -> dict[str, str]:
-    if isinstance(source, dict):
-        return {"name": f"《{source['law']}》{source['article']}", "text": cut(source.get("text") or "", 160)}
-    return {"name": str(source), "text": ""}
 
 
 def choices(questions: pd.DataFrame | None, predictions: pd.DataFrame | None) -> list[dict[str, Any]]:
@@ -548,9 +580,9 @@ def choices(questions: pd.DataFrame | None, predictions: pd.DataFrame | None) ->
     if questions is None or predictions is None or questions.empty:
         return []
     chosen = {(row["model"], row["task"], row["id"]): row for row in predictions.to_dict("records")}
-    models = sorted(predictions["model"].unique(), key=lambda m: [*MODELS, m].index(m))
+    models = known_first(predictions["model"].unique(), MODELS)
     shown = []
-    for task in sorted(questions["task"].unique(), key=lambda t: [*TASKS, t].index(t)):
+    for task in known_first(questions["task"].unique(), TASKS):
         of_task = questions[questions["task"] == task]
         for index in evenly(len(of_task), 2):
             question = of_task.iloc[index]
@@ -564,17 +596,13 @@ def choices(questions: pd.DataFrame | None, predictions: pd.DataFrame | None) ->
                         {
                             "text": cut(text, 160),
                             "right": place == question["answer"],
-                            "models": [m for m, row in picked.items() if row is not None and _choice(row) == place],
+                            "models": [m for m, row in picked.items() if row is not None and row["choice"] == place],
                         }
                         for place, text in enumerate(question["choices"])
                     ],
                 }
             )
     return shown
-
-
-def _choice(prediction: dict[str, Any]) -> int:
-    return int(prediction["choice"])
 
 
 # ------------------------------------------------------------------------------------------- time, params, numbers

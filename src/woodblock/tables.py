@@ -14,6 +14,7 @@ from woodblock.errors import UserError
 
 ROWS_PER_PART = 200_000
 ROWS_PER_GROUP = 10_000
+CHARACTERS_PER_GROUP = 8_000_000
 
 
 def schema(**columns: str) -> pa.Schema:
@@ -44,15 +45,18 @@ class Writer:
         self.folder, self.columns, self.written = Path(folder), columns, 0
         self.folder.mkdir(parents=True)
         self._rows: list[dict[str, Any]] = []
+        self._characters = 0
         self._part = 0
         self._file: pq.ParquetWriter | None = None
 
     def add(self, record: dict[str, Any]) -> None:
         self._rows.append(record)
+        self._characters += sum(len(value) for value in record.values() if isinstance(value, str))
         self.written += 1
-        if len(self._rows) == ROWS_PER_GROUP:
+        part_is_full = self.written % ROWS_PER_PART == 0
+        if part_is_full or len(self._rows) == ROWS_PER_GROUP or self._characters >= CHARACTERS_PER_GROUP:
             self._flush()
-        if self.written % ROWS_PER_PART == 0:
+        if part_is_full:
             self._close_part()
 
     def _flush(self) -> None:
@@ -62,6 +66,7 @@ class Writer:
             self._part += 1
         self._file.write_table(pa.Table.from_pylist(self._rows, schema=self.columns), row_group_size=ROWS_PER_GROUP)
         self._rows.clear()
+        self._characters = 0
 
     def _close_part(self) -> None:
         if self._file is not None:

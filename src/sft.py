@@ -1,0 +1,120 @@
+"""Fine-tune the base model on instructions; measure its replies to held-out prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from woodblock import conversations, folder, generation, instructions, tables, training
+from woodblock.conversations import Conversation
+from woodblock.errors import UserError
+from woodblock.model import Transformer
+from woodblock.progress import Progress, say
+from woodblock.stage import Run, run_stage
+from woodblock.tokenization import Tokenizer
+
+EXAMPLES = tables.schema(id="string", task="string", split="string", messages="messages")
+GENERATIONS = tables.schema(
+    id="string", task="string", prompt="string", reference="string", reply="string", stopped="bool"
+)
+
+
+def sft(
+    params: Any, base: Path, given: Path, documents: Path, out: Path, data: Path, curve: Path, run: Run
+) -> dict[str, Any]:
+    settings = params.sft
+    folder.make_deterministic()
+    model, tokenizer = folder.load(base, folder.pick_device(params.device))
+    everything = collect(given, documents, settings, params.seed)
+    train, held_out, counts = conversations.encode(everything, tokenizer, settings.system, settings.max_tokens)
+    if not train or not held_out:
+        raise UserError(
+            f"{len(train)} conversations to train on and {len(held_out)} held out; give more or change sft.validation_share"
+        )
+    tables.write(data / "examples", (vars_of(c) for c in everything), EXAMPLES)
+
+    def validate() -> float:
+        return conversations.reply_loss(model, held_out, tokenizer.pad_id, settings.micro_batch_tokens)
+
+    before = validate()
+    batches = conversations.Batches(train, settings.batch_tokens, settings.epochs, tokenizer.pad_id, params.seed)
+    say(f"sft: {len(train):,} conversations, {len(batches):,} steps, held-out reply loss {before:.3f} before")
+    task = training.Task(batches.__getitem__, len(batches), settings.max_tokens, validate, "val_loss")
+    model.train()
+    result = training.train(model, task, settings, name="sft", key=run.key, work=run.work)
+    result["curve"].to_csv(curve, index=False)
+    folder.save(model.eval(), base, out)
+    run.rates = {"tokens_per_second": result["tokens_per_second"]}
+
+    replies = reply_to(model, tokenizer, [c for c in everything if c.split == "validation"], settings)
+    tables.write(data / "generations", replies.to_dict("records"), GENERATIONS)
+    return {
+        "val_loss": validate(),
+        "base_val_loss": before,
+        **measure(replies),
+        "by_task": {task: measure(rows) for task, rows in replies.groupby("task")},
+        **counts,
+        "padding_share": batches.padding_share,
+        "tokens": result["tokens"],
+    }
+
+
+def collect(given: Path, documents: Path, settings: Any, seed: int) -> list[Conversation]:
+    """The cleaned conversations, and those made from the articles of the training laws."""
+    share = settings.validation_share
+    found = [conversations.given(record["id"], record["messages"], share) for record in tables.stream(given)]
+    if settings.article_examples:
+        articles = [article for article in tables.stream(documents) if article["split"] == "train"]
+        made = instructions.from_statutes(articles, settings.article_examples, settings.well_known_laws, seed)
+        found += [conversations.made(number, example, share) for number, example in enumerate(made)]
+    return found
+
+
+def vars_of(conversation: Conversation) -> dict[str, Any]:
+    return {name: getattr(conversation, name) for name in EXAMPLES.names}
+
+
+def reply_to(model: Transformer, tokenizer: Tokenizer, held_out: list[Conversation], settings: Any) -> pd.DataFrame:
+    """Greedy replies to the first prompts of held-out conversations, evenly over them and so over the tasks."""
+    step = max(1, len(held_out) // settings.prompts)
+    chosen = held_out[::step][: settings.prompts]
+    openings = [conversations.opening(c, settings.system) for c in chosen]
+    room = model.config.context - settings.max_new_tokens // 2  # a prompt that leaves no room for a reply is not asked
+    asked = [(c, tokenizer.encode_chat(messages, reply=True)) for c, messages in zip(chosen, openings, strict=True)]
+    asked = [(c, ids) for c, ids in asked if len(ids) <= room]
+    progress = Progress("sft: replies", len(asked), "prompts")
+    replies = generation.generate(
+        model, [ids for _, ids in asked], settings.max_new_tokens, tokenizer.turn_end_id, on_done=progress.advance
+    )
+    progress.close()
+    return pd.DataFrame(
+        {
+            "id": c.id,
+            "task": c.task,
+            "prompt": c.prompt,
+            "reference": c.reference,
+            "reply": tokenizer.decode(reply),
+            "stopped": reply[-1] == tokenizer.turn_end_id,
+        }
+        for (c, _), reply in zip(asked, replies, strict=True)
+    )
+
+
+def measure(replies: pd.DataFrame) -> dict[str, float]:
+    """How replies end, how long they are against their references, and how many say the very same."""
+    lengths, wanted = replies["reply"].str.len(), replies["reference"].str.len()
+    return {
+        "prompts": len(replies),
+        "stops": float(replies["stopped"].mean()),
+        "empty": float((replies["reply"].str.strip() == "").mean()),
+        "median_reply_chars": float(lengths.median()),
+        "median_reference_chars": float(wanted.median()),
+        "length_ratio": float(lengths.median() / wanted.median()),
+        "exact": float((replies["reply"] == replies["reference"]).mean()),
+    }
+
+
+if __name__ == "__main__":
+    run_stage(sft)

@@ -1,0 +1,200 @@
+"""Instructions made from statutes: five tasks in many phrasings, each reply grounded in an article's own words.
+
+Reciting an article that is given, or one of a well-known law that is not; naming the law that holds a rule; going on
+where an article breaks off; saying whether an article exists. A conversation's key names what it is about, so that a
+split by key keeps every phrasing about one article on one side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from woodblock.statutes import article_name, cite, short_name
+
+Article = Mapping[str, Any]  # law, article, number, text
+
+CLAUSE = re.compile(r"[^，。；：！？\n]+[，。；：！？]?")
+REPLY_CHARS = 120  # of an article in a reply: what a small model can learn to copy whole
+CLAUSE_CHARS = (6, 30)
+
+GROUNDED_FRAMES = (
+    "根据下面的条文回答问题。\n{passages}\n问题：{question}",
+    "条文：\n{passages}\n请依据条文回答：{question}",
+    "请先读条文，再回答。\n{passages}\n{question}",
+    "{passages}\n根据以上规定，{question}",
+)
+ARTICLE_QUESTIONS = (
+    "{cite}是怎么规定的？",
+    "{cite}讲了什么？",
+    "{cite}的内容是什么？",
+    "请说出{cite}。",
+    "{short}{article}怎么说？",
+    "{short}{article}有什么规定？",
+)
+RULE_QUESTIONS = (
+    "“{clause}”是哪一条规定的？",
+    "哪一条提到“{clause}”？",
+    "关于“{clause}”，法律是怎么规定的？",
+    "“{clause}”的依据是什么？",
+)
+LAW_QUESTIONS = (
+    "“{text}”出自哪部法律？",
+    "下面的规定在哪部法律里？\n{text}",
+    "这是哪部法律的条文？\n{text}",
+    "请指出这条规定所在的法律：{text}",
+)
+CONTINUATIONS = (
+    "请接着写{cite}：{head}",
+    "{cite}：{head}……后面是什么？",
+    "把这一条补充完整。{cite}　{head}",
+    "续写条文：{head}",
+)
+EXISTENCE_QUESTIONS = ("{cite}存在吗？", "《{law}》有{article}吗？", "有没有{cite}？", "{short}里有{article}吗？")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One conversation of two messages. key: the article or law it is about; task: how it was made."""
+
+    task: str
+    key: str
+    prompt: str
+    reply: str
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        return [{"role": "user", "content": self.prompt}, {"role": "assistant", "content": self.reply}]
+
+
+def passage(article: Article) -> str:
+    """An article as it stands in a prompt."""
+    return f"{cite(article['law'], article['article'])}　{article['text']}"
+
+
+def grounded_question(question: str, passages: Sequence[Article], frame: str = GROUNDED_FRAMES[0]) -> str:
+    """The user's message that gives the passages and asks; passages: dictionaries of law, article and text."""
+    return frame.format(passages="\n".join(map(passage, passages)), question=question)
+
+
+def grounded_reply(article: Article) -> str:
+    """The reply that names its source and then lets it speak."""
+    return f"{cite(article['law'], article['article'])}规定：{excerpt(article['text'])}"
+
+
+def excerpt(text: str, limit: int = REPLY_CHARS) -> str:
+    """The beginning of a text up to the last end of a sentence, or else of a clause, within `limit` characters."""
+    if len(text) <= limit:
+        return text
+    head = text[:limit]
+    for marks in ("。！？", "；：，"):
+        if (end := max(head.rfind(mark) for mark in marks)) > 0:
+            return head[: end + 1]
+    return head
+
+
+def clauses(text: str) -> list[str]:
+    """The clauses of a text, without their punctuation, that are long enough to mean something and short enough to ask."""
+    found = (clause.rstrip("，。；：！？") for clause in CLAUSE.findall(text))
+    return [clause for clause in found if CLAUSE_CHARS[0] <= len(clause) <= CLAUSE_CHARS[1]]
+
+
+def names(article: Article) -> dict[str, str]:
+    law, number = article["law"], article["article"]
+    return {"law": law, "article": number, "cite": cite(law, number), "short": short_name(law)}
+
+
+def recite_given(article: Article, draw: Random) -> Example | None:
+    """What does this article say, or which one says this, with its text given."""
+    asked = draw.choice(clauses(article["text"]) or [""])
+    templates = (*ARTICLE_QUESTIONS, *RULE_QUESTIONS) if asked else ARTICLE_QUESTIONS
+    question = draw.choice(templates).format(**names(article), clause=asked)
+    given = {**article, "text": excerpt(article["text"])}
+    prompt = grounded_question(question, [given], draw.choice(GROUNDED_FRAMES))
+    return _example("recite_given", article, prompt, grounded_reply(article))
+
+
+def recite_known(article: Article, draw: Random) -> Example | None:
+    """What does this article of a well-known law say, from memory."""
+    prompt = draw.choice(ARTICLE_QUESTIONS).format(**names(article))
+    return _example("recite_known", article, prompt, grounded_reply(article))
+
+
+def which_law(article: Article, draw: Random) -> Example | None:
+    """Which law holds this rule."""
+    if article["law"] in article["text"] or short_name(article["law"]) in article["text"]:
+        return None  # the answer would stand in the question
+    prompt = draw.choice(LAW_QUESTIONS).format(text=excerpt(article["text"]))
+    return _example("which_law", article, prompt, f"这是《{article['law']}》的规定。")
+
+
+def continue_article(article: Article, draw: Random) -> Example | None:
+    """How does this article go on, from about its middle, behind a punctuation mark."""
+    text = excerpt(article["text"])
+    cuts = [match.end() for match in re.finditer("[，。；：]", text) if 8 <= match.end() <= len(text) - 8]
+    if not cuts:
+        return None
+    cut = draw.choice(cuts)
+    prompt = draw.choice(CONTINUATIONS).format(**names(article), head=text[:cut])
+    return _example("continue", article, prompt, text[cut:])
+
+
+def _example(task: str, article: Article, prompt: str, reply: str) -> Example:
+    return Example(task, f"{article['law']}{article['article']}", prompt, reply)
+
+
+def existence(articles: Sequence[Article], count: int, draw: Random) -> Iterator[Example]:
+    """Does this article exist: as many true as false, with numbers drawn from one distribution.
+
+    Each number is that of a random article, and asked of one law that has it and of one that has not: the number alone
+    tells nothing. Numbers that all laws have, or only one, are drawn again.
+    """
+    last: dict[str, int] = {}
+    for article in articles:
+        last[article["law"]] = max(last.get(article["law"], 0), article["number"])
+    laws = sorted(law for law, number in last.items() if number > 1)
+    numbers = [article["number"] for article in articles if article["number"] >= 1]
+    askable = {n for n in set(numbers) if any(last[law] >= n for law in laws) and any(last[law] < n for law in laws)}
+    numbers = [number for number in numbers if number in askable]
+    for _ in range(count // 2 if numbers else 0):
+        number = draw.choice(numbers)
+        for exists in (True, False):
+            law = draw.choice([law for law in laws if (last[law] >= number) is exists])
+            about = {"law": law, "article": article_name(number)}
+            prompt = draw.choice(EXISTENCE_QUESTIONS).format(**names(about))
+            ending = f"《{law}》共有{last[law]}条。"
+            reply = f"有。{ending}" if exists else f"没有。{ending}"
+            yield Example("exists", f"{law}{about['article']}", prompt, reply)
+
+
+# Shares of the tasks: half of all is grounded in a given text, since that is what answering with sources builds on.
+SHARES: dict[str, tuple[float, Callable[[Article, Random], Example | None]]] = {
+    "recite_given": (0.5, recite_given),
+    "recite_known": (0.1, recite_known),
+    "which_law": (0.15, which_law),
+    "continue": (0.15, continue_article),
+}
+EXISTENCE_SHARE = 0.1
+
+
+def from_statutes(articles: Sequence[Article], count: int, well_known: Sequence[str], seed: int) -> list[Example]:
+    """About `count` different examples from the articles of the training laws, drawn with the seed, task after task."""
+    draw = Random(seed)
+    articles = [article for article in articles if article["number"] >= 1]
+    examples: dict[str, Example] = {}
+    for task, (share, make) in SHARES.items():
+        wanted = round(share * count)
+        pool = [a for a in articles if task != "recite_known" or a["law"] in well_known]
+        for _ in range(3 * wanted if pool else 0):  # some articles give none, and some draws repeat
+            if wanted == 0:
+                break
+            example = make(draw.choice(pool), draw)
+            if example is not None and example.prompt not in examples:
+                examples[example.prompt] = example
+                wanted -= 1
+    for example in existence(articles, round(EXISTENCE_SHARE * count), draw):
+        examples.setdefault(example.prompt, example)
+    return list(examples.values())
