@@ -74,7 +74,13 @@ def finished(root: Path) -> Path:
             "trigram_bpb": 1.41,
             "something_new": 0.123456,
         },
-        "sft": {"stops": 0.985, "empty": 0.005, "val_loss": 0.91, "base_val_loss": 2.5},
+        "sft": {
+            "stops": 0.985,
+            "empty": 0.005,
+            "val_loss": 0.91,
+            "base_val_loss": 2.5,
+            "by_task": {"exists": {"prompts": 40, "stops": 1.0}, "given": {"prompts": 9, "stops": 0.9}},
+        },
         "benchmark": {
             model: {
                 "continuation": choice_scores(0.25 + 0.02 * index, 0.25, 0.62),
@@ -86,11 +92,13 @@ def finished(root: Path) -> Path:
         "rag_index": {"passages": 23490, "vocabulary": 210_000, "postings": 5_000_000, "bytes": 60_000_000},
         "rag_eval": {
             "recall@1": 0.71,
+            "recall@1_stderr": 0.0143,
             "recall@10": 0.93,
             "mrr@10": 0.79,
             "passages": 23490,
             "queries": 1000,
             "by_kind": {"fragment": {"recall@1": 0.9, "recall@10": 0.99, "mrr@10": 0.93, "queries": 334}},
+            "characters_only": {"recall@1": 0.5, "recall@10": 0.8, "mrr@10": 0.6, "queries": 1000},
             "answers": {"n": 20, "cites": 0.9, "stops": 1.0},
         },
     }
@@ -129,10 +137,16 @@ def finished(root: Path) -> Path:
     tables.write(
         root / "data/sft/generations",
         (
-            {"prompt": f"第{i}问 <b>粗</b>", "reference": "是", "reply": "是" * (1 + 200 * i), "stopped": i != 1}
+            {
+                "task": "given",
+                "prompt": f"第{i}问 <b>粗</b>",
+                "reference": "是",
+                "reply": "是" * (1 + 200 * i),
+                "stopped": i != 1,
+            }
             for i in range(9)
         ),
-        tables.schema(prompt="string", reference="string", reply="string", stopped="bool"),
+        tables.schema(task="string", prompt="string", reference="string", reply="string", stopped="bool"),
     )
     write_questions(root)
     write_answers(root)
@@ -168,10 +182,13 @@ def write_questions(root: Path) -> None:
 
 def write_answers(root: Path) -> None:
     source = tables.pa.struct([(name, tables.pa.string()) for name in ("law", "article", "text")])
-    kinds = tables.schema(question="string", answer="string", cites="bool")
+    kinds = tables.schema(
+        question="string", answer="string", right="bool", cites="bool", invents="bool", stopped="bool"
+    )
     kinds = kinds.append(tables.pa.field("sources", tables.pa.list_(source)))
     used = {"law": "劳动法", "article": "第三十六条", "text": "国家实行工时制度。"}
-    rows = [{"question": f"问{i}", "answer": "答", "cites": True, "sources": [used]} for i in range(3)]
+    marks = {"right": True, "cites": True, "invents": False, "stopped": True}
+    rows = [{"question": f"问{i}", "answer": "答", "sources": [used]} | marks for i in range(3)]
     tables.write(root / "results/rag_eval/answers", rows, kinds)
 
 
