@@ -3,73 +3,131 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from woodblock import evaluation, folder, questions, statutes, tables
+from woodblock.evaluation import Choice, HarnessModel, Outcome, bootstrap_stderr
 from woodblock.model import Transformer
 from woodblock.progress import say
-from woodblock.questions import CHANCE, Question
-from woodblock.stage import Run, run_stage
+from woodblock.questions import Question, Unit
+from woodblock.stage import run_stage
 
-QUESTIONS = pa.schema(
-    {
-        "task": pa.string(),
-        "id": pa.string(),
-        "group": pa.string(),
-        "context": pa.string(),
-        "choices": pa.list_(pa.string()),
-        "answer": pa.int64(),
-    }
+QUESTIONS = tables.schema(
+    task="string", id="string", group="string", heading="string", context="string", answer="int64"
+).append(pa.field("choices", pa.list_(pa.string())))
+# Of a question: for each choice the log-likelihood (nats) and the bytes that it is of; and the choice taken.
+PREDICTIONS = (
+    tables.schema(model="string", task="string", id="string", choice="int64")
+    .append(pa.field("loglikelihoods", pa.list_(pa.float64())))
+    .append(pa.field("bytes", pa.list_(pa.int64())))
 )
-PREDICTIONS = pa.schema(
-    {
-        "model": pa.string(),
-        "task": pa.string(),
-        "id": pa.string(),
-        "loglikelihoods": pa.list_(pa.float64()),  # nats; of each choice, or of a whole document
-        "bytes": pa.list_(pa.int64()),  # what they are of
-        "choice": pa.int64(),  # the chosen one; none for a document
-    }
-)
+MAKERS = {"continuation": questions.continuation, "source_law": questions.source_law}
 
 
-def benchmark(params: Any, base: Path, sft: Path, validation: Path, documents: Path, out: Path, run: Run) -> dict[str, Any]:
-    settings = params.benchmark
-    texts = list(tables.stream(validation, ["id", "group", "text"]))
-    asked = ask(settings, params.seed, texts, documents)
-    tables.write(out / "questions", (vars(question) for task in asked.values() for question in task), QUESTIONS)
-
-    tasks = [choice_task(name, task) for name, task in asked.items()]
-    if "validation" in settings.tasks:
-        tasks.append(rolling_task("validation", texts))
-    device = folder.pick_device(params.device)
+def benchmark(params: Any, base: Path, sft: Path, validation: Path, documents: Path, out: Path) -> dict[str, Any]:
+    settings, device = params.benchmark, folder.pick_device(params.device)
     folder.make_deterministic()
+    texts = list(tables.stream(validation, ["id", "group", "text"]))
+    askable = units(texts, list(tables.stream(documents)))
+    asked = {
+        task: MAKERS[task](askable, settings.questions_per_group, settings.questions, params.seed)
+        for task in settings.tasks
+        if task in MAKERS
+    }
+    tasks = [evaluation.choice_task(task, [request(one) for one in asked[task]]) for task in asked]
+    if "validation" in settings.tasks:
+        tasks.append(evaluation.text_task("validation", [text["text"] for text in texts]))
+
     metrics: dict[str, Any] = {}
     predictions: list[dict[str, Any]] = []
     for name, path in (("untrained", base), ("base", base), ("sft", sft)):
         model, tokenizer = folder.load(path, device)
         if name == "untrained":
             model = Transformer(model.config).initialise(params.seed).to(device).eval()
-        harness = evaluation.HarnessModel(model, tokenizer, settings.batch_tokens, f"benchmark: {name}")
+        harness = HarnessModel(model, tokenizer, settings.batch_tokens, f"benchmark: {name}")
         with tempfile.TemporaryDirectory() as work:
             outcomes = evaluation.evaluate(harness, tasks, Path(work))
-        metrics[name] = {}
-        for task in tasks:
-            rows = list(answers(name, task, outcomes[task.name]))
-            predictions += rows
-            metrics[name][task.name] = (
-                score_texts(rows, outcomes[task.name])
-                if task.name == "validation"
-                else score_choices(rows, asked[task.name], outcomes[task.name], settings.bootstrap, params.seed)
+        metrics[name] = {
+            task: score(asked[task], outcome, settings.bootstrap, params.seed)
+            if task in asked
+            else score_texts(outcome)
+            for task, outcome in outcomes.items()
+        }
+        for task, outcome in outcomes.items():
+            ids = [one.id for one in asked[task]] if task in asked else [text["id"] for text in texts]
+            predictions += (
+                {"model": name, "task": task, "id": id, "choice": choice, "loglikelihoods": lls, "bytes": sizes}
+                for id, choice, lls, sizes in zip(
+                    ids, outcome.chosen, outcome.loglikelihoods, outcome.sizes, strict=True
+                )
             )
-            say(f"benchmark: {name} {task.name} " + ", ".join(f"{k} {v:.3f}" for k, v in list(metrics[name][task.name].items())[:2]))
+            say(
+                f"benchmark: {name} {task} "
+                + " ".join(f"{key} {value:.3f}" for key, value in metrics[name][task].items())
+            )
+    tables.write(out / "questions", (vars(one) for task in asked.values() for one in task), QUESTIONS)
     tables.write(out / "predictions", predictions, PREDICTIONS)
     return metrics
+
+
+def units(texts: list[dict[str, Any]], documents: list[dict[str, Any]]) -> list[Unit]:
+    """What questions are made from: articles of the laws among the validation texts; without laws, their paragraphs.
+
+    Held out is what the corpus holds out: laws that are indexed beside a corpus of another source may stand in it.
+    """
+    held_out = {text["group"] for text in texts}
+    articles = [
+        Unit(
+            id=row["id"],
+            group=row["law"],
+            text=row["text"],
+            heading=row["article"] + statutes.IDEOGRAPHIC_SPACE,
+            names=(row["law"], statutes.short_name(row["law"])) if questions.has_own_name(row["law"]) else (),
+        )
+        for row in documents
+        if row["split"] == "validation" and statutes.law_group(row["law"]) in held_out
+    ]
+    if articles:
+        return questions.unseen(articles, (row["text"] for row in documents if row["split"] == "train"))
+    paragraphs = (questions.paragraphs(text["id"], text["group"], text["text"]) for text in texts)
+    return questions.unseen((unit for found in paragraphs for unit in found), ())
+
+
+def request(question: Question) -> Choice:
+    """A question as what the model reads, laid out as in the documents that it was trained on."""
+    if question.task == "continuation":
+        return Choice((question.heading + question.context,), question.choices, question.answer)
+    # The right law is the one under whose title the article is likeliest: a title comes before its articles.
+    contexts = tuple(f"{law}\n\n{question.heading}" for law in question.choices)
+    return Choice(contexts, (question.context,), question.answer)
+
+
+def score(asked: list[Question], outcome: Outcome, resamples: int, seed: int) -> dict[str, float]:
+    """Accuracy of choices by log-likelihood per byte, with its standard error, beside what reads nothing."""
+    return {
+        "acc": outcome.value,
+        "stderr": bootstrap_stderr(outcome.values, [one.group for one in asked], resamples, seed),
+        "chance": questions.CHANCE,
+        "n": len(asked),
+        "shortest": sum(map(questions.shortest, asked)) / len(asked),
+        "overlap": sum(map(questions.overlap, asked)) / len(asked),
+    }
+
+
+def score_texts(outcome: Outcome) -> dict[str, float]:
+    """Bits per byte of whole texts, every byte of them.
+
+    It differs from pretrain's val_bpb in two things: no end token is predicted, and lm-eval's windows do not
+    overlap, so that the tokens after a cut are read with less before them.
+    """
+    return {
+        "bits_per_byte": outcome.value,
+        "bytes": sum(size for sizes in outcome.sizes for size in sizes),
+        "documents": len(outcome.sizes),
+    }
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from lm_eval.models.huggingface import HFLM
 
 from woodblock import evaluation, folder, tokenization
 from woodblock.errors import UserError
+from woodblock.evaluation import Choice
 from woodblock.model import Config, Transformer
 
 CONTEXT = 48
@@ -116,36 +117,31 @@ def test_a_generating_task_is_refused(harness):
 
 
 def test_evaluate_runs_lm_eval_on_local_tasks(harness, tmp_path, capsys):
-    choices = ["任何组织不得侵犯。", "违反规定的，依法承担责任；"]
-    documents = [{"text": "国家保护自然人的合法权益，", "choices": choices, "answer": answer} for answer in (0, 1, 1)]
-    choice = evaluation.Task(
-        "choice",
-        documents,
-        "multiple_choice",
-        {"doc_to_text": "text", "doc_to_choice": "choices", "doc_to_target": "answer"},
-        "acc_bytes",
-        "mean",
-        True,
-    )
+    context, rests = "国家保护自然人的合法权益，", ("任何组织不得侵犯。", "违反规定的，依法承担责任；")
+    answers = (0, 1, 1)
     texts = ["任何组织不得侵犯。" * 9, "违反规定的，"]
-    rolling = evaluation.Task(
-        "rolling",
-        [{"text": text} for text in texts],
-        "loglikelihood_rolling",
-        {"doc_to_text": "", "doc_to_target": "text"},
-        "bits_per_byte",
-        "bits_per_byte",
-        False,
-    )
-    outcomes = evaluation.evaluate(harness, [choice, rolling], tmp_path)
-    lls = outcomes["choice"].loglikelihoods
-    assert [len(row) for row in lls] == [2, 2, 2]
-    best = int(np.argmax([ll / len(text.encode()) for ll, text in zip(lls[0], choices, strict=True)]))
-    assert outcomes["choice"].metrics == [float(answer == best) for answer in (0, 1, 1)]
-    assert outcomes["choice"].value == pytest.approx(np.mean(outcomes["choice"].metrics))
-    nats = -sum(row[0] for row in outcomes["rolling"].loglikelihoods)
+    tasks = [
+        evaluation.choice_task("rests", [Choice((context,), rests, answer) for answer in answers]),
+        evaluation.choice_task("contexts", [Choice(rests, (context,), answer) for answer in answers]),
+        evaluation.text_task("texts", texts),
+    ]
+    outcomes = evaluation.evaluate(harness, tasks, tmp_path)
+    for name, pairs in (
+        ("rests", [(context, rest) for rest in rests]),
+        ("contexts", [(rest, context) for rest in rests]),
+    ):
+        outcome = outcomes[name]
+        expected = [ll for ll, _ in harness.loglikelihood(instances("loglikelihood", pairs))]
+        sizes = [len(continuation.encode()) for _, continuation in pairs]
+        best = int(np.argmax(np.array(expected) / sizes))
+        assert outcome.sizes == [sizes] * 3
+        np.testing.assert_allclose(outcome.loglikelihoods, [expected] * 3, atol=1e-4)
+        assert outcome.chosen == [best] * 3
+        assert outcome.values == [float(answer == best) for answer in answers]
+        assert outcome.value == pytest.approx(np.mean(outcome.values))
+    nats = -sum(row[0] for row in outcomes["texts"].loglikelihoods)
     size = sum(len(text.encode()) for text in texts)
-    assert outcomes["rolling"].value == pytest.approx(nats / np.log(2) / size)
+    assert outcomes["texts"].value == pytest.approx(nats / np.log(2) / size)
     assert capsys.readouterr().err == ""
 
 

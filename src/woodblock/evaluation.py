@@ -214,19 +214,34 @@ def share(pairs: Sequence[tuple[list[int], list[int]]], max_length: int) -> list
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A question for lm-eval: which context and continuation go together, by log-likelihood per byte of the latter.
+
+    Either one context has several continuations, or several contexts have one continuation.
+    """
+
+    contexts: tuple[str, ...]
+    continuations: tuple[str, ...]
+    answer: int
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes of what is predicted, for each pair."""
+        return [len(text.encode()) for text in self.continuations] * len(self.contexts)
+
+
+@dataclass(frozen=True)
 class Task:
-    """A task for lm-eval: documents, which of their columns is what, and the metric.
+    """A task for lm-eval: its configuration, its documents, and the bytes of what each of their requests predicts.
 
     Written as a YAML file with its documents as JSON lines beside it, the form in which lm-eval's own tasks are kept.
     """
 
     name: str
-    documents: list[dict[str, Any]]
-    output_type: str
-    columns: dict[str, str]  # doc_to_text, doc_to_target, doc_to_choice
+    config: dict[str, Any]
     metric: str
-    aggregation: str
-    higher_is_better: bool
+    documents: list[dict[str, Any]]
+    sizes: list[list[int]]
 
     def write(self, folder: Path) -> None:
         data = folder.resolve() / f"{self.name}.jsonl"
@@ -237,25 +252,58 @@ class Task:
             "dataset_path": "json",
             "dataset_kwargs": {"data_files": {"test": str(data)}, "cache_dir": str(folder.resolve() / "cache")},
             "test_split": "test",
-            "output_type": self.output_type,
-            **self.columns,
             "target_delimiter": "",  # Chinese puts no space between context and continuation
             "num_fewshot": 0,
-            "metric_list": [
-                {"metric": self.metric, "aggregation": self.aggregation, "higher_is_better": self.higher_is_better}
-            ],
+            **self.config,
         }
         path = folder / f"{self.name}.yaml"
         path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
+def choice_task(name: str, asked: Sequence[Choice]) -> Task:
+    """A multiple-choice task of questions that are all of one kind: one context each, or one continuation each."""
+    if all(len(one.contexts) == 1 for one in asked):
+        documents = [{"text": one.contexts[0], "choices": one.continuations, "answer": one.answer} for one in asked]
+        columns, metric = {"doc_to_text": "text", "doc_to_choice": "choices", "doc_to_target": "answer"}, "acc_bytes"
+    else:
+        # lm-eval takes an integer for doc_to_text to mean that the choices are contexts, as in Winogrande. Per byte is
+        # then what acc compares: all contexts are followed by the same bytes.
+        documents = [{"text": one.continuations[0], "choices": one.contexts, "answer": one.answer} for one in asked]
+        columns, metric = {"doc_to_text": "answer", "doc_to_choice": "choices", "doc_to_target": "text"}, "acc"
+    config = {
+        "output_type": "multiple_choice",
+        **columns,
+        "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True}],
+    }
+    return Task(name, config, metric, documents, [one.sizes for one in asked])
+
+
+def text_task(name: str, texts: Sequence[str]) -> Task:
+    """A task that predicts whole texts, measured in bits per byte over all of them."""
+    metric = "bits_per_byte"
+    config = {
+        "output_type": "loglikelihood_rolling",
+        "doc_to_text": "",
+        "doc_to_target": "text",
+        "metric_list": [{"metric": metric, "aggregation": metric, "higher_is_better": False}],
+    }
+    return Task(name, config, metric, [{"text": text} for text in texts], [[len(text.encode())] for text in texts])
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What lm-eval says of a task: its metric over all documents, and each document's log-likelihoods, in order."""
+    """What lm-eval says of a task."""
 
-    value: float
-    loglikelihoods: list[list[float]]
-    metrics: list[Any]  # the metric of each document
+    value: float  # the metric over all documents
+    values: list[Any]  # the metric of each document
+    loglikelihoods: list[list[float]]  # of each document's requests, in nats
+    sizes: list[list[int]]  # bytes of what they predict
+
+    @property
+    def chosen(self) -> list[int]:
+        """The request of each document with the largest log-likelihood per byte."""
+        pairs = zip(self.loglikelihoods, self.sizes, strict=True)
+        return [int(np.argmax(np.array(lls) / np.array(sizes))) for lls, sizes in pairs]
 
 
 def evaluate(model: HarnessModel, tasks: Sequence[Task], folder: Path) -> dict[str, Outcome]:
@@ -275,9 +323,10 @@ def evaluate(model: HarnessModel, tasks: Sequence[Task], folder: Path) -> dict[s
     for task in tasks:
         samples = sorted(results["samples"][task.name], key=lambda sample: sample["doc_id"])
         outcomes[task.name] = Outcome(
-            value=results["results"][task.name][f"{task.metric},none"],
+            value=float(results["results"][task.name][f"{task.metric},none"]),
+            values=[sample[task.metric] for sample in samples],
             loglikelihoods=[_loglikelihoods(sample["filtered_resps"]) for sample in samples],
-            metrics=[sample[task.metric] for sample in samples],
+            sizes=task.sizes,
         )
     return outcomes
 

@@ -122,7 +122,8 @@ class Sft(Training):
 
 class Benchmark(Block):
     tasks: Annotated[list[Literal["validation", "continuation", "source_law"]], Field(min_length=1)]
-    questions_per_group: Annotated[int, Field(ge=1, le=40)]
+    questions_per_group: Annotated[int, Field(ge=4, le=40)]  # questions come in fours
+    questions: Annotated[int, Field(ge=4)]
     batch_tokens: Positive
     bootstrap: Annotated[int, Field(ge=100)]
 

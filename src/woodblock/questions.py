@@ -112,7 +112,7 @@ def continuation(units: Sequence[Unit], per_group: int, limit: int, seed: int) -
     if not asked:
         raise UserError(
             "benchmark.tasks: continuation finds no four texts of one group with rests of like length in the "
-            "validation split; raise clean.validation_share or take it out"
+            "validation split; take it out, or raise clean.validation_share"
         )
     return _at_most(asked, limit, random.Random(f"continuation {seed}"))
 
@@ -140,8 +140,8 @@ def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int) -> 
         asked.append(_block("source_law", block, [unit.text for unit in block], names, rng))
     if not asked:
         raise UserError(
-            f"benchmark.tasks: source_law needs articles of {CHOICES} validation laws, and data/clean/documents has "
-            f"{len(groups)}; raise clean.validation_share or take it out"
+            f"benchmark.tasks: source_law needs articles of {CHOICES} laws that the corpus holds out, and there are "
+            f"{len(groups)}; take it out, or raise clean.validation_share"
         )
     return _at_most(asked, limit, rng)
 
