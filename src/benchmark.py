@@ -59,7 +59,14 @@ def benchmark(params: Any, base: Path, sft: Path, validation: Path, documents: P
         for task, outcome in outcomes.items():
             ids = [one.id for one in asked[task]] if task in asked else [text["id"] for text in texts]
             predictions += (
-                {"model": name, "task": task, "id": id, "choice": choice, "loglikelihoods": lls, "bytes": sizes}
+                {
+                    "model": name,
+                    "task": task,
+                    "id": id,
+                    "choice": choice if task in asked else None,
+                    "loglikelihoods": lls,
+                    "bytes": sizes,
+                }
                 for id, choice, lls, sizes in zip(
                     ids, outcome.chosen, outcome.loglikelihoods, outcome.sizes, strict=True
                 )

@@ -77,13 +77,20 @@ def vars_of(conversation: Conversation) -> dict[str, Any]:
 
 
 def reply_to(model: Transformer, tokenizer: Tokenizer, held_out: list[Conversation], settings: Any) -> pd.DataFrame:
-    """Greedy replies to the first prompts of held-out conversations, evenly over them and so over the tasks."""
-    step = max(1, len(held_out) // settings.prompts)
-    chosen = held_out[::step][: settings.prompts]
-    openings = [conversations.opening(c, settings.system) for c in chosen]
-    room = model.config.context - settings.max_new_tokens // 2  # a prompt that leaves no room for a reply is not asked
-    asked = [(c, tokenizer.encode_chat(messages, reply=True)) for c, messages in zip(chosen, openings, strict=True)]
-    asked = [(c, ids) for c, ids in asked if len(ids) <= room]
+    """Greedy replies to the first prompts of held-out conversations, evenly over them and so over the tasks.
+
+    Prompts that leave no room for half of sft.max_new_tokens are not asked. Raises UserError where none is left.
+    """
+    room = model.config.context - settings.max_new_tokens // 2
+    fitting = [(c, tokenizer.encode_chat(conversations.opening(c, settings.system), reply=True)) for c in held_out]
+    fitting = [(c, ids) for c, ids in fitting if len(ids) <= room]
+    if not fitting:
+        raise UserError(
+            f"none of {len(held_out)} held-out prompts leaves room for a reply in model.context: "
+            f"{model.config.context}; lower sft.max_new_tokens: {settings.max_new_tokens}, or raise the context"
+        )
+    count = min(settings.prompts, len(fitting))
+    asked = [fitting[i * len(fitting) // count] for i in range(count)]
     progress = Progress("sft: replies", len(asked), "prompts")
     replies = generation.generate(
         model, [ids for _, ids in asked], settings.max_new_tokens, tokenizer.turn_end_id, on_done=progress.advance

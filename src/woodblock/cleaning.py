@@ -19,9 +19,9 @@ INVISIBLE = re.compile(
 )
 NEWLINES = re.compile("\r\n|\r|\x85|\u2028|\u2029")
 THIN_SPACES = re.compile("[\u2000-\u200a\u202f\u205f]+")  # typesetters' spaces, inside numbers for the most part
-INDENT = re.compile(r"^[ \t\u3000\u00a0]+(?=[\u2e80-\u9fff\uff00-\uffef“‘《（])", re.MULTILINE)
-RULE = re.compile(r"^[ \t]*[-=_*+|~—─━]{4,}[ \t]*$\n?", re.MULTILINE)  # lines that only draw: table frames, rules
-TRAILING = re.compile(r"[ \t\u3000\u00a0]+$", re.MULTILINE)
+INDENT = re.compile(r"^[^\S\n]+(?=[\u2e80-\u2fff\u3001-\u9fff\uff00-\uffef“‘《（])", re.MULTILINE)
+RULE = re.compile(r"^[^\S\n]*[-=_*+|~—─━]{4,}$\n?", re.MULTILINE)  # lines that only draw: table frames, rules
+TRAILING = re.compile(r"(?<![^\S\n])[^\S\n]+$", re.MULTILINE)  # looks back to try each run of spaces once alone
 BLANK_LINES = re.compile(r"\n{3,}")
 
 BROKEN_SHARE = 0.001  # of replacement and private-use characters, above which a text is taken for mojibake
@@ -35,10 +35,10 @@ def repair(text: str) -> str:
     NFC and not NFKC: full-width ，！？ stay as the author wrote them. Lines, paragraphs and the indentation of code are
     kept; the indentation of Chinese paragraphs goes.
     """
-    text = NEWLINES.sub("\n", unicodedata.normalize("NFC", text))
-    text = THIN_SPACES.sub("", INVISIBLE.sub("", text))
+    text = THIN_SPACES.sub("", INVISIBLE.sub("", NEWLINES.sub("\n", text)))
+    text = unicodedata.normalize("NFC", text)  # after what stood between a letter and its accent is gone
     text = text.replace("\u2581", "_")  # SentencePiece's mark for a space: it would come back as one
-    text = TRAILING.sub("", RULE.sub("", INDENT.sub("", text)))
+    text = RULE.sub("", INDENT.sub("", TRAILING.sub("", text)))
     return BLANK_LINES.sub("\n\n", text).strip()
 
 
@@ -106,7 +106,7 @@ def without_lines(text: str, lines: set[bytes]) -> tuple[str, int]:
     kept = [
         line for line in text.split("\n") if len(line.strip()) < LINE_CHARS or fingerprint(line.strip()) not in lines
     ]
-    return "\n".join(kept), text.count("\n") + 1 - len(kept)
+    return BLANK_LINES.sub("\n\n", "\n".join(kept)).strip(), text.count("\n") + 1 - len(kept)
 
 
 def conversation(messages: list[dict[str, Any]]) -> tuple[list[dict[str, str]] | None, str]:

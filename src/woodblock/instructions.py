@@ -109,10 +109,10 @@ def names(article: Article) -> dict[str, str]:
 
 def recite_given(article: Article, draw: Random) -> Example | None:
     """What does this article say, or which one says this, with its text given."""
-    asked = draw.choice(clauses(article["text"]) or [""])
+    given = {**article, "text": excerpt(article["text"])}
+    asked = draw.choice(clauses(given["text"]) or [""])
     templates = (*ARTICLE_QUESTIONS, *RULE_QUESTIONS) if asked else ARTICLE_QUESTIONS
     question = draw.choice(templates).format(**names(article), clause=asked)
-    given = {**article, "text": excerpt(article["text"])}
     prompt = grounded_question(question, [given], draw.choice(GROUNDED_FRAMES))
     return _example("recite_given", article, prompt, grounded_reply(article))
 
@@ -147,27 +147,37 @@ def _example(task: str, article: Article, prompt: str, reply: str) -> Example:
 
 
 def existence(articles: Sequence[Article], count: int, draw: Random) -> Iterator[Example]:
-    """Does this article exist: as many true as false, with numbers drawn from one distribution.
+    """Does this article exist: as many true as false, with numbers drawn from one distribution, each asked once.
 
     Each number is that of a random article, and asked of one law that has it and of one that has not: the number alone
-    tells nothing. Numbers that all laws have, or only one, are drawn again.
+    tells nothing. Numbers that no law lacks are not drawn. Laws that count with gaps (an amendment numbers its articles
+    as the amended law does) are not asked about: how many articles they have is not what their last number says.
     """
-    last: dict[str, int] = {}
+    held: dict[str, set[int]] = {}
     for article in articles:
-        last[article["law"]] = max(last.get(article["law"], 0), article["number"])
+        held.setdefault(article["law"], set()).add(article["number"])
+    last = {law: len(found) for law, found in held.items() if found == set(range(1, len(found) + 1))}
     laws = sorted(law for law, number in last.items() if number > 1)
-    numbers = [article["number"] for article in articles if article["number"] >= 1]
+    numbers = [article["number"] for article in articles if article["law"] in last]
     askable = {n for n in set(numbers) if any(last[law] >= n for law in laws) and any(last[law] < n for law in laws)}
     numbers = [number for number in numbers if number in askable]
-    for _ in range(count // 2 if numbers else 0):
-        number = draw.choice(numbers)
+    wanted, asked = count // 2, set()
+    for _ in range(3 * wanted if numbers else 0):
+        if not wanted:
+            break
+        number, pair = draw.choice(numbers), []
         for exists in (True, False):
             law = draw.choice([law for law in laws if (last[law] >= number) is exists])
             about = {"law": law, "article": article_name(number)}
             prompt = draw.choice(EXISTENCE_QUESTIONS).format(**names(about))
             ending = f"《{law}》共有{last[law]}条。"
             reply = f"有。{ending}" if exists else f"没有。{ending}"
-            yield Example("exists", f"{law}{about['article']}", prompt, reply)
+            pair.append(Example("exists", f"{law}{about['article']}", prompt, reply))
+        prompts = {example.prompt for example in pair}
+        if len(prompts) == 2 and not prompts & asked:  # both or neither, or the two would differ in their numbers
+            asked |= prompts
+            wanted -= 1
+            yield from pair
 
 
 # Shares of the tasks: half of all is grounded in a given text, since that is what answering with sources builds on.
@@ -195,6 +205,4 @@ def from_statutes(articles: Sequence[Article], count: int, well_known: Sequence[
             if example is not None and example.prompt not in examples:
                 examples[example.prompt] = example
                 wanted -= 1
-    for example in existence(articles, round(EXISTENCE_SHARE * count), draw):
-        examples.setdefault(example.prompt, example)
-    return list(examples.values())
+    return [*examples.values(), *existence(articles, round(EXISTENCE_SHARE * count), draw)]

@@ -69,6 +69,44 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     return x * cos + torch.cat([-second, first], dim=-1) * sin
 
 
+class LinearCrossEntropy(torch.autograd.Function):
+    """Summed cross-entropy of a linear layer's outputs, without ever holding all the logits.
+
+    Rows are treated in chunks that fit a cache: logits, loss and both gradients, all in place, in the forward pass. The
+    logits of a batch are its largest tensor by far; written to memory and read back, they cost more time than the
+    products that make them. Source of the idea: Wijmans et al. 2024, Cut Your Losses; Hsu et al. 2024, Liger kernels.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
+        """hidden [N, D], weight [V, D], targets [N] in 0 … V − 1; returns the loss in nats, summed over N."""
+        kind = torch.get_autocast_dtype("cuda") if hidden.is_cuda and torch.is_autocast_enabled("cuda") else hidden.dtype
+        wanted = ctx.needs_input_grad[0]
+        loss = torch.zeros((), device=hidden.device)
+        hidden_grad = torch.empty(hidden.shape, dtype=kind, device=hidden.device) if wanted else None
+        weight_grad = torch.zeros(weight.shape, device=weight.device) if wanted else None
+        w = weight.to(kind)
+        for start in range(0, len(hidden), rows):
+            h, right = hidden[start : start + rows].to(kind), targets[start : start + rows, None]
+            z = (h @ w.T).float()
+            highest = z.amax(dim=1, keepdim=True)
+            loss += (highest - z.gather(1, right)).sum()
+            total = z.sub_(highest).exp_().sum(dim=1, keepdim=True)
+            loss += total.log().sum()
+            if wanted:  # the gradient of the logits: softmax, less one at the target
+                z.div_(total).scatter_add_(1, right, torch.full_like(total, -1.0))
+                torch.mm(z.to(kind), w, out=hidden_grad[start : start + rows])
+                weight_grad += z.to(kind).T @ h
+        if wanted:
+            ctx.save_for_backward(hidden_grad.to(hidden.dtype), weight_grad.to(weight.dtype))
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        hidden_grad, weight_grad = ctx.saved_tensors
+        return hidden_grad * scale, weight_grad * scale, None, None
+
+
 class Cache:
     """Keys and values of what was read so far, for generation: [layers, B, K, length, C] each.
 
@@ -83,6 +121,8 @@ class Cache:
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Write new keys and values [B, K, T, C] behind each row's length; return all of the layer's."""
+        if keys.dtype != self.keys.dtype:  # under autocast: kept as attention takes them, in half the memory
+            self.keys, self.values = self.keys.to(keys.dtype), self.values.to(values.dtype)
         batch, kv_heads, new, _ = keys.shape
         rows = torch.arange(batch, device=keys.device)[:, None, None]
         heads = torch.arange(kv_heads, device=keys.device)[None, :, None]
@@ -211,9 +251,12 @@ class Transformer(nn.Module):
 
         Logits are computed only where there is a target: in fine-tuning that is on replies alone.
         """
-        wanted = targets >= 0
-        logits = self.hidden(ids)[wanted] @ self.embed_tokens.weight.T
-        return F.cross_entropy(logits.float(), targets[wanted], reduction="sum")
+        hidden, wanted = self.hidden(ids).flatten(0, 1), targets.flatten()
+        if not bool((wanted >= 0).all()):
+            kept = wanted >= 0
+            hidden, wanted = hidden[kept], wanted[kept]
+        rows = 256 if hidden.device.type == "cpu" else 4096  # 4 MB of logits for a cache; enough work for a GPU
+        return LinearCrossEntropy.apply(hidden, self.embed_tokens.weight, wanted, rows)
 
 
 def autocast(device: torch.device) -> Any:

@@ -108,7 +108,8 @@ def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
 def learning_rate_share(step: int, steps: int, settings: Settings) -> float:
     """The share of the peak learning rate at a step (0 … steps − 1).
 
-    wsd: linear warm-up, constant, linear decay. cosine: linear warm-up, then a half cosine. Both end at final_lr_share.
+    wsd: linear warm-up, constant, linear decay. cosine: linear warm-up, then a half cosine. Both would reach
+    final_lr_share at step `steps`, so that the last step taken still learns where that is 0.
     """
     warmup = round(settings.warmup_share * steps)
     low = settings.final_lr_share

@@ -111,8 +111,9 @@ class Windows:
     """Training windows of context + 1 tokens, drawn without replacement and shuffled anew in every epoch.
 
     Epoch e cuts the stream at a random offset below `context` into windows that overlap by one token (the last target of
-    one is the first input of the next), so epochs see different cuts; only the tail that fills no window is left out, a
-    different one each time. Window i is a function of the seed and i alone: a run can start anywhere.
+    one is the first input of the next), so epochs see different cuts; what stands before the offset and the tail that
+    fills no window are left out, others each time. Window i is a function of the seed and i alone: a run can start
+    anywhere.
     """
 
     def __init__(self, packed: Packed, context: int, seed: int) -> None:
