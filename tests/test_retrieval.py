@@ -252,6 +252,11 @@ def test_no_passage_is_an_error():
         Index.build(passages_of([]), K1, B)
 
 
+def test_passages_without_any_term_find_nothing():
+    index = Index.build(passages_of(["，。", ""], law=["", ""]), K1, B)
+    assert index.search(["国家，"], 2)[0].tolist() == [[-1, -1]]
+
+
 @pytest.mark.parametrize("harm", ["nothing", "an array missing", "an array cut", "no JSON"])
 def test_what_is_no_index_is_an_error(tmp_path, harm):
     folder = tmp_path / "index"

@@ -156,8 +156,8 @@ class Index:
     def build(cls, passages: pd.DataFrame, k1: float, b: float) -> Index:
         """Index passages; a chunk of them is sorted at a time.
 
-        Memory: about 35 bytes a posting at the most (measured: 30 M postings, 1.1 GB). Raises UserError where there is no
-        passage.
+        Memory: about 35 bytes a posting at the most (measured: 30 M postings, 1.1 GB).
+        Raises UserError where there is no passage.
         """
         if passages.empty:
             raise UserError("there is no passage to index; name documents under download.documents in params.yaml")
@@ -267,7 +267,8 @@ class Index:
         labels = [citations(text, self.words) for text in texts]
         terms, owners, counts = count_terms(texts, labels, self.words, grow=False)
         places = np.searchsorted(self.terms, terms)
-        known = np.take(self.terms, places, mode="clip") == terms
+        known = places < len(self.terms)
+        known[known] = self.terms[places[known]] == terms[known]
         places, owners, counts = places[known], owners[known], counts[known]
         order = np.argsort(owners, kind="stable")
         bounds = np.searchsorted(owners[order], np.arange(len(queries) + 1))
