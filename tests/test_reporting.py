@@ -333,7 +333,7 @@ def test_mixed_runs_are_said(root, tmp_path):
     ("value", "shown"),
     [
         (4096, "4,096"),
-        (0.0, "0.0000"),
+        (0.0, "0.000"),
         (1.40123456, "1.401"),
         (0.0213, "0.0213"),
         (12345.6, "12,346"),
@@ -355,6 +355,18 @@ def test_samples_are_taken_evenly(count, most):
     indices = reporting.evenly(count, most)
     assert len(indices) == min(count, most) == len(set(indices))
     assert indices == sorted(indices) and all(0 <= i < count for i in indices)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("tokens_per_second", 1234.5, "1,234 tokens/s"),
+        ("flops_per_second", 3.745e11, "374 GFLOP/s"),
+        ("mfu", 0.5, "0.5000 mfu"),
+    ],
+)
+def test_rates(key, value, shown):
+    assert reporting.rate(key, value) == shown
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(4.21, "4.2 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])

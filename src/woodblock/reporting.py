@@ -167,7 +167,7 @@ def number(value: Any) -> str:
             return "–"
         if value and (abs(value) < 1e-3 or abs(value) >= 1e12):
             return f"{value:.3g}"
-        digits = 4 if value == 0 else max(0, 3 - math.floor(math.log10(abs(value))))
+        digits = 3 if value == 0 else max(0, 3 - math.floor(math.log10(abs(value))))
         return f"{value:,.{min(digits, 4)}f}"
     return str(value)
 
@@ -452,13 +452,14 @@ def tuning(run: Finished) -> dict[str, Any]:
     return {
         "losses": _lines("Loss on reply tokens", series, "optimizer steps", "nats a reply token", levels),
         "rows": described(run, "sft", leave_out={f"by_task.{path}" for path, _ in leaves(by_task)}),
-        "by_task": by_group(by_task),
+        "by_task": by_group("sft", by_task),
     }
 
 
-def by_group(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def by_group(stage: str, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """A table of the same numbers for several groups: the names of the columns, and a row a group."""
-    columns = list(dict.fromkeys(path for of_group in scores.values() for path, _ in leaves(of_group)))
+    found = {path for of_group in scores.values() for path, _ in leaves(of_group)}
+    columns = known_first(found, (key.removeprefix(f"{stage}.") for key in WORDS if key.startswith(f"{stage}.")))
     rows = [(group, [dict(leaves(of_group)).get(path) for path in columns]) for group, of_group in scores.items()]
     return {"columns": [column.replace("_", " ") for column in columns], "rows": rows}
 
@@ -476,7 +477,7 @@ def benchmark(run: Finished) -> dict[str, Any]:
         of_task = {model: metrics[model][task] for model in models if task in metrics[model]}
         for model, score in of_task.items():
             rows.append(charts.Row(model, score["acc"], score.get("stderr"), MODELS.get(model, "series-1")))
-            beyond = (score["acc"] - score["chance"]) / score["stderr"] if score.get("stderr") else math.nan
+            beyond = (score["acc"] - score["chance"]) / score["stderr"] if score.get("stderr") else None
             scores.append({"task": task, "model": model, **score, "beyond": beyond})
         any_score = next(iter(of_task.values()))
         rows += [charts.Row(b, any_score[b], None, "muted", True) for b in ("shortest", "overlap") if b in any_score]
@@ -618,7 +619,7 @@ def time_and_memory(run: Finished) -> dict[str, Any]:
                 "stage": stage,
                 "seconds": seconds,
                 "memory": memory,
-                "rates": [f"{charts.short(value)} {_rate(key)}" for key, value in sorted(rates.items())],
+                "rates": [rate(key, value) for key, value in sorted(rates.items())],
             }
         )
         bars.append((stage, seconds, duration(seconds)))
@@ -632,8 +633,16 @@ def time_and_memory(run: Finished) -> dict[str, Any]:
     }
 
 
-def _rate(key: str) -> str:
-    return key.replace("_per_second", "/s").replace("flops", "FLOP").replace("_", " ")
+def rate(key: str, value: float) -> str:
+    """A rate of timings/ for readers: tokens_per_second → 1,234 tokens/s, flops_per_second → 1.23 GFLOP/s."""
+    unit = key.removesuffix("_per_second").replace("_", " ")
+    per = "/s" if key.endswith("_per_second") else ""
+    if unit != "flops":
+        return f"{number(value)} {unit}{per}"
+    for letter, power in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if value >= power:
+            return f"{value / power:.3g} {letter}FLOP{per}"
+    return f"{value:.3g} FLOP{per}"
 
 
 def params_as_yaml(run: Finished) -> list[dict[str, str]]:
