@@ -50,7 +50,7 @@ class Clean(Block):
 
 class Tokenizer(Block):
     vocab_size: Annotated[int, Field(gt=BYTE_PIECES + SPECIAL_PIECES, le=2**31)]
-    character_coverage: Annotated[float, Field(gt=0.9, le=1)]
+    character_coverage: Annotated[float, Field(ge=0.98, le=1)]  # what SentencePiece accepts
     max_chars: Positive
 
 
