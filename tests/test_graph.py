@@ -61,6 +61,11 @@ def test_one_name_for_stage_script_params_and_records(name: str) -> None:
     assert name in params.read(ROOT / "params.yaml")
     assert {o for o in stage.outs if o.startswith("metrics/")} <= {f"metrics/{name}.json"}
     assert {o for o in stage.outs if o.startswith("lineage/")} == {f"lineage/{name}.json"}
+    # With an uncached output that is no metric, DVC keeps no run cache: going back to old params would compute again.
+    entry = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
+    assert [out for out in entry["outs"] if isinstance(out, dict)] == (
+        [{"report.html": {"cache": False}}] * (name == "report")
+    )
     assert {o for o in stage.outs if o.startswith("timings/")} == {f"timings/{name}.json"}
     assert f"lineage/{name}.json" not in stage.uncached, "the lineage must come back with the outputs"
     assert f"timings/{name}.json" in stage.uncached
@@ -103,7 +108,8 @@ def test_git_and_dvc_ignore_what_they_should() -> None:
     for stage in STAGES.values():
         for out in stage.outs:
             top = out.split("/")[0]
-            assert (f"/{top}/" in ignored or f"/{out}" in ignored) == (top != "metrics"), out
+            in_git = top in ("metrics", "timings")
+            assert (f"/{top}/" in ignored or f"/{out}" in ignored) != in_git, out
     assert set(lineage.IGNORED) <= set((ROOT / ".dvcignore").read_text().splitlines())
 
 
