@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 
-import clean
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import clean
 from woodblock import cleaning, tables
 from woodblock.errors import UserError
 
@@ -29,7 +29,8 @@ def test_repair_changes_nothing_twice_and_gives_nfc(text):
 
 
 def test_repair_keeps_what_authors_wrote_and_drops_what_machines_put_there():
-    text = "　　第一条　为了保护环境，制定本法！\r\n\r\n\r\n\r\n———————\n\ufeff　　“公民”\u200b是１００人。\u2003 \n  code\n    more"
+    text = "　　第一条　为了保护环境，制定本法！\r\n\r\n\r\n\r\n———————\n"
+    text += "\ufeff　　“公民”\u200b是１００人。\u2003 \n  code\n    more"
     assert cleaning.repair(text) == "第一条　为了保护环境，制定本法！\n\n“公民”是１００人。\n  code\n    more"
     assert cleaning.repair("cafe\u0301") == "caf\u00e9"
     assert cleaning.repair("一\n--\n二") == "一\n--\n二"  # a short dash is text, four are a rule
@@ -172,7 +173,7 @@ def test_lines_that_go_leave_no_hole():
 
 def test_conversations_are_cleaned_and_counted(tmp_path):
     def talk(*said):
-        return [{"role": "user assistant".split()[n % 2], "content": text} for n, text in enumerate(said)]
+        return [{"role": ["user", "assistant"][n % 2], "content": text} for n, text in enumerate(said)]
 
     given_records = [
         {"id": "1", "source": "试", "messages": talk("你好", "你好！")},

@@ -145,7 +145,7 @@ def test_a_vocabulary_that_does_not_fit_is_one_line(vocab_size):
 
 
 def test_a_folder_without_a_model_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="tokenizer.model: there is no such file; run the tokenizer stage"):
+    with pytest.raises(UserError, match=r"tokenizer\.model: there is no such file; run the tokenizer stage"):
         Tokenizer.load(tmp_path)
 
 

@@ -31,10 +31,11 @@ def load(path: Path, key: str) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["key"]
     except Exception as error:
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}); remove it to start from the beginning"
         ) from error
-    if state.get("key") != key:
-        raise UserError(f"{path} belongs to the run {state.get('key')}, this is {key}; remove it to start anew")
+    if found != key:
+        raise UserError(f"{path} belongs to the run {found}, this is {key}; remove it to start anew")
     return state

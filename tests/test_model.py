@@ -1,0 +1,202 @@
+"""The model is Hugging Face's Llama to 1e-4, counts itself rightly, and says the same with and without a cache."""
+
+from __future__ import annotations
+
+import pytest
+import small_models
+import torch
+import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForCausalLM
+
+from woodblock import folder
+from woodblock.model import Cache, Config, Transformer, count_parameters, flops_per_token, rotary_table, rotate
+
+SHAPES = [
+    {"heads": 4, "kv_heads": 2},
+    {"heads": 4, "kv_heads": 4},
+    {"heads": 4, "kv_heads": 1, "layers": 3, "rope_theta": 500.0, "norm_eps": 1e-3},
+    {"heads": 1, "kv_heads": 1, "dim": 8, "hidden_dim": 24, "layers": 1},
+]
+
+
+def ids(model: Transformer, rows: int, length: int, seed: int = 0) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randint(0, model.config.vocab_size, (rows, length), generator=draw)
+
+
+def shaken(model: Transformer, seed: int = 0) -> Transformer:
+    """The model with norms that are not all one, so that a norm at the wrong place shows."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 1:
+                weight.copy_(0.5 + torch.rand(weight.shape, generator=draw))
+    return model
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logits_are_those_of_transformers(shape, tmp_path):
+    model = shaken(small_models.model(**shape))
+    folder.save(model, small_models.tokenizer_folder(), tmp_path)
+    theirs, info = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True, dtype=torch.float32)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"))
+    tokens = ids(model, 3, model.config.context)
+    with torch.no_grad():
+        ours, wanted = model(tokens), theirs(tokens).logits
+    assert ours.std() > 0.1
+    torch.testing.assert_close(ours, wanted, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_parameters_are_counted_as_they_are(shape):
+    model = small_models.model(**shape)
+    assert count_parameters(model.config) == sum(p.numel() for p in model.parameters())
+
+
+def test_parameters_of_the_books_models():
+    book = Config(vocab_size=6144, dim=1024, layers=18, heads=16, kv_heads=8, hidden_dim=2752, context=512)
+    smaller = Config(vocab_size=6144, dim=768, layers=12, heads=16, kv_heads=8, hidden_dim=2048, context=512)
+    assert count_parameters(book) == 215_127_040
+    assert count_parameters(smaller) == 82_594_560
+    with torch.device("meta"):
+        assert sum(p.numel() for p in Transformer(book).parameters()) == 215_127_040
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_operations_are_those_that_torch_counts(shape):
+    model = small_models.model(**shape)
+    config, rows = model.config, 2
+    length = config.context
+    tokens = ids(model, rows, length + 1)
+    # As matrix products, attention is counted whole; ours counts half of it, since the other half is masked.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model.loss(tokens[:, :-1], tokens[:, 1:]).backward()
+    masked_half = 6 * config.layers * config.dim * length
+    assert counter.get_total_flops() == rows * length * (flops_per_token(config, length) + masked_half)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("rows", [1, 300])
+def test_loss_and_gradient_are_those_of_cross_entropy(masked, rows):
+    """300 rows of 12 make more than one of the chunks in which the loss is taken."""
+    model = small_models.model(context=12)
+    tokens = ids(model, rows, 13)
+    inputs, targets = tokens[:, :-1], tokens[:, 1:].clone()
+    if masked:
+        targets[torch.rand(targets.shape, generator=torch.Generator().manual_seed(1)) < 0.6] = -1
+    loss = model.loss(inputs, targets)
+    (loss / 3).backward()
+    found = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+    wanted = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
+    (wanted / 3).backward()
+    torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-3)
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(found[name], weight.grad, rtol=1e-4, atol=2e-4 * float(weight.grad.abs().max()))
+
+
+def test_loss_without_gradients_is_the_same():
+    model = small_models.model()
+    tokens = ids(model, 2, 20)
+    with torch.no_grad():
+        quiet = model.loss(tokens[:, :-1], tokens[:, 1:])
+    assert quiet == model.loss(tokens[:, :-1], tokens[:, 1:])
+
+
+def test_nothing_later_changes_what_is_said_earlier():
+    model = small_models.model()
+    one = ids(model, 1, 20)
+    other = one.clone()
+    other[:, 12:] = (other[:, 12:] + 1) % model.config.vocab_size
+    with torch.no_grad():
+        first, second = model(one), model(other)
+    torch.testing.assert_close(first[:, :12], second[:, :12], atol=1e-5, rtol=0)
+    assert (first[:, 12:] - second[:, 12:]).abs().max() > 0.1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_cache_changes_nothing_step_by_step(shape):
+    model = small_models.model(**shape)
+    tokens = ids(model, 2, 20)
+    wanted = model.hidden(tokens)
+    cache = Cache(model.config, 2, 20, model.embed_tokens.weight)
+    for step in range(20):
+        found = model.hidden(tokens[:, step : step + 1], cache)
+        cache.lengths = cache.lengths + 1
+        torch.testing.assert_close(found[:, 0], wanted[:, step], atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_cache_holds_rows_of_any_lengths():
+    model = small_models.model(seed=1)
+    prompts, width, steps = (3, 9, 1, 14), 14, 10
+    tokens = ids(model, len(prompts), 32, seed=2)
+    wanted = model.hidden(tokens)
+    cache = Cache(model.config, len(prompts), width + steps, model.embed_tokens.weight)
+    padded = tokens[:, :width].clone()
+    for row, length in enumerate(prompts):
+        padded[row, length:] = 7
+    first = model.hidden(padded, cache)
+    lengths = torch.tensor(prompts)
+    rows = torch.arange(len(prompts))
+    torch.testing.assert_close(first[rows, lengths - 1], wanted[rows, lengths - 1], atol=1e-4, rtol=1e-4)
+    cache.lengths = lengths.clone()
+    for step in range(steps):
+        if step == 4:  # a row that has ended is taken out
+            keep = torch.tensor([True, False, True, True])
+            cache, rows, tokens, wanted = cache.take(keep), rows[:3], tokens[keep], wanted[keep]
+        places = cache.lengths
+        found = model.hidden(tokens[rows, places][:, None], cache)[:, 0]
+        torch.testing.assert_close(found, wanted[rows, places], atol=1e-4, rtol=1e-4)
+        cache.lengths = cache.lengths + 1
+
+
+@torch.no_grad()
+def test_a_cache_holds_what_autocast_makes():
+    """On a GPU keys and values come in bf16; here too, when asked."""
+    model = small_models.model()
+    tokens = ids(model, 2, 12)
+    cache = Cache(model.config, 2, 16, model.embed_tokens.weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.hidden(tokens, cache)
+        wanted = model.hidden(tokens)
+    assert cache.keys.dtype == cache.values.dtype == torch.bfloat16
+    torch.testing.assert_close(found, wanted, atol=0.05, rtol=0.05)
+
+
+def test_too_long_a_sequence_is_refused():
+    model = small_models.model()
+    with pytest.raises(ValueError, match="33 tokens are over the model's context of 32"):
+        model.hidden(ids(model, 1, 33))
+
+
+def test_rotary_positions_are_relative_and_keep_lengths():
+    table = rotary_table(64, 16, 10_000.0)
+    draw = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(1, 1, 1, 16, generator=draw) for _ in range(2))
+
+    def product(i, j):
+        return (rotate(q, table[:, i : i + 1]) * rotate(k, table[:, j : j + 1])).sum()
+
+    torch.testing.assert_close(product(7, 3), product(44, 40))
+    assert (product(7, 3) - product(7, 5)).abs() > 1e-3
+    torch.testing.assert_close(rotate(q, table[:, 9:10]).norm(), q.norm())
+
+
+def test_initial_weights_are_of_the_seed_and_the_stated_spread():
+    config = small_models.config(dim=128, hidden_dim=256, layers=4, init_std=0.02)
+    model, same, other = (Transformer(config).initialise(seed) for seed in (1, 1, 2))
+    weights = dict(model.named_parameters())
+    assert all(torch.equal(weights[name], weight) for name, weight in same.named_parameters())
+    assert not torch.equal(weights["embed_tokens.weight"], other.embed_tokens.weight)
+    for name, weight in weights.items():
+        if weight.ndim == 1:
+            assert (weight == 1).all()
+        else:
+            narrow = name.endswith(("o_proj.weight", "down_proj.weight"))
+            wanted = 0.02 / (8**0.5 if narrow else 1)
+            assert abs(float(weight.detach().std()) / wanted - 1) < 0.05, name
+            assert abs(float(weight.detach().mean())) < 0.05 * wanted, name
