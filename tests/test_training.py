@@ -130,9 +130,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, kind, stop):
             run(tmp_path / "work", chosen=chosen, make=dies)
         first = list(asked)
         stopped, result = run(tmp_path / "work", chosen=chosen, make=lambda step: (asked.append(step), batch(step))[1])
-        assert asked[len(first) :] == list(
-            range(stop - stop % 2, 12)
-        )  # from the last checkpoint on, and no further back
+        assert asked[len(first) :] == list(range(stop - stop % 2, 12))  # from the last checkpoint on
     else:  # killed after the last step, before its results were kept: nothing is trained again
         run(tmp_path / "work", chosen=chosen)
         stopped, result = run(tmp_path / "work", chosen=chosen, make=dies)

@@ -31,7 +31,7 @@ def load(path: Path, key: str) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["key"]
+        found = dict(state)["key"]
     except Exception as error:
         raise UserError(
             f"{path} cannot be read ({type(error).__name__}); remove it to start from the beginning"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from woodblock.errors import UserError
@@ -106,12 +107,18 @@ def read_config(folder: Path) -> Config:
 def load(folder: Path, device: torch.device) -> tuple[Transformer, Tokenizer]:
     """The model of a folder, on a device and in evaluation mode, with its tokenizer.
 
-    Raises UserError for weights that are missing, left over or of another shape: nothing is filled in silently.
+    Raises UserError for a file that is missing or torn, and for weights that are missing, left over or of another shape:
+    nothing is filled in silently.
     """
     folder, tokenizer = Path(folder), Tokenizer.load(folder)
     config = read_config(folder)
     model = Transformer(config)
-    weights = load_file(folder / "model.safetensors")
+    try:
+        weights = load_file(folder / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}/model.safetensors cannot be read ({type(error).__name__}); make the folder anew, or dvc checkout"
+        ) from error
     wanted = {PREFIX + name: weight.shape for name, weight in model.state_dict().items()}
     found = {name: weight.shape for name, weight in weights.items()}
     if wanted != found:
