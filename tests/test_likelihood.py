@@ -1,4 +1,4 @@
-"""Every token after the start token is scored once, with the context that is promised; sums are those of single tokens."""
+"""Every token after the start token is scored once, with the context promised; sums are those of single tokens."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def test_every_token_after_the_first_is_a_target_once(length, context):
         if number == 0:
             assert piece.ids[0] == 0 and len(piece.targets) == min(context, length - 1)
         else:
-            seen = int(piece.targets[0]) - int(
-                piece.ids[0]
-            )  # tokens before the first target, itself read by all others
+            seen = int(piece.targets[0]) - int(piece.ids[0])  # tokens read before it
             assert seen >= context / 2
 
 

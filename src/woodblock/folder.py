@@ -107,8 +107,8 @@ def read_config(folder: Path) -> Config:
 def load(folder: Path, device: torch.device) -> tuple[Transformer, Tokenizer]:
     """The model of a folder, on a device and in evaluation mode, with its tokenizer.
 
-    Raises UserError for a file that is missing or torn, and for weights that are missing, left over or of another shape:
-    nothing is filled in silently.
+    Raises UserError for a file that is missing or torn, and for weights that are missing, left over or of another
+    shape: nothing is filled in silently.
     """
     folder, tokenizer = Path(folder), Tokenizer.load(folder)
     config = read_config(folder)
