@@ -134,7 +134,8 @@ def which_law(article: Article, draw: Random) -> Example | None:
 def continue_article(article: Article, draw: Random) -> Example | None:
     """How does this article go on, from about its middle, behind a punctuation mark."""
     text = excerpt(article["text"])
-    cuts = [match.end() for match in re.finditer("[，。；：]", text) if 8 <= match.end() <= len(text) - 8]
+    # Not at the end of a paragraph: a reply does not begin with an empty line.
+    cuts = [match.end() for match in re.finditer(r"[，。；：](?!\n)", text) if 8 <= match.end() <= len(text) - 8]
     if not cuts:
         return None
     cut = draw.choice(cuts)
