@@ -28,7 +28,7 @@ def law(name: str, numbers, seed: int = 0) -> list[dict]:
     draw = Random(f"{name} {seed}")
     return [
         {"law": name, "article": article_name(n), "number": n}
-        | {"text": "".join(small_models.sentence(draw) for _ in range(draw.randint(1, 12)))}
+        | {"text": draw.choice(["", "\n"]).join(small_models.sentence(draw) for _ in range(draw.randint(1, 12)))}
         for n in numbers
     ]
 
@@ -102,10 +102,9 @@ def test_a_continuation_goes_on_where_the_question_breaks_off(made, articles):
     asked = [example for example in made if example.task == "continue"]
     assert asked
     for example in asked:
-        whole = [
-            text for text in texts if text.endswith(example.reply) and text[: -len(example.reply)] in example.prompt
-        ]
-        assert whole and len(example.reply) >= 8
+        reply = example.reply
+        whole = [text for text in texts if text.endswith(reply) and text[: -len(reply)] in example.prompt]
+        assert whole and len(reply) >= 8 and not reply[0].isspace()
         head = whole[0][: -len(example.reply)]
         assert head[-1] in "，。；：" and len(head) >= 8
 

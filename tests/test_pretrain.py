@@ -81,7 +81,7 @@ def test_tokens_of_another_tokenizer_are_refused(tmp_path):
     shape = SimpleNamespace(dim=32, layers=1, heads=2, kv_heads=1, hidden_dim=48, context=16)
     shape.rope_theta, shape.norm_eps, shape.init_std = 1e4, 1e-5, 0.02
     folder = small_models.tokenizer_folder()
-    with pytest.raises(UserError, match="holds ids of 50 pieces, .* has 600; run pack again"):
+    with pytest.raises(UserError, match=r"holds ids of 50 pieces, .* has 600; run pack again"):
         pretrain.configure(shape, train, folder)
     same, _ = packed(tmp_path / "same", documents((50,)), documents((12,)), vocab_size=600)
     config = pretrain.configure(shape, same, folder)

@@ -97,7 +97,7 @@ def excerpt(text: str, limit: int = REPLY_CHARS) -> str:
 
 
 def clauses(text: str) -> list[str]:
-    """The clauses of a text, without their punctuation, that are long enough to mean something and short enough to ask."""
+    """The clauses of a text, without their punctuation: long enough to mean something and short enough to ask about."""
     found = (clause.rstrip("，。；：！？") for clause in CLAUSE.findall(text))
     return [clause for clause in found if CLAUSE_CHARS[0] <= len(clause) <= CLAUSE_CHARS[1]]
 
