@@ -127,15 +127,24 @@ def train(texts: Iterable[str], vocab_size: int, character_coverage: float, thre
             minloglevel=2,
         )
     except (RuntimeError, OSError) as error:
-        raise UserError(
-            f"tokenizer.vocab_size: {vocab_size} does not fit the training text ({_reason(error)})"
-        ) from error
+        raise UserError(_explain(str(error), vocab_size)) from error
     return model.getvalue()
 
 
-def _reason(error: Exception) -> str:
-    """SentencePiece's own words, without the C++ file and expression before them."""
-    return str(error).split("] ")[-1].strip().replace("\n", " ") or type(error).__name__
+def _explain(error: str, vocab_size: int) -> str:
+    """One of SentencePiece's errors ("CODE: file(line) [condition] text", the text often missing) as a user's line."""
+    misfit = f"tokenizer.vocab_size: {vocab_size} does not fit the training text"
+    if found := re.search(r"set it to a value <= (\d+)", error):
+        return f"{misfit}, which has pairs for {found[1]} pieces and no more; {found[1]} would do, or give more text"
+    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", error):
+        return (
+            f"{misfit}: {found[1]} pieces hold its characters, the bytes and the control tokens; {found[1]} or more "
+            "would do, or a lower tokenizer.character_coverage"
+        )
+    if "sentences_.empty()" in error or "all_chars_count" in error:
+        return "the training text is empty; look at what clean dropped, in metrics/clean.json"
+    condition, _, text = error[error.find("[") + 1 :].rpartition("]")
+    return f"SentencePiece cannot train on this text ({text.strip() or condition or error.strip()})"
 
 
 def save(model: bytes, folder: Path) -> None:
