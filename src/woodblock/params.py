@@ -49,7 +49,7 @@ class Clean(Block):
 
 
 class Tokenizer(Block):
-    vocab_size: Annotated[int, Field(gt=BYTE_PIECES + SPECIAL_PIECES, le=2**31)]
+    vocab_size: Annotated[int, Field(gt=BYTE_PIECES + SPECIAL_PIECES, lt=2**31)]
     character_coverage: Annotated[float, Field(ge=0.98, le=1)]  # what SentencePiece accepts
     max_chars: Positive
 
