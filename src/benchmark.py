@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,11 @@ PREDICTIONS = (
     .append(pa.field("loglikelihoods", pa.list_(pa.float64())))
     .append(pa.field("bytes", pa.list_(pa.int64())))
 )
-MAKERS = {"continuation": questions.continuation, "source_law": questions.source_law}
+MAKERS = {
+    "continuation": questions.continuation,
+    "source_law": questions.source_law,
+    "source_law_verbatim": partial(questions.source_law, verbatim=True),
+}
 
 
 def benchmark(params: Any, base: Path, sft: Path, validation: Path, documents: Path, out: Path) -> dict[str, Any]:

@@ -209,3 +209,22 @@ def test_a_limit_keeps_whole_blocks():
         asked = make(units([30] * 6), 20, 26, seed=1)
         assert len(asked) == 24
         check_balance(asked)
+
+
+@given(st.lists(st.integers(1, 12), min_size=4, max_size=8), st.floats(0, 1), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_overlap_is_right_at_chance_where_articles_tell_their_law(sizes, told, seed):
+    """Names of Han characters, and articles with pieces of their own law's name (`told` of them) or of another's."""
+    rng = random.Random(seed)
+    names = [f"{a}{b}法" for a, b in zip("水森海教食药渔城", "土林岛育品物业乡", strict=True)][: len(sizes)]
+    laws = []
+    for law, size in enumerate(sizes):
+        for n in range(size):
+            named = names[law] if rng.random() < told else rng.choice(names)
+            laws.append(Unit(f"{law}-{n}", names[law], named[:2] + article(rng), names=(names[law],)))
+    try:
+        asked = questions.source_law(laws, 12, 10**6, seed)
+    except UserError:
+        return
+    check_balance(asked)
+    assert sum(map(questions.overlap, asked)) / len(asked) == pytest.approx(questions.CHANCE)
