@@ -227,4 +227,20 @@ def test_overlap_is_right_at_chance_where_articles_tell_their_law(sizes, told, s
     except UserError:
         return
     check_balance(asked)
-    assert sum(map(questions.overlap, asked)) / len(asked) == pytest.approx(questions.CHANCE)
+    assert sum(map(questions.overlap, asked)) / len(asked) == questions.CHANCE
+
+
+def test_what_an_article_shares_with_a_name_is_masked():
+    names = ["中华人民共和国证券法", "中华人民共和国公司法"]
+    assert questions.masked("证券公司应当依法披露，公司证券。", names) == "某某某某应当依法披露，某某某某。"
+    assert questions.masked("证明公正，司法独立。", names) == "证明公正，某某独立。"
+    assert questions.masked("发行人应当公告。", names) == "发行人应当公告。"
+
+
+def test_the_same_questions_come_verbatim():
+    laws = units([9, 9, 9, 9, 9])
+    hidden, shown = (questions.source_law(laws, 8, 10**6, 1, verbatim=v) for v in (False, True))
+    assert [(q.id, q.choices, q.answer) for q in hidden] == [(q.id, q.choices, q.answer) for q in shown]
+    assert {q.task for q in shown} == {"source_law_verbatim"}
+    texts = {unit.id: unit.text for unit in laws}
+    assert all(q.context == texts[q.id] for q in shown)

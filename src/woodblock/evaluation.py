@@ -197,7 +197,10 @@ def share(pairs: Sequence[tuple[list[int], list[int]]], max_length: int) -> list
         if not context or not continuation:
             raise ValueError("a context and a continuation of one id or more are needed")
         if len(continuation) > max_length:
-            raise ValueError(f"a continuation of {len(continuation)} ids is over the context of {max_length}")
+            raise UserError(
+                f"a choice of {len(continuation)} tokens is over model.context: {max_length}; raise it, or lower "
+                "questions.MAX_UNIT"
+            )
         whole = [*context, *continuation]
         if len(whole) > max_length + 1:
             rows.append(Row([], [Pass(number, whole[-(max_length + 1) : -1], continuation)]))

@@ -121,7 +121,9 @@ class Sft(Training):
 
 
 class Benchmark(Block):
-    tasks: Annotated[list[Literal["validation", "continuation", "source_law"]], Field(min_length=1)]
+    tasks: Annotated[
+        list[Literal["validation", "continuation", "source_law", "source_law_verbatim"]], Field(min_length=1)
+    ]
     questions_per_group: Annotated[int, Field(ge=4, le=40)]  # questions come in fours
     questions: Annotated[int, Field(ge=4)]
     batch_tokens: Positive

@@ -10,25 +10,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
-
-import numpy as np
 
 from woodblock.errors import UserError
 
 CHOICES = 4
 CHANCE = 1 / CHOICES
-FULL = 12  # the credit of a right choice: two, three or four that tie share it evenly
 
 MIN_UNIT = 30  # characters: shorter articles say too little to be told apart ("本法自2020年1月1日起施行。")
 MAX_UNIT = 200  # characters: what is asked about fits the context of a small model, with its law's name before it
 MIN_PARAGRAPH = 40  # characters
 MIN_PART = 15  # characters on either side of a cut
 MASK = "某"
-PATIENCE = 400  # fours of laws tried in a row without a block
 LENGTH_SPREAD = 0.1  # of the right rest's length: how far that of a wrong one may be from it
 
 _CUT = re.compile(r"[，。；：](?![\s”’》〉）】」』])")
@@ -125,61 +119,47 @@ def continuation(units: Sequence[Unit], per_group: int, limit: int, seed: int) -
     return _at_most(asked, limit, random.Random(f"continuation {seed}"))
 
 
-def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int) -> list[Question]:
+def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int, verbatim: bool = False) -> list[Question]:
     """Which law does this article stand in: four-way choices between names of laws.
 
-    A law's subject stands in its name and all over its articles: of questions drawn freely from the default data,
-    overlap alone answers .88. So a block is kept only if overlap is right in one of its four questions, ties shared,
-    and what is above chance was not told by shared characters. (Clark et al. 2018, ARC, keep what word co-occurrence
-    answers wrongly. Always wrong would be a hint as well, hence one in four.)
-
     per_group: most questions that a law is the answer of; limit: most in all. A law is wrong in exactly three times as
-    many questions as it is right in, and laws are right equally often as far as their articles allow. Articles that
-    name their law are left out. Raises UserError where four laws make no block.
+    many questions as it is right in, and below the limit all laws with articles enough are right equally often.
+    Articles that name their law are left out, and what an article shares with any of the four names is masked (see
+    `masked`): the law is to be told by what the article says, and not by matching characters. With `verbatim` the same
+    questions come unmasked. Raises UserError where fewer than four laws have an article to ask about.
     """
-    askable = [unit for unit in units if unit.names and not any(name in unit.text for name in unit.names)]
-    articles, names = _by_group(askable), {unit.group: unit.names[0] for unit in askable}
+    groups = _by_group(unit for unit in units if unit.names and not any(name in unit.text for name in unit.names))
     rng = random.Random(f"source_law {seed}")
-    for members in articles.values():
+    for members in groups.values():
         rng.shuffle(members)
-    column = {law: number for number, law in enumerate(names)}
-    # [articles, laws] for each law: the share of each law's name that stands in its articles.
-    shares = {
-        law: np.array([[_share(name, unit.text) for name in names.values()] for unit in members])
-        for law, members in articles.items()
-    }
-    left = {law: list(range(len(members))) for law, members in sorted(articles.items())}
-    counts: Counter[str] = Counter()
-    asked: list[list[Question]] = []
-    misses = 0
-    while misses < PATIENCE and CHOICES * (len(asked) + 1) <= limit:
-        laws = [law for law in left if left[law] and counts[law] < per_group]
-        if len(laws) < CHOICES:
-            break
-        # Those asked least come first; where they make no block, any four.
-        ranks = {law: (counts[law] if misses < PATIENCE // 2 else 0, rng.random()) for law in laws}
-        laws = sorted(laws, key=ranks.__getitem__)[:CHOICES]
-        columns = [column[law] for law in laws]
-        found = []  # for each law: credit of choosing by overlap → the first article left that has it
-        for place, law in enumerate(laws):
-            credits, first = np.unique(_credits(shares[law][left[law]][:, columns], place), return_index=True)
-            found.append(dict(zip(credits.tolist(), first.tolist(), strict=True)))
-        even = [credits for credits in product(*found) if sum(credits) == FULL]
-        if not even:
-            misses += 1
-            continue
-        misses = 0
-        chosen = [first[credit] for first, credit in zip(found, rng.choice(even), strict=True)]
-        block = [articles[law][left[law].pop(place)] for law, place in zip(laws, chosen, strict=True)]
-        counts.update(laws)
-        choices = [names[law] for law in laws]
-        asked.append(_block("source_law", block, [unit.text for unit in block], choices, rng))
+    left = {group: members[:per_group] for group, members in sorted(groups.items())}
+    asked = []
+    # The four laws with most left, again and again: it leaves nothing over where the four largest allow it.
+    while len(left) >= CHOICES:
+        ranked = sorted(left, key=lambda group: (-len(left[group]), rng.random()))
+        block = [left[group].pop() for group in ranked[:CHOICES]]
+        left = {group: members for group, members in left.items() if members}
+        names = [unit.names[0] for unit in block]
+        contexts = [unit.text if verbatim else masked(unit.text, names) for unit in block]
+        asked.append(_block("source_law_verbatim" if verbatim else "source_law", block, contexts, names, rng))
     if not asked:
         raise UserError(
             f"benchmark.tasks: source_law needs articles of {CHOICES} laws that the corpus holds out, and there are "
-            f"{len(articles)}; take it out, or raise clean.validation_share"
+            f"{len(groups)}; take it out, or raise clean.validation_share"
         )
-    return _in_order(asked)
+    return _at_most(asked, limit, rng)
+
+
+def masked(text: str, names: Sequence[str]) -> str:
+    """The text with 某 for every character of a bigram that it shares with one of the names.
+
+    A law's subject stands in its name and all over its articles: unmasked, choosing the name with the most bigrams in
+    common is right in almost nine questions of ten, and reads nothing. Hermann et al. 2015 (Teaching machines to read)
+    masked what is asked for to the same end; 某 is how Chinese law reports leave a name out.
+    """
+    known = {pair for name in names for pair in _bigrams(name)}
+    hidden = {place for i, pair in enumerate(_bigrams(text)) if pair in known for place in (i, i + 1)}
+    return "".join(MASK if i in hidden else character for i, character in enumerate(text))
 
 
 def shortest(question: Question) -> float:
@@ -193,19 +173,19 @@ def overlap(question: Question) -> float:
 
 
 def _credit(scores: Sequence[float], answer: int) -> float:
-    return float(_credits(np.array([scores]), answer)[0]) / FULL
-
-
-def _credits(scores: np.ndarray, answer: int) -> np.ndarray:
-    """What choosing the best of scores [questions, choices] earns where `answer` is right, in units of 1 / FULL."""
-    best = scores == scores.max(axis=1, keepdims=True)
-    return np.where(best[:, answer], FULL // best.sum(axis=1), 0)
+    """What choosing the best of the scores earns where `answer` is right; choices that tie share it."""
+    best = max(scores)
+    return (scores[answer] == best) / scores.count(best)
 
 
 def _share(choice: str, text: str) -> float:
     """The share of a choice's character bigrams that stand in a text."""
-    pairs = [choice[i : i + 2] for i in range(len(choice) - 1)]
+    pairs = _bigrams(choice)
     return sum(pair in text for pair in pairs) / max(len(pairs), 1)
+
+
+def _bigrams(text: str) -> list[str]:
+    return [text[i : i + 2] for i in range(len(text) - 1)]
 
 
 def _plain(text: str) -> str:
@@ -233,11 +213,8 @@ def _alike(rests: Sequence[str]) -> Iterable[Sequence[str]]:
 
 def _at_most(blocks: list[list[Question]], limit: int, rng: random.Random) -> list[Question]:
     """The questions of whole blocks: as many, drawn at random, as `limit` questions hold."""
-    return _in_order(rng.sample(blocks, min(len(blocks), limit // CHOICES)))
-
-
-def _in_order(blocks: list[list[Question]]) -> list[Question]:
-    return sorted((question for block in blocks for question in block), key=lambda one: (one.group, one.id))
+    kept = rng.sample(blocks, min(len(blocks), limit // CHOICES))
+    return sorted((question for block in kept for question in block), key=lambda one: (one.group, one.id))
 
 
 def _block(
