@@ -112,7 +112,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw", "adam"])
-@pytest.mark.parametrize("stop", [1, 5, 8, 12])
+@pytest.mark.parametrize("stop", [1, 5, 7, 12])  # before any checkpoint, at one with a row, between rows, at the end
 def test_a_killed_run_ends_with_the_same_bits(tmp_path, kind, stop):
     chosen = settings(optimizer=kind, micro_batch_tokens=2 * LENGTH)
     straight, wanted = run(tmp_path / "straight", chosen=chosen)

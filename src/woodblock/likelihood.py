@@ -77,7 +77,7 @@ def nll(model: Transformer, pieces: Iterable[Window], batch_tokens: int) -> list
             logits = hidden[mask] @ model.embed_tokens.weight.T
         losses = torch.zeros(mask.shape, dtype=torch.float64, device="cpu")
         losses[mask.cpu()] = (
-            torch.nn.functional.cross_entropy(logits.float(), wanted[mask], reduction="none").double().cpu()
+            torch.nn.functional.cross_entropy(logits.float(), wanted[mask], reduction="none").cpu().double()
         )
         for i, total in zip(chosen, losses.sum(dim=1).tolist(), strict=True):
             sums[i] = total
