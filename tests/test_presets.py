@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from woodblock import params, presets
@@ -95,6 +95,7 @@ records = st.lists(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True),
 
 
 @given(value=records, other=records)
+@example(value=[{"no": "no", "null": None}], other=[{"on": True}])  # keys that YAML 1.1 takes for other than text
 def test_lists_of_mappings_are_replaced_whole(value: Any, other: Any) -> None:
     text = "a:\n  b:                        # what it is\n    - x: 1\n      y: 2\n    - x: 3\n  d: 4\n\nc: 2\n"
     written = presets.put(text, "a.b", value)

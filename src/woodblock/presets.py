@@ -69,7 +69,7 @@ def put(text: str, path: str, value: Any) -> str:
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         block = []
         for item in value:
-            pairs = [f"{name}: {scalar(inner)}" for name, inner in item.items()]
+            pairs = [f"{scalar(name)}: {scalar(inner)}" for name, inner in item.items()]
             block += [f"{indent}  {'- ' if place == 0 else '  '}{pair}" for place, pair in enumerate(pairs)]
     else:
         key, block = f"{key} {scalar(value)}", []
