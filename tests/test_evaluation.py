@@ -106,7 +106,7 @@ def test_sharing_keeps_every_id(pairs):
 def test_a_part_without_ids_is_an_error():
     with pytest.raises(ValueError, match="one id or more"):
         evaluation.share([([1], [])], 10)
-    with pytest.raises(UserError, match="over model.context: 10; raise it"):
+    with pytest.raises(UserError, match=r"over model\.context: 10; raise it"):
         evaluation.share([([1], [2] * 11)], 10)
 
 
