@@ -103,7 +103,7 @@ def stand_in_project(folder: Path) -> Project:
     from woodblock import graph
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "requirements.txt"):
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "requirements.txt"):
         shutil.copy(ROOT / name, folder / name)
     for name in ("workflow", "requirements", "presets", "src/woodblock"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
