@@ -67,7 +67,7 @@ lock: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/snakefmt workflow
+	$(BIN)/snakefmt Snakefile workflow
 
 clean:
 	rm -rf logs .woodblock .pytest_cache .ruff_cache .hypothesis

@@ -79,6 +79,7 @@ def answer(
         passages=params.rag_eval.passages,
         max_new_tokens=params.rag_eval.max_new_tokens,
         system=params.sft.system,
+        no_repeat_ngram=params.sft.no_repeat_ngram,
         on_done=progress.advance,
     )
     progress.close()

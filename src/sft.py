@@ -93,7 +93,12 @@ def reply_to(model: Transformer, tokenizer: Tokenizer, held_out: list[Conversati
     asked = [fitting[i * len(fitting) // count] for i in range(count)]
     progress = Progress("sft: replies", len(asked), "prompts")
     replies = generation.generate(
-        model, [ids for _, ids in asked], settings.max_new_tokens, tokenizer.turn_end_id, on_done=progress.advance
+        model,
+        [ids for _, ids in asked],
+        settings.max_new_tokens,
+        tokenizer.turn_end_id,
+        no_repeat_ngram=settings.no_repeat_ngram,
+        on_done=progress.advance,
     )
     progress.close()
     return pd.DataFrame(

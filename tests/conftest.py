@@ -103,8 +103,9 @@ def stand_in_project(folder: Path) -> Project:
     from woodblock import graph
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "requirements.txt"):
+    for name in ("Snakefile", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "requirements.txt"):
         shutil.copy(ROOT / name, folder / name)
+    (folder / "profiles").symlink_to("workflow/profiles")
     for name in ("workflow", "requirements", "presets", "src/woodblock"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     (folder / ".gitignore").write_text((ROOT / ".gitignore").read_text() + "ran.log\n")

@@ -109,13 +109,14 @@ def answer(
     passages: int,
     max_new_tokens: int,
     system: str = "",
+    no_repeat_ngram: int = 0,
     on_done: Callable[[int], None] = lambda count: None,
 ) -> list[Answer]:
     """Answer questions from the best `passages` articles that the index finds for each.
 
     Articles that are too long for the model's context are cut at the end of a sentence, and marked. A question that
     finds no article is answered by NOTHING_FOUND, without the model. system: the system prompt of the model's
-    fine-tuning. on_done is called with the number of questions that were answered. Raises UserError for a question that
+    fine-tuning; no_repeat_ngram: see `generate`. on_done is called with the number of questions that were answered. Raises UserError for a question that
     does not fit the context.
     """
     found = retrieve(questions, index, passages)
@@ -127,7 +128,8 @@ def answer(
         prompts.append(prompt)
     on_done(len(questions) - len(asked))
     stop = tokenizer.turn_end_id
-    replies = dict(zip(asked, generate(model, prompts, max_new_tokens, stop, on_done=on_done), strict=True))
+    texts = generate(model, prompts, max_new_tokens, stop, no_repeat_ngram=no_repeat_ngram, on_done=on_done)
+    replies = dict(zip(asked, texts, strict=True))
     answers = []
     for place, (question, sources) in enumerate(zip(questions, found, strict=True)):
         reply = replies.get(place)

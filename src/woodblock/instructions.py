@@ -18,8 +18,10 @@ from woodblock.statutes import article_name, cite, short_name
 Article = Mapping[str, Any]  # law, article, number, text
 
 CLAUSE = re.compile(r"[^，。；：！？\n]+[，。；：！？]?")
-REPLY_CHARS = 120  # of an article in a reply: what a small model can learn to copy whole
+PASSAGE_CHARS = 160  # of an article in a prompt
+REPLY_CHARS = 60  # of an article in a reply: what a small model can learn to quote whole
 CLAUSE_CHARS = (6, 30)
+SENTENCE = re.compile(r"[^。；\n]+[。；]?")
 
 GROUNDED_FRAMES = (
     "根据下面的条文回答问题。\n{passages}\n问题：{question}",
@@ -80,12 +82,14 @@ def grounded_question(question: str, passages: Sequence[Article], frame: str = G
     return frame.format(passages="\n".join(map(passage, passages)), question=question)
 
 
-def grounded_reply(article: Article) -> str:
-    """The reply that names its source and then lets it speak."""
-    return f"{cite(article['law'], article['article'])}规定：{excerpt(article['text'])}"
+def grounded_reply(article: Article, clause: str = "") -> str:
+    """The reply that names its source and then lets it speak: from the sentence with the clause that was asked about on."""
+    text = article["text"]
+    sentence = next((s for s in SENTENCE.findall(text) if clause in s), text) if clause else text
+    return f"{cite(article['law'], article['article'])}规定：{excerpt(sentence.strip(), REPLY_CHARS)}"
 
 
-def excerpt(text: str, limit: int = REPLY_CHARS) -> str:
+def excerpt(text: str, limit: int = PASSAGE_CHARS) -> str:
     """The beginning of a text up to the last end of a sentence, or else of a clause, within `limit` characters."""
     if len(text) <= limit:
         return text

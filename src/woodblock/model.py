@@ -80,7 +80,9 @@ class LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
         """hidden [N, D], weight [V, D], targets [N] in 0 … V − 1; returns the loss in nats, summed over N."""
-        kind = torch.get_autocast_dtype("cuda") if hidden.is_cuda and torch.is_autocast_enabled("cuda") else hidden.dtype
+        kind = (
+            torch.get_autocast_dtype("cuda") if hidden.is_cuda and torch.is_autocast_enabled("cuda") else hidden.dtype
+        )
         wanted = ctx.needs_input_grad[0]
         loss = torch.zeros((), device=hidden.device)
         hidden_grad = torch.empty(hidden.shape, dtype=kind, device=hidden.device) if wanted else None

@@ -118,6 +118,7 @@ class Sft(Training):
     system: str
     prompts: Positive
     max_new_tokens: Positive
+    no_repeat_ngram: Count
 
 
 class Benchmark(Block):

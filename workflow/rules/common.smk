@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 # At the end of the path: the scripts in src/ must shadow no module that Snakemake imports later.
-sys.path.append(str(Path(workflow.basedir).parent / "src"))
+sys.path.append(os.path.join(workflow.basedir, "src"))
 # The stages run under the interpreter that runs Snakemake, also where .venv is not activated.
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 

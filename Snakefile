@@ -1,5 +1,5 @@
 # Woodblock under Snakemake: `snakemake --cores 8`. The graph is dvc.yaml's; the rules add what only Snakemake knows.
-include: "rules/common.smk"
+include: "workflow/rules/common.smk"
 
 
 rule all:
@@ -8,11 +8,11 @@ rule all:
         [path for stage in STAGES.values() for path in stage.outs],
 
 
-include: "rules/data.smk"
-include: "rules/training.smk"
-include: "rules/evaluation.smk"
-include: "rules/retrieval.smk"
-include: "rules/report.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/retrieval.smk"
+include: "workflow/rules/report.smk"
 
 
 # Outputs that Snakemake made go into DVC's cache too, so that the last good ones come back without computing.
