@@ -25,11 +25,11 @@ STAGES = ("download", "clean", "tokenizer", "pack", "pretrain")
 PARAMETERS = 215_127_040
 STEPS, BATCH, CONTEXT = 3, 1024, 512
 
-# What a CPU needs besides, to be through with it in minutes. Two documents are held out.
+# What a CPU needs besides, to be through with it in minutes. One document is held out.
 OVERRIDES = {
     "mirror": str(MIRROR),
     "device": "cpu",
-    "clean.validation_share": 0.000258,
+    "clean.validation_share": 0.00024,
     "pretrain.tokens": STEPS * BATCH,
     "pretrain.batch_tokens": BATCH,
     "pretrain.micro_batch_tokens": BATCH // 2,
@@ -129,7 +129,7 @@ def test_all_of_the_text_reaches_the_shards(project: Project) -> None:
     assert download["corpus"]["records"] == 8936 and download["corpus"]["characters"] > 54_000_000
     assert download["instructions"]["records"] > 17_900
     assert clean["corpus"]["kept"] == pack["train_documents"] + pack["validation_documents"] > 8800
-    assert pack["validation_documents"] == 2
+    assert pack["validation_documents"] == 1
     assert pack["train_bytes"] > 130_000_000
 
 
@@ -156,7 +156,7 @@ def test_three_steps_of_the_books_model(project: Project) -> None:
     assert 5 < curve["train_loss"].item() < 9.5
     cosine = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (STEPS - 1) / STEPS))
     assert curve["learning_rate"].item() == pytest.approx(2e-4 * cosine, abs=1e-6)
-    assert found["val_bpb"] == pytest.approx(curve["val_bpb"].item(), abs=1e-4)  # the same few windows
+    assert found["val_bpb"] == pytest.approx(curve["val_bpb"].item(), abs=1e-4)  # the same windows
 
 
 @pytest.mark.slow
