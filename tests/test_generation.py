@@ -40,6 +40,23 @@ def test_replies_are_those_of_transformers(tmp_path, kv_heads, batch_size):
     assert len(wanted[0]) <= 5 and wanted[0][-1] == stop
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_no_ngram_of_a_reply_comes_twice_and_no_other_token_is_kept_back(size):
+    model = small_models.model(vocab_size=12, context=64)
+    asked = [[1, 2, 3, 2, 3], [7], [5, 5, 5]]
+    free = generate(model, asked, 9, -1)
+    assert any(len({tuple(r[i : i + size]) for i in range(10 - size)}) < 10 - size for r in free)  # they do repeat
+    for prompt, reply in zip(asked, generate(model, asked, 9, -1, no_repeat_ngram=size), strict=True):
+        for end in range(9):
+            with torch.no_grad():
+                order = model(torch.tensor([[*prompt, *reply[:end]]]))[0, -1].argsort(descending=True).tolist()
+            before = reply[:end]
+            grams = {tuple(before[i : i + size]) for i in range(end - size + 1)}
+            last = before[end - size + 1 :] if size > 1 and end >= size - 1 else []
+            allowed = [token for token in order if tuple([*last, token]) not in grams]
+            assert reply[end] == allowed[0]
+
+
 def test_a_reply_ends_with_the_context():
     model = small_models.model(context=16)
     asked = prompts((15, 10, 3))

@@ -32,7 +32,7 @@ def with_replies(conversations):
 
 
 def settings(**changes):
-    return SimpleNamespace(**{"prompts": 20, "system": "", "max_new_tokens": 4, **changes})
+    return SimpleNamespace(**{"prompts": 20, "system": "", "max_new_tokens": 4, "no_repeat_ngram": 0, **changes})
 
 
 @pytest.mark.parametrize("scale", [1, 2])
