@@ -84,15 +84,21 @@ def validation_windows(validation: packing.Packed, context: int) -> tuple[list[l
 
 
 def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int, limit: int) -> dict[str, float]:
-    """Bits per byte of interpolated Kneser–Ney unigram, bigram and trigram, on the same validation tokens."""
-    end = int(train.starts[np.searchsorted(train.starts, limit, side="right") - 1])
-    end = end or min(limit, len(train))  # a first document longer than the limit is cut
-    tokens, starts = train.tokens(0, end), train.starts[train.starts < end]
+    """Bits per byte of interpolated Kneser–Ney unigram, bigram and trigram, on the same validation tokens.
+
+    They count at most about `limit` training tokens, in documents taken evenly over the corpus.
+    """
+    share = min(1.0, limit / len(train))
+    documents = np.arange(len(train.bytes))
+    chosen = documents[np.floor((documents + 1) * share) > np.floor(documents * share)]
+    chosen = chosen if len(chosen) else documents[:1]
+    texts = [train.document(number) for number in chosen]
+    tokens, starts = np.concatenate(texts), np.cumsum([0, *map(len, texts[:-1])])
     held_out, held_out_starts = validation.tokens(0, len(validation)), validation.starts[:-1]
     scores = {}
     for name, order in BASELINES.items():
         say(f"pretrain: {name} baseline")
-        model = KneserNey(tokens, np.asarray(starts), order, vocab_size)
+        model = KneserNey(tokens, starts, order, vocab_size)
         nll = model.nll(held_out, np.asarray(held_out_starts))
         scores[f"{name}_bpb"] = likelihood.bits_per_byte(nll, int(validation.bytes.sum()))
     return scores

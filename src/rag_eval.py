@@ -47,8 +47,10 @@ def rag_eval(params: Any, index_folder: Path, model_folder: Path, out: Path) -> 
         ({"kind": query.kind, "query": query.text, "rank": rank} for query, rank in zip(queries, ranks, strict=True)),
         QUERIES,
     )
-    answers = answer(params, index, queries[: params.rag_eval.answers], ranks, model_folder)
+    answers = answer(params, index, queries[: params.rag_eval.answers], ranks, model_folder, cite_first=True)
+    unaided = answer(params, index, queries[: params.rag_eval.answers], ranks, model_folder, cite_first=False)
     tables.write(out / "answers", answers, ANSWERS)
+    tables.write(out / "unaided", unaided, ANSWERS)
     return {
         **known_items.scores(ranks),
         "passages": len(index.passages),
@@ -56,6 +58,7 @@ def rag_eval(params: Any, index_folder: Path, model_folder: Path, out: Path) -> 
         "by_kind": by_kind(queries, ranks),
         "characters_only": known_items.scores(known_items.ranks(index.characters_only(), queries)),
         "answers": summary(answers),
+        "unaided": summary(unaided),  # the same questions where the model has to write the citation itself
     }
 
 
@@ -67,7 +70,7 @@ def by_kind(queries: list[known_items.Query], ranks: list[int]) -> dict[str, Any
 
 
 def answer(
-    params: Any, index: Index, queries: list[known_items.Query], ranks: list[int], model_folder: Path
+    params: Any, index: Index, queries: list[known_items.Query], ranks: list[int], model_folder: Path, cite_first: bool
 ) -> list[dict[str, Any]]:
     model, tokenizer = folder.load(model_folder, folder.pick_device(params.device))
     progress = Progress("answer", len(queries), "questions")
@@ -80,6 +83,7 @@ def answer(
         max_new_tokens=params.rag_eval.max_new_tokens,
         system=params.sft.system,
         no_repeat_ngram=params.sft.no_repeat_ngram,
+        cite_first=cite_first,
         on_done=progress.advance,
     )
     progress.close()

@@ -28,10 +28,13 @@ def sft(
     folder.make_deterministic()
     model, tokenizer = folder.load(base, folder.pick_device(params.device))
     everything = collect(given, documents, settings, params.seed)
-    train, held_out, counts = conversations.encode(everything, tokenizer, settings.system, settings.max_tokens)
+    train, held_out, counts = conversations.encode(
+        everything, tokenizer, settings.system, settings.max_tokens, settings.given_repeats
+    )
     if not train or not held_out:
         raise UserError(
-            f"{len(train)} conversations to train on and {len(held_out)} held out; give more or change sft.validation_share"
+            f"{len(train)} conversations to train on and {len(held_out)} held out; give more, or change "
+            "sft.validation_share"
         )
     tables.write(data / "examples", (vars_of(c) for c in everything), EXAMPLES)
 

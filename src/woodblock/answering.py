@@ -14,7 +14,7 @@ from typing import Any
 
 from woodblock.errors import UserError
 from woodblock.generation import generate
-from woodblock.instructions import grounded_question
+from woodblock.instructions import grounded_question, opening_of_reply
 from woodblock.model import Transformer
 from woodblock.retrieval import Index, normalize
 from woodblock.statutes import short_name
@@ -110,22 +110,27 @@ def answer(
     max_new_tokens: int,
     system: str = "",
     no_repeat_ngram: int = 0,
+    cite_first: bool = True,
     on_done: Callable[[int], None] = lambda count: None,
 ) -> list[Answer]:
     """Answer questions from the best `passages` articles that the index finds for each.
 
     Articles that are too long for the model's context are cut at the end of a sentence, and marked. A question that
     finds no article is answered by NOTHING_FOUND, without the model. system: the system prompt of the model's
-    fine-tuning; no_repeat_ngram: see `generate`. on_done is called with the number of questions that were answered. Raises UserError for a question that
+    fine-tuning; no_repeat_ngram: see `generate`. With cite_first a reply is begun for the model with the citation of the
+    best article, in the words that fine-tuning taught it: the model quotes, and need not copy a number, which small
+    ones do badly. on_done is called with the number of questions that were answered. Raises UserError for a question that
     does not fit the context.
     """
     found = retrieve(questions, index, passages)
     room = model.config.context - max_new_tokens
     asked = [place for place, sources in enumerate(found) if sources]
+    openings = {place: opening_of_reply(asdict(found[place][0])) if cite_first else "" for place in asked}
     prompts = []
     for place in asked:
-        found[place], prompt = fit(questions[place], found[place], tokenizer, room, system)
-        prompts.append(prompt)
+        opening = tokenizer.encode(openings[place])
+        found[place], prompt = fit(questions[place], found[place], tokenizer, room - len(opening), system)
+        prompts.append([*prompt, *opening])
     on_done(len(questions) - len(asked))
     stop = tokenizer.turn_end_id
     texts = generate(model, prompts, max_new_tokens, stop, no_repeat_ngram=no_repeat_ngram, on_done=on_done)
@@ -133,7 +138,7 @@ def answer(
     answers = []
     for place, (question, sources) in enumerate(zip(questions, found, strict=True)):
         reply = replies.get(place)
-        text = NOTHING_FOUND if reply is None else tokenizer.decode(reply).strip()
+        text = NOTHING_FOUND if reply is None else (openings[place] + tokenizer.decode(reply)).strip()
         answers.append(Answer(question, text, tuple(sources), stopped=reply is None or reply[-1:] == [stop]))
     return answers
 

@@ -67,12 +67,13 @@ def opening(conversation: Conversation, system: str) -> list[dict[str, str]]:
 
 
 def encode(
-    conversations: Sequence[Conversation], tokenizer: Tokenizer, system: str, max_tokens: int
+    conversations: Sequence[Conversation], tokenizer: Tokenizer, system: str, max_tokens: int, given_repeats: int = 1
 ) -> tuple[list[Encoded], list[Encoded], dict[str, Any]]:
     """Tokenize; returns those to train on, those held out, and counts.
 
     Targets are the next tokens where the assistant speaks, the token that ends its turn among them, and −1 elsewhere.
-    Conversations over max_tokens are left out and counted: a reply that is cut teaches not to stop.
+    Conversations over max_tokens are left out and counted: a reply that is cut teaches not to stop. given_repeats: how
+    often an epoch goes through those of the data, which may be few beside those that are made.
     """
     sides: dict[str, list[Encoded]] = {"train": [], "validation": []}
     counts: Counter[str] = Counter(dropped_long=0)
@@ -87,7 +88,8 @@ def encode(
             continue
         array = np.asarray(ids, dtype=np.int64)
         targets = np.where(learned[1:], array[1:], -1)
-        sides[conversation.split].append((array[:-1], targets))
+        repeats = given_repeats if (conversation.task, conversation.split) == ("given", "train") else 1
+        sides[conversation.split] += [(array[:-1], targets)] * repeats
         counts[conversation.split] += 1
     return sides["train"], sides["validation"], {"conversations": dict(counts)}
 

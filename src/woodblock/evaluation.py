@@ -153,7 +153,7 @@ class HarnessModel(TemplateLM):
             with autocast(ids.device):
                 hidden = self.model.hidden(ids, cache)[wanted]
                 logits = hidden @ self.model.embed_tokens.weight.T
-            losses = F.cross_entropy(logits.float(), targets[wanted], reduction="none").double().cpu()
+            losses = F.cross_entropy(logits.float(), targets[wanted], reduction="none").cpu().double()
             greedy = (logits.argmax(dim=-1) == targets[wanted]).cpu()
             sizes = [len(one.targets) for one in passes]
             for one, loss, hits in zip(passes, losses.split(sizes), greedy.split(sizes), strict=True):

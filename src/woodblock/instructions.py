@@ -82,11 +82,16 @@ def grounded_question(question: str, passages: Sequence[Article], frame: str = G
     return frame.format(passages="\n".join(map(passage, passages)), question=question)
 
 
+def opening_of_reply(article: Article) -> str:
+    """How a reply begins that rests on an article: with its citation."""
+    return f"{cite(article['law'], article['article'])}规定："
+
+
 def grounded_reply(article: Article, clause: str = "") -> str:
-    """The reply that names its source and then lets it speak: from the sentence with the clause that was asked about on."""
+    """The reply that names its source and then lets it speak: the sentence that holds the clause which was asked about."""
     text = article["text"]
     sentence = next((s for s in SENTENCE.findall(text) if clause in s), text) if clause else text
-    return f"{cite(article['law'], article['article'])}规定：{excerpt(sentence.strip(), REPLY_CHARS)}"
+    return opening_of_reply(article) + excerpt(sentence.strip(), REPLY_CHARS)
 
 
 def excerpt(text: str, limit: int = PASSAGE_CHARS) -> str:
@@ -114,11 +119,11 @@ def names(article: Article) -> dict[str, str]:
 def recite_given(article: Article, draw: Random) -> Example | None:
     """What does this article say, or which one says this, with its text given."""
     given = {**article, "text": excerpt(article["text"])}
-    asked = draw.choice(clauses(given["text"]) or [""])
-    templates = (*ARTICLE_QUESTIONS, *RULE_QUESTIONS) if asked else ARTICLE_QUESTIONS
-    question = draw.choice(templates).format(**names(article), clause=asked)
-    prompt = grounded_question(question, [given], draw.choice(GROUNDED_FRAMES))
-    return _example("recite_given", article, prompt, grounded_reply(article))
+    found = clauses(given["text"])
+    clause = draw.choice(found) if found and draw.random() < 0.5 else ""
+    template = draw.choice(RULE_QUESTIONS if clause else ARTICLE_QUESTIONS)
+    prompt = grounded_question(template.format(**names(article), clause=clause), [given], draw.choice(GROUNDED_FRAMES))
+    return _example("recite_given", article, prompt, grounded_reply(given, clause))
 
 
 def recite_known(article: Article, draw: Random) -> Example | None:

@@ -112,6 +112,7 @@ class Pretrain(Training):
 class Sft(Training):
     article_examples: Count
     well_known_laws: list[str]
+    given_repeats: Positive
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     epochs: Positive
     max_tokens: Positive
