@@ -15,6 +15,11 @@ from woodblock.errors import UserError
 from woodblock.presets import leaves
 
 VALUES = params.read(ROOT / "params.yaml")
+# Sizes of its own, so that tuning the default changes no message.
+VALUES["model"] |= {"dim": 160, "heads": 5, "kv_heads": 5, "context": 512}
+for block in ("pretrain", "sft"):
+    VALUES[block] |= {"batch_tokens": 4096, "micro_batch_tokens": 4096}
+VALUES["sft"]["max_tokens"] = 512
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -36,7 +41,7 @@ def message(values: dict[str, Any]) -> str:
 
 
 def test_the_committed_params_will_do() -> None:
-    assert params.check(VALUES).threads >= 1
+    assert params.load(ROOT / "params.yaml").threads >= 1
 
 
 @pytest.mark.parametrize(
@@ -45,14 +50,14 @@ def test_the_committed_params_will_do() -> None:
         ("sft.lerning_rate", 0.1, ["sft.lerning_rate", "0.1", "learning_rate"]),
         ("modle", {}, ["modle", "did you mean model"]),
         ("zzz", 1, ["zzz", "known here", "threads"]),
-        ("model.heads", 7, ["model.heads", "7", "160", "use one of"]),
-        ("model.kv_heads", 2, ["model.kv_heads", "2", "use one of [1, 5]"]),
+        ("model.heads", 7, ["model.heads", "7", "128", "use one of"]),
+        ("model.kv_heads", 3, ["model.kv_heads", "3", "use one of [1, 2, 4]"]),
         ("model.dim", "160", ["model.dim", "'160'", "valid integer"]),
         ("model.dim", 0, ["model.dim", "0", "greater than or equal to 1"]),
         ("tokenizer.vocab_size", 200, ["tokenizer.vocab_size", "200", "greater than 262"]),
         ("pretrain.batch_tokens", 4000, ["pretrain.batch_tokens", "4000", "512", "4096 would do"]),
         ("pretrain.micro_batch_tokens", 2560, ["pretrain.batch_tokens", "2560", "divisor"]),
-        ("pretrain.tokens", 10, ["pretrain.tokens", "10", "4096"]),
+        ("pretrain.tokens", 10, ["pretrain.tokens", "10", "2048"]),
         ("pretrain.warmup_share", 0.9, ["pretrain.warmup_share", "0.9", "over 1"]),
         ("pretrain.optimizer", "sgd", ["pretrain.optimizer", "'sgd'", "'muon', 'adamw' or 'adam'"]),
         ("sft.max_tokens", 1024, ["sft.max_tokens", "1024", "model.context"]),
