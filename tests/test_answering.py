@@ -68,12 +68,12 @@ def test_every_answer_carries_the_articles_that_it_was_given(index, model, token
 def test_the_model_is_given_the_articles_and_its_end_is_seen(index, model, tokenizer, monkeypatch):
     seen = []
 
-    def copying(model, prompts, max_new_tokens, stop_id, on_done):
+    def copying(model, prompts, max_new_tokens, stop_id, no_repeat_ngram, on_done):
         seen.extend(tokenizer.decode(prompt) for prompt in prompts)
         return [[*tokenizer.encode("《中华人民共和国劳动法》第三十六条规定：工作"), stop_id], tokenizer.encode("没完")]
 
     monkeypatch.setattr(answering, "generate", copying)
-    options = {"passages": 1, "max_new_tokens": 8, "system": "你是一个AI助手"}
+    options = {"passages": 1, "max_new_tokens": 8, "system": "你是一个AI助手", "cite_first": False}
     first, nothing, last = answer([QUESTIONS[0], "xyz", QUESTIONS[2]], index, model, tokenizer, **options)
     assert LABOUR in seen[0] and QUESTIONS[0] in seen[0] and "你是一个AI助手" in seen[0]
     assert (first.text, first.stopped, first.cites(), first.invents()) == (
@@ -85,6 +85,21 @@ def test_the_model_is_given_the_articles_and_its_end_is_seen(index, model, token
     assert (last.text, last.stopped) == ("没完", False)
     assert (nothing.text, nothing.sources, nothing.stopped) == (NOTHING_FOUND, (), True)
     assert not nothing.cites() and not nothing.invents()
+
+
+def test_a_reply_can_be_begun_with_its_citation(index, model, tokenizer, monkeypatch):
+    seen = []
+
+    def quoting(model, prompts, max_new_tokens, stop_id, no_repeat_ngram, on_done):
+        seen.extend(tokenizer.decode(prompt) for prompt in prompts)
+        return [[*tokenizer.encode("工作"), stop_id]]
+
+    monkeypatch.setattr(answering, "generate", quoting)
+    (found,) = answer([QUESTIONS[0]], index, model, tokenizer, passages=1, max_new_tokens=8)
+    source = found.sources[0]
+    opening = f"《{source.law}》{source.article}规定："
+    assert seen[0].endswith(opening)
+    assert (found.text, found.cites(), found.invents()) == (f"{opening}工作", True, False)
 
 
 def test_long_articles_are_cut_at_the_end_of_a_sentence(index, tokenizer):

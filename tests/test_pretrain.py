@@ -44,27 +44,14 @@ def trained_on(seen, held_out):
 
 
 @pytest.mark.parametrize(
-    ("limit", "whole"), [(10**9, 4), (100, 4), (99, 3), (60, 3), (59, 2), (30, 2), (29, 1), (10, 1)]
+    ("limit", "chosen"),
+    [(10**9, [0, 1, 2, 3]), (100, [0, 1, 2, 3]), (75, [1, 2, 3]), (50, [1, 3]), (25, [3]), (1, [0])],
 )
-def test_baselines_count_whole_documents_within_their_limit(tmp_path, limit, whole):
-    """Documents end at 10, 30, 60 and 100 tokens."""
-    train, held_out = documents((10, 20, 30, 40)), documents((12, 25), seed=1)
+def test_baselines_count_documents_evenly_within_their_limit(tmp_path, limit, chosen):
+    """Four documents of 100 tokens in all: a share of the tokens is that share of the documents, one at least."""
+    train, held_out = documents((25, 20, 30, 25)), documents((12, 25), seed=1)
     found = pretrain.baselines(*packed(tmp_path, train, held_out), VOCAB, limit)
-    assert found == pytest.approx(trained_on(train[:whole], held_out))
-
-
-@pytest.mark.parametrize("limit", [1, 2, 5, 9])
-def test_a_first_document_over_the_limit_is_cut(tmp_path, limit):
-    train, held_out = documents((10, 20)), documents((12,), seed=1)
-    found = pretrain.baselines(*packed(tmp_path, train, held_out), VOCAB, limit)
-    assert found == pytest.approx(trained_on([train[0][:limit]], held_out))
-
-
-@pytest.mark.parametrize("limit", [3, 10, 11])
-def test_one_document_alone(tmp_path, limit):
-    train, held_out = documents((10,)), documents((12,), seed=1)
-    found = pretrain.baselines(*packed(tmp_path, train, held_out), VOCAB, limit)
-    assert found == pytest.approx(trained_on([train[0][:limit]], held_out))
+    assert found == pytest.approx(trained_on([train[number] for number in chosen], held_out))
 
 
 def test_validation_covers_every_token_and_byte(tmp_path):

@@ -82,9 +82,18 @@ def scalar(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(scalar(item) for item in value)}]"
     if isinstance(value, str):
-        plain = re.fullmatch(r"[^\s\[\]{},#&*!|>'\"%@`?-][^\[\]{}#,]*", value) and ": " not in value
-        return value if plain and yaml.safe_load(value) == value else json.dumps(value, ensure_ascii=False)
+        return value if _stands_plain(value) else json.dumps(value, ensure_ascii=False)
     return yaml.safe_dump(value).splitlines()[0]
+
+
+def _stands_plain(text: str) -> bool:
+    """Whether YAML reads a text back without quotes, as a value and within a list, also with a comment behind it."""
+    if not text or text != text.strip() or re.search(r"[\s\[\]{},#]", text[0]) or "\n" in text:
+        return False
+    try:
+        return yaml.safe_load(f"a: {text}  # b") == {"a": text} and yaml.safe_load(f"[{text}]") == [text]
+    except yaml.YAMLError:
+        return False
 
 
 def apply(name: str, target: Path = Path("params.yaml"), folder: Path = FOLDER) -> list[str]:
