@@ -323,7 +323,7 @@ return {}
     command = script(folder, body)
     before = written(folder)
     process = subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True)
-    while not list(folder.glob(".woodblock/work/*/checkpoint")):
+    while not list((folder / ".woodblock" / "work").glob("*/checkpoint")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(how)
