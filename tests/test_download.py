@@ -68,7 +68,8 @@ class Project:
     def run(self, **environment: str) -> tuple[int, list[str]]:
         process = self.start(**environment)
         errors = process.communicate()[1]
-        return process.returncode, errors.splitlines()
+        # What takes long says so, and on a slow machine a failing fetch may: progress is no part of the error.
+        return process.returncode, [line for line in errors.splitlines() if not line.startswith("download: waiting")]
 
     def others_are_untouched(self) -> bool:
         train = self.folder / "data/clean/train/part-00000.parquet"

@@ -137,12 +137,20 @@ WORDS = {
     "sft.tokens": ("Positions trained on", "tokens"),
     "rag_eval.answers.n": ("Questions answered", ""),
     "rag_eval.answers.right": ("A right article was among those given", "share"),
-    "rag_eval.answers.cites": ("The answer names an article that was given", "share"),
+    "rag_eval.answers.cites": ("The answer, begun with its citation, names an article that was given", "share"),
     "rag_eval.answers.invents": ("The answer names an article that was not", "share"),
     "rag_eval.answers.stops": ("The answer ends by itself", "share"),
     "rag_eval.answers.empty": ("The answer is empty", "share"),
     "rag_eval.answers.grounded": ("Pairs of characters that stand in the articles given, mean", "share"),
     "rag_eval.answers.f1": ("F1 of the characters of answer and articles, mean", ""),
+    "rag_eval.unaided.n": ("Answers without a begun citation", ""),
+    "rag_eval.unaided.right": ("A right article was among those given", "share"),
+    "rag_eval.unaided.cites": ("Unaided, the answer names an article that was given", "share"),
+    "rag_eval.unaided.invents": ("Unaided, the answer names an article that was not", "share"),
+    "rag_eval.unaided.stops": ("Unaided, the answer ends by itself", "share"),
+    "rag_eval.unaided.empty": ("Unaided, the answer is empty", "share"),
+    "rag_eval.unaided.grounded": ("Unaided, pairs of characters that stand in the articles, mean", "share"),
+    "rag_eval.unaided.f1": ("Unaided, F1 of the characters of answer and articles, mean", ""),
     "rag_index.passages": ("Passages", "articles"),
     "rag_index.vocabulary": ("Terms", "characters and bigrams"),
     "rag_index.postings": ("Postings", ""),
@@ -152,7 +160,9 @@ BASELINES = ("unigram", "bigram", "trigram")
 MODELS = {"untrained": "series-3", "base": "series-1", "sft": "series-2"}
 TASKS = {
     "continuation": "How does the article go on? Four ways to continue, all from the same law and of like length.",
-    "source_law": "Which law does the article stand in? Four names of laws, each right and wrong equally often.",
+    "source_law": "Which law does the article stand in? Four names of laws, each right and wrong equally often; what the "
+    "article shares with any of the names is masked by 某.",
+    "source_law_verbatim": "The same questions unmasked, where shared characters give most answers away.",
 }
 
 
