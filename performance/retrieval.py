@@ -56,7 +56,7 @@ def one_by_one(ask: Callable[..., object], backend: str, queries: list[list[int]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("documents", nargs="?", type=Path, default=Path("data/clean/documents"), help="table to index")
+    parser.add_argument("documents", nargs="?", type=Path, default=Path("data/dedup/documents"), help="table to index")
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()

@@ -38,13 +38,25 @@ class Source(Block):
 
 
 class Download(Block):
+    shard_chars: Positive
     corpus: Annotated[list[Source], Field(min_length=1)]
     instructions: list[Source]
     documents: list[Source]
+    benchmarks: list[Source]
 
 
 class Clean(Block):
     min_chars: Count
+
+
+class Dedup(Block):
+    ngram: Annotated[int, Field(ge=1, le=16)]
+    bands: Positive
+    rows: Positive
+    threshold: Annotated[float, Field(gt=0, le=1)]
+    paragraph_chars: Positive
+    paragraph_documents: Annotated[int, Field(ge=2)]
+    overlap_chars: Annotated[int, Field(ge=12)]
     validation_share: Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -155,6 +167,7 @@ class Params(Block):
     mirror: str | None
     download: Download
     clean: Clean
+    dedup: Dedup
     tokenizer: Tokenizer
     pack: Pack
     model: Model

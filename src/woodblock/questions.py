@@ -114,7 +114,7 @@ def continuation(units: Sequence[Unit], per_group: int, limit: int, seed: int) -
     if not asked:
         raise UserError(
             "benchmark.tasks: continuation finds no four texts of one group with rests of like length in the "
-            "validation split; take it out, or raise clean.validation_share"
+            "validation split; take it out, or raise dedup.validation_share"
         )
     return _at_most(asked, limit, random.Random(f"continuation {seed}"))
 
@@ -145,7 +145,7 @@ def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int, ver
     if not asked:
         raise UserError(
             f"benchmark.tasks: source_law needs articles of {CHOICES} laws that the corpus holds out, and there are "
-            f"{len(groups)}; take it out, or raise clean.validation_share"
+            f"{len(groups)}; take it out, or raise dedup.validation_share"
         )
     return _at_most(asked, limit, rng)
 

@@ -31,7 +31,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from woodblock import graph, lineage
+from woodblock import graph, lineage, shards
 from woodblock import params as params_module
 from woodblock.errors import UserError
 from woodblock.progress import say
@@ -63,6 +63,8 @@ def run_stage(function: Callable[..., dict[str, Any] | None]) -> None:
         _run(name, function, sys.argv[1:])
     except UserError as error:
         _fail(f"{name}: {error}")
+    except shards.PortionDone as done:
+        say(f"{name}: {done} are done")
     except KeyboardInterrupt:
         _fail(f"{name}: interrupted; the same command goes on from here", code=130)
     except Exception as error:
@@ -87,7 +89,7 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
             + (f"run {maker} first, or dvc repro" if maker else f"git checkout {missing[0]}")
         )
 
-    with _lock(name):
+    with _lock(f"{name}-{portion.replace('/', '-of-')}" if (portion := os.environ.get(shards.PORTION)) else name):
         started = time.perf_counter()
         deps = lineage.dep_digests(stage)
         key = _key(stage, values, deps)

@@ -19,9 +19,23 @@ rule clean:
         outputs("clean"),
     log:
         "logs/clean.log",
-    threads: 1
+    threads: PARAMS.threads
     params:
         cmd=command("clean"),
+    shell:
+        "{params.cmd} 2>&1 | tee {log}"
+
+
+rule dedup:
+    input:
+        inputs("dedup"),
+    output:
+        outputs("dedup"),
+    log:
+        "logs/dedup.log",
+    threads: PARAMS.threads
+    params:
+        cmd=command("dedup"),
     shell:
         "{params.cmd} 2>&1 | tee {log}"
 

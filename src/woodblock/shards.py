@@ -1,0 +1,110 @@
+"""Work by shards: the same function over every part of a table, on all cores, restarted where it was broken off.
+
+A finished shard's files stand in a folder of the run's working state, so a killed run loses the shards under way and no
+others. What comes out depends on the shards alone: neither on how many processes work, nor on the order in which they
+finish. With WOODBLOCK_SHARDS=2/4 in the environment a stage does the second quarter of its first round of shards and
+ends there: this is how Snakemake's executors spread the work over the machines of a cluster, which share one folder
+(workflow/rules/shards.smk).
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from woodblock.errors import UserError
+from woodblock.progress import Progress
+
+PORTION = "WOODBLOCK_SHARDS"
+
+
+class PortionDone(Exception):
+    """The portion of the shards that this process was asked for is finished: the stage ends without outputs."""
+
+
+def work(
+    function: Callable[[Any, Path], dict[str, Any]],
+    tasks: Mapping[str, Any],
+    folder: Path,
+    workers: int,
+    label: str,
+) -> dict[str, dict[str, Any]]:
+    """Run function(task, its own empty folder) for each task that is not finished; return each task's result, in order.
+
+    function: a module's own function (it is sent to other processes by name) that writes files into the folder and
+    returns a JSON object. tasks: by name, in the order of the results. folder: where the shards' folders stand, and
+    those of an earlier run still stand. workers: processes; with one, the work is done in this process.
+    Raises what the function raises; UserError where a process was killed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    asked, whole = _portion(list(tasks))
+    todo = [name for name in asked if not (folder / name / "done.json").exists()]
+    progress = Progress(label, len(asked), "shards", done=len(asked) - len(todo))
+    try:
+        if workers == 1 or len(todo) <= 1:
+            for name in todo:
+                _one(function, tasks[name], folder / name)
+                progress.advance()
+        else:
+            _many(function, {name: tasks[name] for name in todo}, folder, workers, progress)
+    finally:
+        progress.close()
+    if not whole:
+        raise PortionDone(f"{len(asked)} of {len(tasks)} shards")
+    return {name: json.loads((folder / name / "done.json").read_text(encoding="utf-8")) for name in tasks}
+
+
+def _portion(names: list[str]) -> tuple[list[str], bool]:
+    """The names that this process is asked for, and whether these are all that there are to ask for."""
+    if not (asked := os.environ.get(PORTION)):
+        return names, True
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", asked)
+    if not found or int(found[1]) > int(found[2]):
+        raise UserError(f"{PORTION}: {asked!r} is no portion; the second of four is 2/4")
+    return names[int(found[1]) - 1 :: int(found[2])], False
+
+
+def _one(function: Callable[[Any, Path], dict[str, Any]], task: Any, folder: Path) -> None:
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    result = function(task, partial)
+    (partial / "done.json").write_text(json.dumps(result, ensure_ascii=False, sort_keys=True), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)  # without done.json, so of no use
+    os.replace(partial, folder)
+
+
+def _many(
+    function: Callable[[Any, Path], dict[str, Any]],
+    tasks: Mapping[str, Any],
+    folder: Path,
+    workers: int,
+    progress: Progress,
+) -> None:
+    # Not fork: a forked process inherits the locks of threads that it does not have.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context)
+    try:
+        waiting = [pool.submit(_one, function, task, folder / name) for name, task in tasks.items()]
+        for finished in as_completed(waiting):
+            finished.result()
+            progress.advance()
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker was killed, most likely for memory; lower download.shard_chars or threads in params.yaml. "
+            "The shards that are finished are kept"
+        ) from None
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
