@@ -27,22 +27,27 @@ def schema(**columns: str) -> pa.Schema:
     return pa.schema([(name, types.get(kind) or pa.type_for_alias(kind)) for name, kind in columns.items()])
 
 
-CORPUS = schema(id="string", group="string", source="string", title="string", text="string")
+# weight: how often the source's text is read in one pass over the corpus (pack repeats and leaves out by it).
+CORPUS = schema(id="string", group="string", source="string", title="string", weight="float64", text="string")
+CLEANED = CORPUS.append(pa.field("quality", pa.float64()))
 INSTRUCTIONS = schema(id="string", source="string", messages="messages")
 DOCUMENTS = schema(
     id="string", law="string", chapter="string", article="string", number="int64", status="string", text="string"
 )
+BENCHMARKS = schema(id="string", benchmark="string", text="string")
 SPLIT_DOCUMENTS = DOCUMENTS.append(pa.field("split", pa.string()))
 
 
 class Writer:
     """Writes records as part-00000.parquet, … of a new folder; use it in a `with` statement.
 
-    At most ROWS_PER_GROUP records are held in memory. An empty table is one part without rows.
+    At most ROWS_PER_GROUP records are held in memory. An empty table is one part without rows. part_characters: a part
+    ends with the record that brings it to so many; without it parts end by rows alone.
     """
 
-    def __init__(self, folder: Path, columns: pa.Schema) -> None:
+    def __init__(self, folder: Path, columns: pa.Schema, part_characters: int | None = None) -> None:
         self.folder, self.columns, self.written = Path(folder), columns, 0
+        self.part_characters, self._in_part = part_characters, 0
         self.folder.mkdir(parents=True)
         self._rows: list[dict[str, Any]] = []
         self._characters = 0
@@ -51,9 +56,13 @@ class Writer:
 
     def add(self, record: dict[str, Any]) -> None:
         self._rows.append(record)
-        self._characters += sum(len(value) for value in record.values() if isinstance(value, str))
+        characters = _characters(record)
+        self._characters += characters
+        self._in_part += characters
         self.written += 1
-        part_is_full = self.written % ROWS_PER_PART == 0
+        part_is_full = self.written % ROWS_PER_PART == 0 or (
+            self.part_characters is not None and self._in_part >= self.part_characters
+        )
         if part_is_full or len(self._rows) == ROWS_PER_GROUP or self._characters >= CHARACTERS_PER_GROUP:
             self._flush()
         if part_is_full:
@@ -72,6 +81,7 @@ class Writer:
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._in_part = 0
 
     def __enter__(self) -> Writer:
         return self
@@ -82,9 +92,17 @@ class Writer:
         self._close_part()
 
 
-def write(folder: Path, records: Iterable[dict[str, Any]], columns: pa.Schema) -> int:
+def _characters(record: dict[str, Any]) -> int:
+    """The characters of a record's texts, and of its messages'."""
+    texts = (value for value in record.values() if isinstance(value, str))
+    return sum(map(len, texts)) + sum(len(message["content"]) for message in record.get("messages", ()))
+
+
+def write(
+    folder: Path, records: Iterable[dict[str, Any]], columns: pa.Schema, part_characters: int | None = None
+) -> int:
     """Write records as a table, in a stream; returns their number."""
-    with Writer(folder, columns) as writer:
+    with Writer(folder, columns, part_characters) as writer:
         for record in records:
             writer.add(record)
     return writer.written
