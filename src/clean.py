@@ -1,15 +1,24 @@
-"""Clean the corpus, the instructions and the documents; split by whole laws and whole chapters."""
+"""Clean corpus, instructions and documents, each record by itself: repair, strip, mask, drop, score; shard by shard."""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from woodblock import cleaning, tables
+import pyarrow.parquet as pq
+
+from woodblock import cleaning, shards, tables
+from woodblock.cleaning import Funnel, Limits
 from woodblock.errors import UserError
 from woodblock.progress import track
-from woodblock.stage import run_stage
-from woodblock.statutes import law_group
+from woodblock.quality import Model
+from woodblock.stage import Run, run_stage
+
+BATCH_CHARS = 2_000_000  # characters that are in hand at once, in each process
+SAMPLED_CHARS = 2_000  # of a document, for the quality model
 
 
 def clean(
@@ -17,77 +26,124 @@ def clean(
     raw_corpus: Path,
     raw_instructions: Path,
     raw_documents: Path,
-    train: Path,
-    validation: Path,
+    corpus: Path,
     instructions: Path,
     documents: Path,
+    results: Path,
+    run: Run,
 ) -> dict[str, Any]:
-    return {
-        "corpus": clean_corpus(raw_corpus, train, validation, params.clean.min_chars, params.clean.validation_share),
-        "instructions": clean_instructions(raw_instructions, instructions),
-        "documents": clean_documents(raw_documents, documents, params.clean.validation_share),
+    limits = Limits.of(params.clean)
+    model = run.work / "quality.npy"
+    if not model.exists():
+        count_model(raw_corpus, limits, params.clean.quality_chars, model)
+    roles = {"corpus": (raw_corpus, corpus), "instructions": (raw_instructions, instructions)}
+    tasks = {
+        f"{role}-{number:05d}": (role, str(part), limits, str(model))
+        for role, (raw, _) in roles.items()
+        for number, part in enumerate(tables.parts(raw))
     }
+    done = shards.work(clean_shard, tasks, run.work / "shards", params.threads, "clean")
+
+    funnels, histograms = {role: Funnel() for role in roles}, {}
+    for name, result in done.items():
+        role, _, number = name.partition("-")
+        out = roles[role][1]
+        out.mkdir(exist_ok=True)
+        shards.place(run.work / "shards" / name / "part.parquet", out / f"part-{number}.parquet")
+        funnels[role].merge(**result["funnel"])
+        cleaning.add_histograms(histograms, result["histograms"])
+    if not funnels["corpus"].counts["kept"]:
+        raise UserError(
+            f"no document of the corpus is left: {dict(funnels['corpus'].counts)}; "
+            "look at what was read, or loosen the limits of clean in params.yaml"
+        )
+    funnels["documents"] = clean_documents(raw_documents, documents)
+    write_results(results, funnels, histograms)
+    return {role: dict(sorted((+funnel.counts).items())) for role, funnel in funnels.items()}
 
 
-def clean_corpus(raw: Path, train: Path, validation: Path, min_chars: int, share: float) -> dict[str, int]:
-    """Write the two splits; return the funnel's counts and both sizes."""
-    held_out_lines = {
-        cleaning.fingerprint(line)
-        for record in track(tables.stream(raw), "clean: validation lines", "documents", tables.count(raw))
-        if cleaning.held_out(record["group"], share)
-        for line in cleaning.long_lines(cleaning.repair(record["text"]))
-    }
-    funnel, groups = cleaning.Funnel(), {"train": set(), "validation": set()}
-    with tables.Writer(train, tables.CORPUS) as trained, tables.Writer(validation, tables.CORPUS) as held_out:
-        for record in track(tables.stream(raw), "clean: corpus", "documents", tables.count(raw)):
-            text, removed = cleaning.repair(record["text"]), 0
-            is_held_out = cleaning.held_out(record["group"], share)
-            if not is_held_out:
-                text, removed = cleaning.without_lines(text, held_out_lines)
-            if not funnel.keep(text, min_chars=min_chars):
-                continue
-            split, table = ("validation", held_out) if is_held_out else ("train", trained)
-            table.add({**record, "text": text})
-            groups[split].add(record["group"])
-            funnel.counts[f"{split}_chars"] += len(text)
-            funnel.counts["train_lines_removed"] += removed
-    for split, table in (("train", trained), ("validation", held_out)):
-        if not table.written:
-            raise UserError(
-                f"the {split} split is empty: {funnel.counts['read']} documents read, {dict(funnel.counts)}; "
-                "give more text, or change clean.min_chars or clean.validation_share"
-            )
-        funnel.counts[f"{split}_documents"] = table.written
-        funnel.counts[f"{split}_groups"] = len(groups[split])
-    return dict(funnel.counts)
+def count_model(raw: Path, limits: Limits, characters: int, path: Path) -> None:
+    """Count the quality model on documents drawn evenly from the first row group of each part, once they are clean."""
+    parts = tables.parts(raw)
+    quota = characters // len(parts) // SAMPLED_CHARS + 1
+
+    def sampled() -> Iterator[str]:
+        for part in track(parts, "clean: sample for the quality model", "shards"):
+            with pq.ParquetFile(part) as file:
+                group = file.read_row_group(0) if file.num_row_groups else file.schema_arrow.empty_table()
+            rows = group.take(list(range(0, len(group), cleaning.evenly(len(group), quota)))).to_pylist()
+            for record in cleaning.documents(rows, limits, None, Funnel()):
+                yield record["text"][:SAMPLED_CHARS]
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}.npy")
+    Model.count(sampled()).save(partial)
+    os.replace(partial, path)
 
 
-def clean_instructions(raw: Path, out: Path) -> dict[str, int]:
-    funnel = cleaning.Funnel()
-    with tables.Writer(out, tables.INSTRUCTIONS) as table:
-        for record in track(tables.stream(raw), "clean: instructions", "conversations", tables.count(raw)):
-            messages, cause = cleaning.conversation(record["messages"])
-            if messages is None:
-                funnel.drop(cause)
-            elif funnel.keep("\n".join(f"{m['role']}: {m['content']}" for m in messages)):
-                table.add({**record, "messages": messages})
-    return dict(funnel.counts)
+def clean_shard(task: tuple[str, str, Limits, str], folder: Path) -> dict[str, Any]:
+    """Clean a part of a table into part.parquet; returns its funnel and histograms."""
+    role, part, limits, model_path = task
+    funnel, histograms = Funnel(), {}
+    model = Model.load(Path(model_path))
+    columns = tables.CLEANED if role == "corpus" else tables.INSTRUCTIONS
+    with tables.Writer(folder / "table", columns) as table:
+        for batch in batches(tables.stream_part(Path(part))):
+            if role == "corpus":
+                kept = cleaning.documents(batch, limits, model, funnel)
+                cleaning.add_histograms(histograms, cleaning.histograms(kept))
+            else:
+                kept = [c for record in batch if (c := cleaning.conversation(record, limits, funnel)) is not None]
+            for record in kept:
+                table.add(record)
+    os.replace(folder / "table" / "part-00000.parquet", folder / "part.parquet")
+    (folder / "table").rmdir()
+    return {"funnel": funnel.as_json(), "histograms": histograms}
 
 
-def clean_documents(raw: Path, out: Path, share: float) -> dict[str, int]:
-    funnel, laws = cleaning.Funnel(), {"train": set(), "validation": set()}
-    with tables.Writer(out, tables.SPLIT_DOCUMENTS) as table:
+def batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The records in lists of about BATCH_CHARS characters."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += tables.characters(record)
+        if size >= BATCH_CHARS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def clean_documents(raw: Path, out: Path) -> Funnel:
+    """Articles are repaired and nothing else: they are quoted as they stand in the law. Repeated ones go."""
+    funnel, seen = Funnel(), set()
+    with tables.Writer(out, tables.DOCUMENTS) as table:
         for record in track(tables.stream(raw), "clean: documents", "articles", tables.count(raw)):
+            funnel.counts["read"] += 1
             text = cleaning.repair(record["text"])
             # One law may say the same in two articles, and two laws in one each: the place is part of what is said.
-            if not funnel.keep(text, key=f"{record['law']}\n{record['article']}\n{text}"):
+            mark = cleaning.fingerprint(f"{record['law']}\n{record['article']}\n{text}")
+            if not text or mark in seen:
+                step = "duplicate" if text else "empty"
+                funnel.drop(step, {"id": record["id"], "source": record["law"]}, text, record["article"])
                 continue
-            split = "validation" if cleaning.held_out(law_group(record["law"]), share) else "train"
-            table.add({**record, "text": text, "split": split})
-            laws[split].add(record["law"])
-    for split, names in laws.items():
-        funnel.counts[f"{split}_laws"] = len(names)
-    return dict(funnel.counts)
+            seen.add(mark)
+            funnel.counts["kept"] += 1
+            table.add({**record, "text": text})
+    return funnel
+
+
+def write_results(folder: Path, funnels: dict[str, Funnel], histograms: dict[str, Any]) -> None:
+    """results/clean: drops and kept (tables of samples), histograms.json."""
+    folder.mkdir(parents=True)
+    steps = [*cleaning.STEPS, "roles", "empty", "cut", "duplicate"]
+    drops = (row for funnel in funnels.values() for row in funnel.rows(steps))
+    tables.write(folder / "drops", drops, tables.DROPS)
+    tables.write(folder / "kept", funnels["corpus"].rows(["kept"]), tables.DROPS)
+    edges = {"length": cleaning.LENGTHS, "bits": cleaning.BITS}
+    text = json.dumps({"edges": edges, "counts": histograms}, ensure_ascii=False, indent=1, sort_keys=True)
+    (folder / "histograms.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

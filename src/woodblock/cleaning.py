@@ -1,126 +1,307 @@
-"""Cleaning: repair text, drop what cannot be learned from, remove duplicates, hold out a validation split.
+"""Cleaning, document by document: repair a text, strip it, mask personal data, drop what is no text, score the rest.
 
-Every drop is counted by its cause in a Funnel. The measures are of characters: filters made for English words wreck
-Chinese, which has no spaces.
+The steps stand in STEPS, in their order; each is counted in a Funnel, with ten of the documents that it dropped. All
+measures are of characters: filters made for English words wreck Chinese, which has no spaces. The steps are FineWeb's
+(Penedo et al. 2024, arXiv:2406.17557) and Gopher's (Rae et al. 2021, arXiv:2112.11446), measured anew on Chinese text.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any
 
-# What no reader sees: byte order marks, zero-width and bidirectional controls, soft hyphens, C0 and C1 controls.
-INVISIBLE = re.compile(
-    "[\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2064\u00ad\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
-)
-NEWLINES = re.compile("\r\n|\r|\x85|\u2028|\u2029")
-THIN_SPACES = re.compile("[\u2000-\u200a\u202f\u205f]+")  # typesetters' spaces, inside numbers for the most part
-INDENT = re.compile(r"^[^\S\n]+(?=[\u2e80-\u2fff\u3001-\u9fff\uff00-\uffef“‘《（])", re.MULTILINE)
-RULE = re.compile(r"^[^\S\n]*[-=_*+|~—─━]{4,}$\n?", re.MULTILINE)  # lines that only draw: table frames, rules
-TRAILING = re.compile(r"(?<![^\S\n])[^\S\n]+$", re.MULTILINE)  # looks back to try each run of spaces once alone
-BLANK_LINES = re.compile(r"\n{3,}")
+import numpy as np
 
-BROKEN_SHARE = 0.001  # of replacement and private-use characters, above which a text is taken for mojibake
-LINE_CHARS = 20  # a line of this length that two documents share is shared text; shorter ones are headings and phrases
-ROLES = ("system", "user", "assistant")
+from woodblock import encodings, markup, measures, personal_data
+from woodblock.funnel import SAMPLES, Funnel
+from woodblock.quality import Model
+from woodblock.texts import fingerprint, held_out, repair
+
+LISTED_CHARS = 100  # from this length on a text without a sentence in it is a list
+CUT_CHARS = 100  # a reply as long as this that ends in the middle of a sentence was cut
+
+# What happens to a document, in this order. Those marked + change it, those marked - drop it.
+STEPS = {
+    "encoding": "+- repair what was read in the wrong encoding, bring it to NFC; drop what stays garbled",
+    "markup": "+ HTML and the boilerplate of Markdown",
+    "simplified": "+ Traditional to Simplified",
+    "language": "- another language",
+    "length": "- too short",
+    "repetition": "- repeats itself",
+    "ratios": "- digits, symbols, punctuation: a list or a table, no running text",
+    "lines": "+ navigation, footers, notices",
+    "personal_data": "+ placeholders for mobile numbers, addresses, cards",
+    "quality": "- improbable under a small language model",
+}
 
 
-def repair(text: str) -> str:
-    """The text in NFC, without what only machines and typesetters put there. Idempotent.
+@dataclass(frozen=True)
+class Limits:
+    """The settings of the block `clean` in params.yaml, under their names there."""
 
-    NFC and not NFKC: full-width ，！？ stay as the author wrote them. Lines, paragraphs and the indentation of code are
-    kept; the indentation of Chinese paragraphs goes.
+    simplified: bool
+    languages: list[str]
+    min_han: float
+    min_chars: int
+    max_top_ngram: float
+    max_repeated_ngrams: float
+    max_repeated_lines: float
+    max_longest_run: float
+    min_variety: float
+    max_digits: float
+    max_symbols: float
+    max_punctuation: float
+    min_stops: float
+    personal_data: list[str]
+    max_bits: float
+    weight_by_quality: float
+
+    @classmethod
+    def of(cls, block: Any) -> Limits:
+        return cls(**{item.name: getattr(block, item.name) for item in fields(cls)})
+
+
+# --- one text ---------------------------------------------------------------------------------------------------------
+
+
+def language(text: str, row: Mapping[str, float], min_han: float) -> str:
+    """The language of a text, as ISO 639-1: by its script, and by py3langid where the script does not tell.
+
+    row: the text's measures. Kana are a tenth of Japanese and more; hanzi without them are Chinese, also where code
+    or tables stand among them: from a share of `min_han` on.
     """
-    text = THIN_SPACES.sub("", INVISIBLE.sub("", NEWLINES.sub("\n", text)))
-    text = unicodedata.normalize("NFC", text)  # after what stood between a letter and its accent is gone
-    text = text.replace("\u2581", "_")  # SentencePiece's mark for a space: it would come back as one
-    text = RULE.sub("", INDENT.sub("", TRAILING.sub("", text)))
-    return BLANK_LINES.sub("\n\n", text).strip()
+    if row["hangul"] > 0.1:
+        return "ko"
+    if row["kana"] > 0.1 * (row["han"] + row["kana"]) and row["kana"] > 0.02:
+        return "ja"
+    if row["han"] >= min_han:
+        return "zh"
+    if row["letter"] + row["han"] < 0.2:
+        return "none"  # numbers and signs
+    import py3langid  # it reads its model for half a second, and most shards never ask it
+
+    return py3langid.classify(text[:2000])[0]
 
 
-def broken(text: str) -> bool:
-    """Whether a text holds marks of a lost encoding: replacement (U+FFFD) or private-use characters."""
-    bad = sum(c == "\ufffd" or "\ue000" <= c <= "\uf8ff" for c in text)
-    return bad > BROKEN_SHARE * len(text)
+@lru_cache(maxsize=1)
+def _to_simplified() -> Any:
+    import opencc
+
+    return opencc.OpenCC("t2s")
 
 
-def fingerprint(text: str) -> bytes:
-    """16 bytes that two texts share only if they are equal."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def simplified(text: str) -> str:
+    """The text with Traditional characters as Simplified ones, phrase by phrase (OpenCC, t2s)."""
+    return _to_simplified().convert(text)
 
 
-def held_out(group: str, share: float) -> bool:
-    """Whether a document group belongs to the validation split: decided by a hash of its name alone.
+# --- documents --------------------------------------------------------------------------------------------------------
 
-    So the split of a group never depends on what else is in the corpus, and whole laws and chapters stay together.
+
+def stripped(record: Mapping[str, Any], limits: Limits, funnel: Funnel) -> str | None:
+    """The text of a record after the steps that need no measures; None, counted, where it stays garbled."""
+    text = repair(record["text"])
+    if (mended := encodings.mend(text)) != text:
+        funnel.change("encoding")
+        text = repair(mended)
+    if encodings.broken(text):
+        funnel.drop("encoding", record, text, "garbled")
+        return None
+    if (plain := markup.plain(text)) != text:
+        funnel.change("markup")
+        text = repair(plain)
+    if limits.simplified and (converted := simplified(text)) != text:
+        funnel.change("simplified")
+        text = converted
+    return text
+
+
+def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, str, float] | None:
+    """(step, reason, value) of the first step that drops a text by its measures; None where it stays."""
+    if len(text) < limits.min_chars:
+        return "length", f"{len(text)} characters", len(text)
+    found = language(text, row, limits.min_han)
+    if found not in limits.languages:
+        return "language", found, row["han"]
+    # A text without a sentence in it, most of whose lines end in nothing, is a list: code has both, verse its marks.
+    unended = row["stop"] < limits.min_stops and row["ended_lines"] < 0.5 and row["characters"] >= LISTED_CHARS
+    checks = (
+        ("repetition", "top_ngram", row["top_ngram"] > limits.max_top_ngram and len(text) >= LISTED_CHARS),
+        ("repetition", "repeated_ngrams", row["repeated_ngrams"] > limits.max_repeated_ngrams),
+        ("repetition", "repeated_lines", row["repeated_lines"] > limits.max_repeated_lines),
+        ("repetition", "longest_run", row["longest_run"] > limits.max_longest_run),
+        ("repetition", "variety", row["variety"] < limits.min_variety),
+        ("ratios", "digit", row["digit"] > limits.max_digits),
+        ("ratios", "symbol", row["symbol"] > limits.max_symbols),
+        ("ratios", "punctuation", row["punctuation"] > limits.max_punctuation),
+        ("ratios", "stop", unended),
+    )
+    for step, measure, failed in checks:
+        if failed:
+            return step, measure, row[measure]
+    return None
+
+
+def documents(
+    records: Sequence[Mapping[str, Any]], limits: Limits, model: Model | None, funnel: Funnel
+) -> list[dict[str, Any]]:
+    """Clean a batch of corpus records; returns those that stay, with their quality and weight.
+
+    model: scores the documents; None leaves the score out (for the sample that the model itself is counted on).
     """
-    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") < share * 2**64
+    counts = funnel.counts
+    counts["read"] += len(records)
+    counts["characters_read"] += sum(len(record["text"]) for record in records)
+    texts = [(record, text) for record in records if (text := stripped(record, limits, funnel)) is not None]
+    rows = measures.measure([text for _, text in texts])
+    left: list[tuple[Mapping[str, Any], str]] = []
+    for (record, text), row in zip(texts, rows, strict=True):
+        measured = dict(zip(measures.MEASURES, row.tolist(), strict=True))
+        if verdict := filtered(text, measured, limits):
+            step, reason, value = verdict
+            funnel.drop(step, record, text, reason, value)
+            continue
+        text, removed = markup.without_boilerplate(text)
+        if removed:
+            funnel.change("lines")
+            counts["lines_removed"] += removed
+            text = repair(text)
+        text = masked(text, limits, funnel)
+        if len(text) < limits.min_chars:
+            funnel.drop("length", record, text, f"{len(text)} characters", len(text))
+            continue
+        left.append((record, text))
+    if model is None:
+        return [{**record, "text": text} for record, text in left]
+    kept = []
+    for (record, text), bits in zip(left, model.bits_per_byte([text for _, text in left]), strict=True):
+        if bits > limits.max_bits:
+            funnel.drop("quality", record, text, "bits per byte", bits)
+            continue
+        # A document of twice the bits counts for half, quarter, … as often, by the exponent.
+        weight = record["weight"] * (1.0 if not limits.weight_by_quality else (2 / bits) ** limits.weight_by_quality)
+        kept.append({**record, "text": text, "weight": weight, "quality": round(-float(bits), 4)})
+        counts["characters_kept"] += len(text)
+        funnel.sample("kept", record, text, "bits per byte", bits, 2 * SAMPLES)
+    counts["kept"] += len(kept)
+    return kept
 
 
-class Funnel:
-    """Counts what enters, what is kept and what is dropped by cause."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self._seen: set[bytes] = set()
-
-    def keep(self, text: str, *, min_chars: int = 1, key: str | None = None) -> bool:
-        """Count a repaired text, and say whether it stays. key: what makes it a duplicate (the text, unless given)."""
-        self.counts["read"] += 1
-        mark = fingerprint(text if key is None else key)
-        if not text:
-            cause = "empty"
-        elif broken(text):
-            cause = "broken"
-        elif len(text) < min_chars:
-            cause = "short"
-        elif mark in self._seen:
-            cause = "duplicate"
-        else:
-            self._seen.add(mark)
-            self.counts["kept"] += 1
-            return True
-        self.counts[f"dropped_{cause}"] += 1
-        return False
-
-    def drop(self, cause: str) -> None:
-        """Count a record that was dropped before its text could be looked at."""
-        self.counts["read"] += 1
-        self.counts[f"dropped_{cause}"] += 1
+def masked(text: str, limits: Limits, funnel: Funnel) -> str:
+    """The text with placeholders for personal data, counted by kind."""
+    text, found = personal_data.mask(text, limits.personal_data)
+    if found:
+        funnel.change("personal_data")
+        funnel.counts.update({f"masked_{kind}": count for kind, count in found.items()})
+    return text
 
 
-def long_lines(text: str) -> Iterator[str]:
-    """The lines of a text that are long enough to be called text of their own."""
-    return (line for line in map(str.strip, text.split("\n")) if len(line) >= LINE_CHARS)
+# --- conversations ----------------------------------------------------------------------------------------------------
 
 
-def without_lines(text: str, lines: set[bytes]) -> tuple[str, int]:
-    """The text without those of its long lines whose fingerprints are in `lines`; and how many went.
+def conversation(record: Mapping[str, Any], limits: Limits, funnel: Funnel) -> dict[str, Any] | None:
+    """A conversation's record with its messages repaired and masked; None, counted, where it cannot be learned from.
 
-    Laws repeat one another's articles word by word: what stands in a validation document must not be trained on.
+    A conversation is an optional system message, then user and assistant in turn, ending with the assistant. What people
+    write in a prompt is theirs: markup, language and style are left alone.
     """
-    kept = [
-        line for line in text.split("\n") if len(line.strip()) < LINE_CHARS or fingerprint(line.strip()) not in lines
-    ]
-    return BLANK_LINES.sub("\n\n", "\n".join(kept)).strip(), text.count("\n") + 1 - len(kept)
+    funnel.counts["read"] += 1
+    messages = [{"role": m["role"], "content": encodings.mend(repair(m["content"] or ""))} for m in record["messages"]]
+    text = "\n".join(f"{m['role']}: {m['content']}" for m in messages)
+    if step := unusable(messages, text, limits):
+        funnel.drop(*step[:1], record, text, *step[1:])
+        return None
+    before = funnel.counts["changed_personal_data"]
+    content = [masked(m["content"], limits, funnel) for m in messages]
+    funnel.counts["changed_personal_data"] = before + (content != [m["content"] for m in messages])
+    if limits.simplified:
+        content = [simplified(text) for text in content]
+    funnel.counts["kept"] += 1
+    messages = [{"role": m["role"], "content": text} for m, text in zip(messages, content, strict=True)]
+    return {**record, "messages": messages}
 
 
-def conversation(messages: list[dict[str, Any]]) -> tuple[list[dict[str, str]] | None, str]:
-    """A conversation's messages, repaired; or None and the cause why it cannot be used.
-
-    A conversation is an optional system message, then user and assistant in turn, ending with the assistant.
-    """
-    repaired = [{"role": m["role"], "content": repair(m["content"] or "")} for m in messages]
-    roles = [m["role"] for m in repaired]
+def unusable(messages: Sequence[Mapping[str, str]], text: str, limits: Limits) -> tuple[str, str, float] | None:
+    """(step, reason, value) of the first step that drops a conversation; None where it stays."""
+    roles = [m["role"] for m in messages]
     turns = roles[1:] if roles[:1] == ["system"] else roles
-    if not turns or any(role not in ROLES for role in roles):
-        return None, "roles"
-    if turns != ["user", "assistant"] * (len(turns) // 2) or len(turns) % 2:
-        return None, "roles"
-    if any(not m["content"] for m in repaired):
-        return None, "empty"
-    return repaired, ""
+    if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
+        return "roles", " ".join(roles)[:80], len(roles)
+    if empty := [number for number, m in enumerate(messages, 1) if not m["content"]]:
+        return "empty", f"message {empty[0]}", empty[0]
+    if encodings.broken(text):
+        return "encoding", "garbled", 0.0
+    replies = [m["content"] for m in messages if m["role"] == "assistant"]
+    if cut_short(replies[-1]):
+        return "cut", "the last reply breaks off", len(replies[-1])
+    measured = measures.measure(["\n".join(replies)])[0]
+    row = dict(zip(measures.MEASURES, measured.tolist(), strict=True))
+    if row["characters"] >= LISTED_CHARS:
+        for measure, limit in (
+            ("repeated_ngrams", limits.max_repeated_ngrams),
+            ("repeated_lines", limits.max_repeated_lines),
+            ("longest_run", limits.max_longest_run),
+        ):
+            if row[measure] > limit:
+                return "repetition", measure, row[measure]
+    return None
+
+
+_UNFINISHED = re.compile(r"[，、：；,（(《“\-—]$")
+_LIST_ITEM = re.compile(r"\s*(?:[-*+•·|>#]|\d+[.、)）]|[（(]?[一二三四五六七八九十\d]+[)）、.])")
+
+
+def cut_short(reply: str) -> bool:
+    """Whether a reply breaks off: an open code fence, a comma at its end, or a long last sentence without an end.
+
+    Items of lists, code, links and short replies end as they like.
+    """
+    if reply.count("```") % 2:
+        return True
+    if len(reply) < CUT_CHARS or reply.endswith("```"):
+        return False
+    if _UNFINISHED.search(reply):
+        return True
+    last = reply.rstrip().rpartition("\n")[2]
+    sentence = re.split("[。！？!?；]", last)[-1]
+    prose = sum("\u4e00" <= c <= "\u9fff" for c in sentence)
+    running = len(re.findall("[。！？]", reply)) >= 2 and reply.count("\n") <= len(reply) / 60
+    return running and not _LIST_ITEM.match(last) and prose >= 12 and "\u4e00" <= reply[-1] <= "\u9fff"
+
+
+# --- distributions ----------------------------------------------------------------------------------------------------
+
+LENGTHS = [0, *(2**power for power in range(4, 21))]  # characters: the last bin is open
+BITS = [step / 4 for step in range(21)]  # bits per byte
+
+
+def histograms(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """How many documents of each source fall into each bin of LENGTHS and of BITS."""
+    found: dict[str, dict[str, list[int]]] = {"length": {}, "bits": {}}
+    for record in records:
+        for name, edges, value in (
+            ("length", LENGTHS, len(record["text"])),
+            ("bits", BITS, -record["quality"]),
+        ):
+            counts = found[name].setdefault(record["source"], [0] * len(edges))
+            counts[int(np.searchsorted(edges, value, side="right")) - 1] += 1
+    return found
+
+
+def add_histograms(total: dict[str, dict[str, list[int]]], more: Mapping[str, Mapping[str, list[int]]]) -> None:
+    for name, by_source in more.items():
+        for source, counts in by_source.items():
+            summed = total.setdefault(name, {}).setdefault(source, [0] * len(counts))
+            total[name][source] = [a + b for a, b in zip(summed, counts, strict=True)]
+
+
+def evenly(total: int, wanted: int) -> int:
+    """The step at which `wanted` of `total` records are met, evenly: at least 1."""
+    return max(1, math.ceil(total / max(1, wanted)))

@@ -46,7 +46,23 @@ class Download(Block):
 
 
 class Clean(Block):
+    simplified: bool
+    languages: Annotated[list[Annotated[str, Field(pattern=r"^[a-z]{2}$")]], Field(min_length=1)]
+    min_han: Share
     min_chars: Count
+    max_top_ngram: Share
+    max_repeated_ngrams: Share
+    max_repeated_lines: Share
+    max_longest_run: Share
+    min_variety: Annotated[float, Field(ge=0)]
+    max_digits: Share
+    max_symbols: Share
+    max_punctuation: Share
+    min_stops: Share
+    personal_data: list[Literal["mobile", "email", "id_card", "bank_card", "ip"]]
+    quality_chars: Positive
+    max_bits: Rate
+    weight_by_quality: Annotated[float, Field(ge=0)]
 
 
 class Dedup(Block):

@@ -62,6 +62,14 @@ def work(
     return {name: json.loads((folder / name / "done.json").read_text(encoding="utf-8")) for name in tasks}
 
 
+def place(file: Path, target: Path) -> None:
+    """Put a shard's file where an output wants it; it stays where it was too, in case the stage fails later."""
+    try:
+        os.link(file, target)
+    except OSError:  # a file system without hard links, or another one
+        shutil.copyfile(file, target)
+
+
 def _portion(names: list[str]) -> tuple[list[str], bool]:
     """The names that this process is asked for, and whether these are all that there are to ask for."""
     if not (asked := os.environ.get(PORTION)):

@@ -35,6 +35,8 @@ DOCUMENTS = schema(
     id="string", law="string", chapter="string", article="string", number="int64", status="string", text="string"
 )
 BENCHMARKS = schema(id="string", benchmark="string", text="string")
+# Samples of what a step dropped, or of what was kept; value is what was measured.
+DROPS = schema(id="string", source="string", step="string", reason="string", value="float64", text="string")
 SPLIT_DOCUMENTS = DOCUMENTS.append(pa.field("split", pa.string()))
 
 
@@ -56,9 +58,9 @@ class Writer:
 
     def add(self, record: dict[str, Any]) -> None:
         self._rows.append(record)
-        characters = _characters(record)
-        self._characters += characters
-        self._in_part += characters
+        size = characters(record)
+        self._characters += size
+        self._in_part += size
         self.written += 1
         part_is_full = self.written % ROWS_PER_PART == 0 or (
             self.part_characters is not None and self._in_part >= self.part_characters
@@ -124,9 +126,14 @@ def count(folder: Path) -> int:
 def stream(folder: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the records one by one, a row group in memory at a time."""
     for part in parts(folder):
-        with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(batch_size=1000, columns=columns):
-                yield from batch.to_pylist()
+        yield from stream_part(part, columns)
+
+
+def stream_part(part: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the records of one part, a row group in memory at a time."""
+    with pq.ParquetFile(part) as file:
+        for batch in file.iter_batches(batch_size=1000, columns=columns):
+            yield from batch.to_pylist()
 
 
 def read(folder: Path, columns: list[str] | None = None) -> pd.DataFrame:

@@ -1,0 +1,218 @@
+"""Measures of a text for filters: what its characters are, how its lines end, how much it repeats itself.
+
+After Gopher (Rae et al. 2021, arXiv:2112.11446, table A1), which counts words between spaces. Chinese has none, and
+segmenting it first costs a hundred times more than all of this: so everything here is of characters. The kernels run
+over code points; a table says of each to which class it belongs.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+
+SPACE, NEWLINE, HAN, KANA, HANGUL, LETTER, DIGIT, STOP, PAUSE, SYMBOL = range(10)
+CLASSES = 10
+
+STOPS = "。！？!?…；;．"  # they end a sentence or a clause; the Latin full stop counts where no digit follows
+# Other marks of running text. Brackets, slashes, pipes and the like are symbols: texts have few, code and tables many.
+PAUSES = "，、：,:.“”‘’\"'「」『』《》〈〉（）()—－-·～"
+
+CHUNK = 1 << 15  # characters among which repetition is looked for: the tables of a chunk fit into a core's cache
+TOP = 4  # characters of the n-gram whose share is measured: about a word and a half
+REPEAT = 16  # characters of an n-gram that comes again: about ten words
+
+# What `measure` returns, in the order of its columns. Shares are of the characters that are no white space.
+MEASURES = (
+    "characters",  # white space not counted
+    "han",
+    "kana",
+    "hangul",
+    "letter",
+    "digit",
+    "symbol",
+    "stop",  # sentence ends
+    "punctuation",  # sentence ends and pauses
+    "variety",  # different characters for one of a chunk, relative to what running text of that length has
+    "longest_run",  # longest run of one character, as a share
+    "ended_lines",  # of the lines of 10 characters or more, those that end with a mark of punctuation
+    "repeated_lines",  # characters in lines that came before, as a share
+    "top_ngram",  # characters in the most frequent TOP-gram, as a share; 0 where none comes three times
+    "repeated_ngrams",  # characters covered by REPEAT-grams that came before, as a share
+)
+
+
+@lru_cache(maxsize=1)
+def classes() -> np.ndarray:
+    """The class of every code point (uint8, 0x110000 entries)."""
+    table = np.full(0x110000, SYMBOL, dtype=np.uint8)
+    for point in range(0x10000):
+        category = unicodedata.category(chr(point))
+        if category[0] == "Z":
+            table[point] = SPACE
+        elif category[0] in "LM":
+            table[point] = LETTER
+        elif category in ("Nd", "No"):
+            table[point] = DIGIT
+    for first, last, kind in (
+        (0x3400, 0x9FFF, HAN),
+        (0xF900, 0xFAFF, HAN),
+        (0x20000, 0x3FFFF, HAN),
+        (0x3005, 0x3007, HAN),  # 々〆〇
+        (0x3041, 0x30FF, KANA),
+        (0x31F0, 0x31FF, KANA),
+        (0xAC00, 0xD7A3, HANGUL),
+        (0x1100, 0x11FF, HANGUL),
+    ):
+        table[first : last + 1] = kind
+    for characters, kind in ((PAUSES, PAUSE), (STOPS, STOP), ("\t\v\f\r　", SPACE), ("\n", NEWLINE), ("・", PAUSE)):
+        table[[ord(c) for c in characters]] = kind
+    return table
+
+
+def measure(texts: Sequence[str]) -> np.ndarray:
+    """The MEASURES of each text, as columns (float32, texts × measures). An empty text has zeros."""
+    points, starts = code_points(texts)
+    out = np.zeros((len(texts), len(MEASURES)), dtype=np.float32)
+    if len(texts):
+        _measure(points, starts, classes(), out)
+    return out
+
+
+def code_points(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """All texts one after the other as code points (uint32), and where each begins and the last one ends (int64)."""
+    points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    starts = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum([len(text) for text in texts], out=starts[1:])
+    return points, starts
+
+
+@njit(cache=True, nogil=True)
+def _measure(points, starts, kinds, out):
+    dense = np.empty(CHUNK, dtype=np.uint32)  # a chunk's letters, digits and hanzi
+    slots = np.zeros(2 * CHUNK, dtype=np.uint64)  # n-grams of a chunk, by hash
+    counts = np.zeros(2 * CHUNK, dtype=np.int32)
+    lines = np.zeros(2 * CHUNK, dtype=np.uint64)
+    for text in range(len(starts) - 1):
+        first, last = starts[text], starts[text + 1]
+        numbers = np.zeros(CLASSES, dtype=np.int64)
+        run, longest, before = 0, 0, np.uint32(0)
+        long_lines, ended, repeated, total_lines = 0, 0, 0, 0
+        line_hash, line_length, line_kind = np.uint64(0), 0, SPACE
+        filled, variety, chunks, top, again, looked = 0, 0.0, 0, 0, 0, 0
+        lines[:] = 0
+        for place in range(first, last + 1):
+            point = points[place] if place < last else np.uint32(10)
+            kind = kinds[point]
+            if kind == NEWLINE:
+                if line_length:
+                    if line_length >= 10:
+                        long_lines += 1
+                        ended += line_kind == STOP or line_kind == PAUSE
+                    total_lines += 1
+                    # The table of lines is emptied where it would grow full: a text of 30,000 lines.
+                    if total_lines % CHUNK == 0:
+                        lines[:] = 0
+                    if line_length > 1 and _seen(lines, line_hash):
+                        repeated += line_length
+                line_hash, line_length, line_kind = np.uint64(0), 0, SPACE
+            elif kind != SPACE:
+                numbers[kind] += 1
+                line_hash = (line_hash ^ np.uint64(point)) * np.uint64(0x9E3779B97F4A7C15)
+                line_hash ^= line_hash >> np.uint64(29)
+                line_length += 1
+                line_kind = kind
+                run = run + 1 if point == before else 1
+                longest = max(longest, run)
+                before = point
+                if kind != SYMBOL and kind != PAUSE and kind != STOP:  # rules and frames of tables repeat in any text
+                    dense[filled] = point
+                    filled += 1
+            if filled == CHUNK or (place == last and filled):
+                slots[:] = 0
+                distinct = 0
+                for at in range(filled):
+                    distinct += not _seen(slots, np.uint64(dense[at]) * np.uint64(0x9E3779B97F4A7C15))
+                variety += filled * distinct / (5.0 * np.sqrt(filled))
+                top += _top(dense, filled, slots, counts)
+                again += _repeated(dense, filled, slots)
+                looked += filled
+                chunks += 1
+                filled = 0
+        total = numbers.sum()
+        if total == 0:
+            continue
+        row = out[text]
+        row[0] = total
+        row[1] = numbers[HAN] / total
+        row[2] = numbers[KANA] / total
+        row[3] = numbers[HANGUL] / total
+        row[4] = numbers[LETTER] / total
+        row[5] = numbers[DIGIT] / total
+        row[6] = numbers[SYMBOL] / total
+        row[7] = numbers[STOP] / total
+        row[8] = (numbers[STOP] + numbers[PAUSE]) / total
+        if looked:
+            row[9] = variety / looked
+        row[10] = longest / total
+        row[11] = ended / long_lines if long_lines else 1.0
+        row[12] = repeated / total
+        row[13] = top / total
+        row[14] = again / total
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _seen(slots, key):
+    """Whether a key stands in a table of open addressing; it does afterwards. 0 means an empty slot."""
+    key |= np.uint64(1)
+    mask = len(slots) - 1
+    at = np.int64((key * np.uint64(0xBF58476D1CE4E5B9)) >> np.uint64(40)) & mask
+    while slots[at]:
+        if slots[at] == key:
+            return True
+        at = (at + 1) & mask
+    slots[at] = key
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _top(dense, filled, slots, counts):
+    """Characters in the most frequent TOP-gram of a chunk, 0 where none comes three times."""
+    slots[:] = 0
+    counts[:] = 0
+    mask = len(slots) - 1
+    best = 0
+    for at in range(filled - TOP + 1):
+        key = np.uint64(0)
+        for step in range(TOP):
+            key = (key ^ np.uint64(dense[at + step])) * np.uint64(0x9E3779B97F4A7C15)
+        key |= np.uint64(1)
+        slot = np.int64(key >> np.uint64(40)) & mask
+        while slots[slot] and slots[slot] != key:
+            slot = (slot + 1) & mask
+        slots[slot] = key
+        counts[slot] += 1
+        best = max(best, counts[slot])
+    return min(filled, best * TOP) if best >= 3 else 0
+
+
+@njit(cache=True, nogil=True)
+def _repeated(dense, filled, slots):
+    """Characters of a chunk that REPEAT-grams cover which came before in it."""
+    slots[:] = 0
+    base = np.uint64(0x9E3779B97F4A7C15)
+    power = np.uint64(1)
+    for _ in range(REPEAT):
+        power *= base
+    rolling, covered, end = np.uint64(0), 0, 0
+    for at in range(filled):
+        rolling = rolling * base + np.uint64(dense[at])
+        if at >= REPEAT:
+            rolling -= power * np.uint64(dense[at - REPEAT])
+        if at >= REPEAT - 1 and _seen(slots, rolling ^ (rolling >> np.uint64(31))):
+            covered += at + 1 - max(end, at + 1 - REPEAT)
+            end = at + 1
+    return covered
