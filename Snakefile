@@ -8,6 +8,7 @@ rule all:
         [path for stage in STAGES.values() for path in stage.outs],
 
 
+include: "workflow/rules/shards.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"

@@ -7,13 +7,10 @@ measures are of characters: filters made for English words wreck Chinese, which 
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +19,7 @@ import numpy as np
 from woodblock import encodings, markup, measures, personal_data
 from woodblock.funnel import SAMPLES, Funnel
 from woodblock.quality import Model
-from woodblock.texts import fingerprint, held_out, repair
+from woodblock.texts import repair
 
 LISTED_CHARS = 100  # from this length on a text without a sentence in it is a list
 CUT_CHARS = 100  # a reply as long as this that ends in the middle of a sentence was cut

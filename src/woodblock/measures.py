@@ -111,7 +111,7 @@ def _measure(points, starts, kinds, out):
                 if line_length:
                     if line_length >= 10:
                         long_lines += 1
-                        ended += line_kind == STOP or line_kind == PAUSE
+                        ended += line_kind in (STOP, PAUSE)
                     total_lines += 1
                     # The table of lines is emptied where it would grow full: a text of 30,000 lines.
                     if total_lines % CHUNK == 0:

@@ -94,7 +94,7 @@ class Writer:
         self._close_part()
 
 
-def _characters(record: dict[str, Any]) -> int:
+def characters(record: dict[str, Any]) -> int:
     """The characters of a record's texts, and of its messages'."""
     texts = (value for value in record.values() if isinstance(value, str))
     return sum(map(len, texts)) + sum(len(message["content"]) for message in record.get("messages", ()))

@@ -11,10 +11,9 @@ INVISIBLE = re.compile(
     "[\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2064\u00ad\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
 )
 NEWLINES = re.compile("\r\n|\r|\x85|\u2028|\u2029")
-THIN_SPACES = re.compile("[\u2000-\u200a\u202f\u205f]+")  # typesetters' spaces, inside numbers for the most part
+THIN_SPACES = re.compile("[\u2000-\u200a\u202f\u205f]")  # typesetters' spaces, inside numbers for the most part
 INDENT = re.compile(r"^[^\S\n]+(?=[\u2e80-\u2fff\u3001-\u9fff\uff00-\uffef“‘《（])", re.MULTILINE)
 RULE = re.compile(r"^[^\S\n]*[-=_*+|~—─━]{4,}$\n?", re.MULTILINE)  # lines that only draw: table frames, rules
-TRAILING = re.compile(r"(?<![^\S\n])[^\S\n]+$", re.MULTILINE)  # looks back to try each run of spaces once alone
 BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -27,8 +26,9 @@ def repair(text: str) -> str:
     text = THIN_SPACES.sub("", INVISIBLE.sub("", NEWLINES.sub("\n", text)))
     text = unicodedata.normalize("NFC", text)  # after what stood between a letter and its accent is gone
     text = text.replace("\u2581", "_")  # SentencePiece's mark for a space: it would come back as one
-    text = RULE.sub("", INDENT.sub("", TRAILING.sub("", text)))
-    return BLANK_LINES.sub("\n\n", text).strip()
+    text = "\n".join([line.rstrip() for line in text.split("\n")])  # seven times as fast as an expression
+    text = RULE.sub("", INDENT.sub("", text))
+    return (BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
 
 
 def fingerprint(text: str) -> bytes:

@@ -15,6 +15,7 @@ rule download:
 rule clean:
     input:
         inputs("clean"),
+        portions("clean"),
     output:
         outputs("clean"),
     log:
@@ -29,6 +30,7 @@ rule clean:
 rule dedup:
     input:
         inputs("dedup"),
+        portions("dedup"),
     output:
         outputs("dedup"),
     log:
