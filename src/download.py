@@ -7,12 +7,17 @@ from woodblock import fetching, sources, tables
 from woodblock.progress import track
 from woodblock.stage import WORK, run_stage
 
-SCHEMAS = {"corpus": tables.CORPUS, "instructions": tables.INSTRUCTIONS, "documents": tables.DOCUMENTS}
+SCHEMAS = {
+    "corpus": tables.CORPUS,
+    "instructions": tables.INSTRUCTIONS,
+    "documents": tables.DOCUMENTS,
+    "benchmarks": tables.BENCHMARKS,
+}
 
 
-def download(params, corpus, instructions, documents, manifest, run):
-    tables_of = {"corpus": corpus, "instructions": instructions, "documents": documents}
-    wanted = {role: getattr(params.download, role) for role in tables_of}
+def download(params, corpus, instructions, documents, benchmarks, manifest, run):
+    folders = {"corpus": corpus, "instructions": instructions, "documents": documents, "benchmarks": benchmarks}
+    wanted = {role: getattr(params.download, role) for role in folders}
     # All are fetched before any is read, so that what cannot be had is known at once.
     fetched = {}
     for source in (source for role in wanted for source in wanted[role]):
@@ -20,10 +25,10 @@ def download(params, corpus, instructions, documents, manifest, run):
             fetched[source.url, source.sha256] = fetching.fetch(source, params.mirror, WORK / "downloads")
 
     entries, metrics = {}, {}
-    for role, folder in tables_of.items():
+    for role, folder in folders.items():
         entries[role], size = [], Counter()
-        rows = read(wanted[role], fetched, role, entries[role], size, run.work)
-        size["records"] = tables.write(folder, track(rows, f"download {role}", "records"), SCHEMAS[role])
+        rows = track(read(wanted[role], fetched, role, entries[role], size, run.work), f"download {role}", "records")
+        size["records"] = tables.write(folder, rows, SCHEMAS[role], part_characters=params.download.shard_chars)
         metrics[role] = {"records": size["records"], "characters": size["characters"]}
     manifest.write_text(json.dumps(entries, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return metrics
@@ -41,9 +46,15 @@ def read(wanted, fetched, role, entries, size, work):
             texts = [message["content"] for message in row["messages"]] if "messages" in row else [row["text"]]
             size["characters"] += sum(map(len, texts))
             yield row
-        described = source.model_dump(include={"url", "member", "format", "licence", "max_records"})
-        counted = {"records": records, "dropped": dict(+tally.dropped), "mended": dict(+tally.mended)}
-        entries.append(described | {"sha256": file.sha256, "bytes": file.bytes} | counted)
+        entries.append(entry(source, file, tally, records))
+
+
+def entry(source, file, tally, records):
+    """What the manifest says of a source: where it came from, under which terms, what it was and what it gave."""
+    said = source.model_dump(include={"member", "columns", "licence", "weight", "max_records"})
+    came = {"url": fetching.shown(source.url), "revision": fetching.revision_of(source.url)}
+    found = {"sha256": file.sha256, "bytes": file.bytes, "format": ", ".join(sorted(tally.formats))}
+    return said | came | found | {"records": records, "dropped": dict(+tally.dropped), "mended": dict(+tally.mended)}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ refuses values, so no stage names it among its deps.
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,10 +28,18 @@ class Block(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
 
 
+# What a record's fields are called here; `columns` says what the data set calls them.
+Column = Literal[
+    "text", "title", "messages", "prompt", "response", "instruction", "input", "output", "history", "system"
+]
+
+
 class Source(Block):
     url: Annotated[str, Field(pattern=r"^(pypi|hf|ms|https?|file)://.+")]
-    format: Literal["laws", "chapters", "dialogues", "articles", "jsonl"]
     licence: str
+    format: Literal["laws", "chapters", "dialogues", "articles"] | None = None  # None: by inspection
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    columns: dict[Column, Annotated[str, Field(min_length=1)]] | None = None
     name: Annotated[str, Field(min_length=1)] | None = None
     member: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
@@ -180,7 +189,7 @@ class Params(Block):
     threads: Positive
     seed: Count
     device: Literal["auto", "cpu", "cuda", "mps"]
-    mirror: str | None
+    mirror: str | Annotated[list[str], Field(min_length=1)] | None
     download: Download
     clean: Clean
     dedup: Dedup
@@ -272,7 +281,7 @@ def _one_line(error: ValidationError) -> str:
         case _:
             text = f"{key}: {value!r} will not do; {first['msg'][0].lower()}{first['msg'][1:]}"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return text + more
+    return re.sub(r"(?<=//)[^/?#\s]*@", "", text + more)  # a url's user and password are shown nowhere
 
 
 def _suggestion(location: tuple[int | str, ...]) -> str:

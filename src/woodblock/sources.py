@@ -1,7 +1,7 @@
 """Sources of data, read as streams of records: what `fetching` brought is opened in place and becomes rows of a table.
 
-Archives are never unpacked to disk, and packages never imported or installed: memory holds one record at a time.
-A format says how records are read:
+Packages are never imported or installed, and archives never unpacked (`archives`): memory holds one record at a time.
+Formats that are met everywhere are told by inspection (`records`); a format of its own kind has a name in params.yaml:
 
 | format | role | what it is |
 |---|---|---|
@@ -9,168 +9,88 @@ A format says how records are read:
 | articles | documents | the same; one record an article in force |
 | chapters | corpus | a JSON list of texts, each a chapter that starts with its title |
 | dialogues | instructions | YAML of ChatterBot's corpus: lists of utterances by turns |
-| jsonl | corpus | {"text": …} a line, title beside it if there is one |
-| jsonl | instructions | {"conversations": [{"from", "value"}, …]} or {"messages": [{"role", "content"}, …]} a line |
+
+What a record gives to a role, by the names of its fields (upper case or lower; `columns` calls others by these names):
+
+| role | fields |
+|---|---|
+| corpus | text or content; title beside it |
+| instructions | conversations, messages or conversation: [{from, value}], [{role, content}] or [{human, assistant}]; |
+| | or prompt, query, question or instruction, with response, answer, output, completion or target; |
+| | input is added to an instruction; history holds earlier [prompt, response] pairs; system comes first |
+| benchmarks | every text within it, however deep |
 """
 
 from __future__ import annotations
 
-import bz2
-import codecs
-import gzip
 import json
-import lzma
-import re
 import shutil
 import sqlite3
-import tarfile
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from woodblock import statutes
+from woodblock import archives, records, statutes
 from woodblock.errors import UserError
-from woodblock.fetching import Fetched, hub_parts
+from woodblock.fetching import Fetched, hub_parts, shown
 
 IN_FORCE = "现行有效"
+SHORTEST_BENCHMARK_STRING = 4  # characters: options (A), labels and numbers say nothing about a question
 
-MEGABYTE = 1 << 20
 Row = dict[str, Any]
 
 
 @dataclass
 class Tally:
-    """How many records of a source were dropped and mended, by cause; and the last number given under each name."""
+    """How many records of a source were dropped and mended, by cause; the formats it was found to have, by packing; and
+    the last number given under each name."""
 
     dropped: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
     numbers: Counter[str] = field(default_factory=Counter)
-
-
-# --- opening ----------------------------------------------------------------------------------------------------------
-
-_DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
-_TAR = re.compile(r"\.(tar|tar\.(gz|bz2|xz)|tgz|tbz2?|txz)$", re.IGNORECASE)
-_OPENERS: dict[str, Callable[[Path], Any]] = {
-    ".gz": gzip.open,
-    ".tgz": gzip.open,
-    ".bz2": bz2.open,
-    ".tbz": bz2.open,
-    ".tbz2": bz2.open,
-    ".xz": lzma.open,
-    ".txz": lzma.open,
-}
-
-
-@contextmanager
-def _whole(url: str) -> Iterator[None]:
-    """Turn what a damaged file raises into a user's error."""
-    try:
-        yield
-    except _DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's error (a full disk, say), not the archive's
-        raise UserError(
-            f"{url}: the file is broken or cut short ({str(error) or type(error).__name__}); "
-            "remove .woodblock/downloads, or the local file, and fetch it again"
-        ) from None
-
-
-def streams(
-    fetched: Fetched, url: str, member: str | None, endings: tuple[str, ...]
-) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield (name, binary stream) of each regular file in question, in the order of the archive.
-
-    member: one name in the archive, a folder of it ("data/zh/"), or None for all that have one of the endings. A file
-    that is no archive is its own only member. Each stream is to be read before the next is taken: the archive is read
-    in one pass, and nothing is unpacked. Raises UserError where nothing answers, or where the archive is broken.
-    """
-    others: list[str] = []
-    found = False
-    with _whole(url):
-        for name, stream in _members(fetched):
-            others = sorted([*others, name], key=lambda other: (not other.endswith(endings), other))[:3]
-            if not name or _wanted(name, member, endings):
-                found = True
-                yield name or fetched.name, stream
-    if not found:
-        what = f"no {member}" if member else f"no {' or '.join(endings)} file"
-        raise UserError(f"{url}: it holds {what}, but {', '.join(others) or 'nothing'}; mend member in params.yaml")
-
-
-def _read(stream: IO[bytes], url: str) -> bytes:
-    with _whole(url):
-        return stream.read()
-
-
-def _wanted(name: str, member: str | None, endings: tuple[str, ...]) -> bool:
-    if member is None:
-        # "._name" is what a Mac adds to an archive beside the file of that name.
-        return name.lower().endswith(endings) and not Path(name).name.startswith(".")
-    return name == member or (member.endswith("/") and name.startswith(member) and name.lower().endswith(endings))
-
-
-def _members(fetched: Fetched) -> Iterator[tuple[str, IO[bytes]]]:
-    """Every regular file of an archive, as (name, stream); a file that is no archive is one member without a name."""
-    name = fetched.name.lower()
-    opener = _OPENERS.get(Path(name).suffix, lambda path: path.open("rb"))
-    if name.endswith((".zip", ".whl")):
-        with zipfile.ZipFile(fetched.path) as archive:
-            for info in archive.infolist():
-                kind = info.external_attr >> 28  # of the Unix mode: 8 is a regular file, 0 where the packer gave none
-                if not info.is_dir() and kind in (0, 8):
-                    with archive.open(info) as stream:
-                        yield info.filename, stream
-    elif _TAR.search(name):
-        # Not tarfile's own "r|bz2": that reads only the first of several bz2 streams, and takes a cut for the end.
-        with opener(fetched.path) as raw:
-            with tarfile.open(fileobj=raw, mode="r|") as archive:
-                for info in archive:
-                    archive.members = []  # it would remember them all
-                    if info.isreg() and (stream := archive.extractfile(info)):
-                        yield info.name, stream
-            while raw.read(MEGABYTE):  # to the end, where the checksum stands
-                pass
-    else:
-        with opener(fetched.path) as stream:
-            yield "", stream
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
+    formats: set[str] = field(default_factory=set)
 
 
 def rows(source: Any, fetched: Fetched, role: str, tally: Tally, work: Path) -> Iterator[Row]:
-    """Yield the rows of a source for a role: corpus, instructions or documents, as the schemas of `tables` have them.
+    """Yield the rows of a source for a role: corpus, instructions, documents or benchmarks, as the schemas of `tables`.
 
-    tally is filled as the rows are taken. Ids are <name>-<running number>. Raises UserError for a format that the role
-    does not know, for a broken record (with its line), and for a source without any record.
+    tally is filled as the rows are taken. Ids are <name>-<running number>. work: a folder for what has to lie on disk
+    while it is read. Raises UserError for a format that the role does not know, for a broken record (with its line), and
+    for a source without any record.
     """
     reader = _READERS.get((role, source.format))
     if reader is None:
-        known = [format for known_role, format in _READERS if known_role == role]
-        raise UserError(f"{source.url}: format {source.format} gives no {role}; known there: {', '.join(known)}")
+        known = [format or "none (by inspection)" for known_role, format in _READERS if known_role == role]
+        raise UserError(
+            f"{shown(source.url)}: format {source.format or 'none'} gives no {role}; known there: {', '.join(known)}"
+        )
     name = source.name or short_name(source.url)
     count = 0
-    with closing(reader(source, fetched, tally, work)) as records:
-        for record in islice(records, source.max_records):
+    with closing(reader(source, fetched, tally, work)) as found:
+        for record in islice(found, source.max_records):
             count += 1
             tally.numbers[name] += 1
             number = f"{name}-{tally.numbers[name]}"
-            row = {"id": number, "source": name, **record} if role != "documents" else {"id": number, **record}
-            if role == "corpus":
-                row.setdefault("group", number)
-            yield row
+            match role:
+                case "corpus":
+                    yield {"id": number, "group": number, "source": name, "weight": source.weight, **record}
+                case "instructions":
+                    yield {"id": number, "source": name, **record}
+                case "benchmarks":
+                    yield {"id": number, "benchmark": name, **record}
+                case _:
+                    yield {"id": number, **record}
     if not count:
-        raise UserError(f"{source.url}: it holds no record for {role}; check member and format, or remove the source")
+        raise UserError(
+            f"{shown(source.url)}: it holds no record for {role}; check member and format, or remove the source"
+        )
 
 
 def short_name(url: str) -> str:
@@ -187,32 +107,6 @@ def short_name(url: str) -> str:
     return unquote(urlsplit(url).path or rest).rstrip("/").rpartition("/")[2].partition(".")[0] or "source"
 
 
-def json_lines(stream: IO[bytes], where: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number from 1, object) of a JSON Lines stream, one line in memory at a time; skip blank lines.
-
-    Raises UserError naming `where` and the line for text that is no UTF-8, no JSON, or no object.
-    """
-    for number, line in enumerate(stream, start=1):
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
-        if line.isspace() or not line:
-            continue
-        try:
-            record = json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{where}, line {number}: no UTF-8 ({error.reason}, byte {error.start}); convert the file"
-            ) from None
-        except (ValueError, RecursionError) as error:
-            what = getattr(error, "msg", None) or str(error)
-            raise UserError(f"{where}, line {number}: no JSON ({what}); each line is one object") from None
-        if not isinstance(record, dict):
-            raise UserError(
-                f"{where}, line {number}: a JSON {type(record).__name__}, not an object; each line is one record"
-            )
-        yield number, record
-
-
 def _mended(text: str, tally: Tally) -> str:
     """The text with U+FFFD for lone surrogates, which JSON can spell ("\\ud800") and UTF-8 cannot."""
     try:
@@ -223,45 +117,171 @@ def _mended(text: str, tally: Tally) -> str:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _jsonl(source: Any, fetched: Fetched) -> Iterator[tuple[str, dict[str, Any]]]:
-    with closing(streams(fetched, source.url, source.member, (".jsonl", ".json"))) as members:
-        for name, stream in members:
-            where = source.url if name == fetched.name else f"{source.url} ({name})"
-            with _whole(source.url):
-                for number, record in json_lines(stream, where):
-                    yield f"{where}, line {number}", record
+# --- records by inspection ---------------------------------------------------------------------------------------------
+
+
+def _records(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[tuple[str, Any]]:
+    """Yield (where, record) of each record of a source's members, with its columns called as `columns` has them."""
+    text_at: str | None = None
+    table_at: str | None = None
+    with closing(archives.members(fetched, source.url, source.member, records.ENDINGS)) as members:
+        for member in members:
+            format = records.format_of(member)
+            tally.formats.add(f"{format} ({member.packing})" if member.packing else format)
+            if format == "text":
+                text_at = text_at or member.where
+            else:
+                table_at = table_at or member.where
+            if text_at and table_at and source.member is None:
+                # Notes beside the data, most likely, which would pass for documents.
+                raise UserError(
+                    f"{shown(source.url)}: it holds both records ({table_at}) and plain text ({text_at}); "
+                    "say in params.yaml which member is meant"
+                )
+            for where, record in records.records(member, format, work):
+                yield where, _renamed(record, source.columns or {}, where)
+
+
+def _renamed(record: Any, columns: dict[str, str], where: str) -> Any:
+    if not columns or not isinstance(record, dict):
+        return record
+    for theirs in columns.values():
+        if theirs not in record:
+            raise UserError(f"{where}: the record has no {theirs!r}, {_keys(record)}; mend columns in params.yaml")
+    return {**record, **{ours: record[theirs] for ours, theirs in columns.items()}}
+
+
+def _keys(record: dict[str, Any]) -> str:
+    return f"but {', '.join(map(str, record)) or 'nothing'}"
+
+
+def _object(where: str, record: Any) -> dict[str, Any]:
+    """The record with its keys in lower case."""
+    if not isinstance(record, dict):
+        raise UserError(f"{where}: a JSON {type(record).__name__}, not an object; each record is one object")
+    return {str(key).lower(): value for key, value in record.items()}
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if fields.get(name) is not None), None)
 
 
 def _texts(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
-    for where, record in _jsonl(source, fetched):
-        text, title = record.get("text"), record.get("title")
+    for where, record in _records(source, fetched, tally, work):
+        fields = _object(where, record)
+        text, title = fields.get(_first(fields, ("text", "content")) or "text"), fields.get("title")
         if not isinstance(text, str):
             what = "has no text" if text is None else f"has a text that is a {type(text).__name__}"
-            raise UserError(f'{where}: the record {what}; a corpus record is {{"text": "…"}}: mend or remove it')
+            raise UserError(
+                f"{where}: the record {what}, {_keys(record)}; name the column of the text under columns in params.yaml, "
+                "mend or remove it"
+            )
         yield {"title": _mended(title, tally) if isinstance(title, str) else "", "text": _mended(text, tally)}
 
 
-_ROLES = {"human": "user", "user": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
+def _benchmark(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
+    for _, record in _records(source, fetched, tally, work):
+        texts = [text for text in _strings(record) if len(text) >= SHORTEST_BENCHMARK_STRING]
+        if texts:
+            yield {"text": _mended("\n".join(texts), tally)}
+        else:
+            tally.dropped["no_text"] += 1
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string within a value, in order. Not recursive: JSON may nest deeper than Python calls."""
+    stack = [value]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            stack.extend(reversed(value.values()))
+        elif isinstance(value, list | tuple):
+            stack.extend(reversed(value))
+
+
+# --- instructions ------------------------------------------------------------------------------------------------------
+
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "prompter": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "system": "system",
+}
+_CONVERSATIONS = ("messages", "conversations", "conversation", "dialogue")
+_PROMPTS = ("prompt", "query", "question", "instruction", "input")
+_RESPONSES = ("response", "answer", "output", "completion", "target", "reply")
 
 
 def _conversations(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
-    for where, record in _jsonl(source, fetched):
-        turns = record.get("conversations", record.get("messages"))
-        if not isinstance(turns, list):
-            raise UserError(
-                f'{where}: the record has no conversations; it is {{"conversations": [{{"from", "value"}}, …]}}'
-            )
-        messages = []
-        for turn in turns:
-            speaker = turn.get("from", turn.get("role")) if isinstance(turn, dict) else None
-            content = turn.get("value", turn.get("content")) if isinstance(turn, dict) else None
-            if not isinstance(speaker, str) or speaker not in _ROLES or not isinstance(content, str):
-                raise UserError(
-                    f'{where}: turn {len(messages) + 1} is no {{"from": "human" or "assistant", "value": "…"}}'
-                )
-            messages.append({"role": _ROLES[speaker], "content": _mended(content, tally)})
+    for where, record in _records(source, fetched, tally, work):
+        fields = _object(where, record)
+        name = _first(fields, _CONVERSATIONS)
+        messages = _turns(where, fields[name]) if name else _pair(where, fields, record)
+        system = fields.get("system")
+        if isinstance(system, str) and system.strip() and not (messages and messages[0]["role"] == "system"):
+            messages = [_message("system", system), *messages]
+        messages = [{**message, "content": _mended(message["content"], tally)} for message in messages]
         if conversation := _well_formed(messages, tally):
             yield {"messages": conversation}
+
+
+def _message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+def _turns(where: str, turns: Any) -> list[dict[str, str]]:
+    """The messages of a list of turns."""
+    if not isinstance(turns, list):
+        raise UserError(
+            f'{where}: its conversations are no list; a record is {{"conversations": [{{"from", "value"}}, …]}}'
+        )
+    messages: list[dict[str, str]] = []
+    for turn in turns:
+        if isinstance(turn, dict) and isinstance(turn.get("human"), str) and isinstance(turn.get("assistant"), str):
+            messages += [_message("user", turn["human"]), _message("assistant", turn["assistant"])]
+            continue
+        speaker = turn.get("from", turn.get("role")) if isinstance(turn, dict) else None
+        content = turn.get("value", turn.get("content")) if isinstance(turn, dict) else None
+        if not isinstance(speaker, str) or speaker.lower() not in _ROLES or not isinstance(content, str):
+            raise UserError(f'{where}: turn {len(messages) + 1} is no {{"from": "human" or "assistant", "value": "…"}}')
+        messages.append(_message(_ROLES[speaker.lower()], content))
+    return messages
+
+
+def _pair(where: str, fields: dict[str, Any], record: dict[str, Any]) -> list[dict[str, str]]:
+    """The messages of a record with a prompt and a response, and of what was said before."""
+    asked = next((name for name in _PROMPTS if name in fields), None)
+    replied = next((name for name in _RESPONSES if name in fields), None)
+    if asked is None or replied is None:
+        raise UserError(
+            f"{where}: the record has no conversations, and no prompt with a response, {_keys(record)}; "
+            "name its columns under columns in params.yaml"
+        )
+    prompt, response = fields[asked], fields[replied]
+    if isinstance(prompt, list) and isinstance(response, list):
+        return [*_turns(where, prompt), *_turns(where, response)]
+    more = fields.get("input") if asked != "input" else None
+    for name, value in ((asked, prompt), (replied, response), ("input", more)):
+        if not isinstance(value, str | None):
+            raise UserError(f"{where}: {name} is a {type(value).__name__}, no text; mend or remove the record")
+    prompt = "\n".join(part for part in (prompt, more) if part)
+    return [*_history(where, fields.get("history")), _message("user", prompt), _message("assistant", response or "")]
+
+
+def _history(where: str, pairs: Any) -> list[dict[str, str]]:
+    messages: list[dict[str, str]] = []
+    for pair in pairs or []:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
+            raise UserError(f"{where}: history is no list of [prompt, response]; mend or remove the record")
+        messages += [_message("user", pair[0]), _message("assistant", pair[1])]
+    return messages
 
 
 def _well_formed(messages: list[dict[str, str]], tally: Tally) -> list[dict[str, str]] | None:
@@ -286,20 +306,22 @@ def _well_formed(messages: list[dict[str, str]], tally: Tally) -> list[dict[str,
     return messages
 
 
+# --- formats of their own kind ------------------------------------------------------------------------------------------
+
+
 def _dialogues(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
     """Conversations of ChatterBot's corpus: YAML files that list conversations, each a list of utterances by turns."""
-    with closing(streams(fetched, source.url, source.member, (".yml", ".yaml"))) as members:
-        for name, stream in members:
+    with closing(archives.members(fetched, source.url, source.member, (".yml", ".yaml"))) as members:
+        for member in members:
+            tally.formats.add("dialogues")
             try:
                 # The base loader keeps scalars as they are written: "1" and "yes" are utterances here.
-                content = yaml.load(_read(stream, source.url), Loader=yaml.BaseLoader)
-            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                content = yaml.load(member.stream.read(), Loader=yaml.BaseLoader)
+            except (yaml.YAMLError, ValueError, RecursionError) as error:
                 line = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
-                raise UserError(
-                    f"{source.url} ({name}{line}): no valid YAML; mend the file, or name another member"
-                ) from None
+                raise UserError(f"{member.where}{line}: no valid YAML; mend the file, or name another member") from None
             if not isinstance(content, dict) or not isinstance(content.get("conversations"), list):
-                raise UserError(f"{source.url} ({name}): no conversations in it; name a member of ChatterBot's form")
+                raise UserError(f"{member.where}: no conversations in it; name a member of ChatterBot's form")
             for turns in content["conversations"]:
                 if not isinstance(turns, list) or not all(isinstance(turn, str) for turn in turns):
                     tally.dropped["not_text"] += 1
@@ -314,11 +336,12 @@ def _dialogues(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Itera
 
 def _chapters(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
     """A JSON list of chapters, each a text whose first line is its title, and which is a group of its own."""
-    with closing(streams(fetched, source.url, source.member, (".json",))) as members:
-        for name, stream in members:
-            where = f"{source.url} ({name})"
+    with closing(archives.members(fetched, source.url, source.member, (".json",))) as members:
+        for member in members:
+            tally.formats.add("chapters")
+            where = member.where
             try:
-                chapters = json.loads(_read(stream, source.url).decode("utf-8"))
+                chapters = json.loads(member.stream.read().decode("utf-8"))
             except (ValueError, RecursionError):
                 raise UserError(f"{where}: no valid JSON; chapters are one list of texts") from None
             if not isinstance(chapters, list):
@@ -337,16 +360,15 @@ def _database(source: Any, fetched: Fetched, work: Path) -> Iterator[sqlite3.Con
     work.mkdir(parents=True, exist_ok=True)
     copy = work / "database"
     try:
-        with closing(streams(fetched, source.url, source.member, (".db", ".sqlite"))) as members:
-            _, stream = next(members)
-            with _whole(source.url), copy.open("wb") as file:
-                shutil.copyfileobj(stream, file)
+        members = archives.members(fetched, source.url, source.member, (".db", ".sqlite"))
+        with closing(members), copy.open("wb") as file:
+            shutil.copyfileobj(next(members).stream, file)
         with closing(sqlite3.connect(f"{copy.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             yield connection
     except sqlite3.Error as error:
         raise UserError(
-            f"{source.url} ({source.member}): not the database of laws that was expected ({error})"
+            f"{shown(source.url)} ({source.member}): not the database of laws that was expected ({error})"
         ) from None
     finally:
         copy.unlink(missing_ok=True)
@@ -358,6 +380,7 @@ def _laws_in_force(source: Any, fetched: Fetched, tally: Tally, work: Path) -> I
     What is superseded repeats, nearly word for word, what took its place. Articles that are items of an amendment
     (条目一) are called 第一条, as courts cite them, and marked item; an undivided text is one article 全文, number 0.
     """
+    tally.formats.add(source.format)
     with _database(source, fetched, work) as database:
         for law in database.execute("SELECT law_id, law_name, status FROM laws ORDER BY rowid").fetchall():
             if law["status"] != IN_FORCE:
@@ -379,7 +402,7 @@ def _article(source: Any, law: str, article: Row) -> Row:
     try:
         number = 0 if name == statutes.WHOLE_TEXT else statutes.parse_article_name(name)
     except ValueError:
-        raise UserError(f"{source.url}: {law} has an article {name!r} whose number cannot be read") from None
+        raise UserError(f"{shown(source.url)}: {law} has an article {name!r} whose number cannot be read") from None
     return {
         "chapter": article["chapter"] or "",
         "section": article["section"] or "",
@@ -403,11 +426,12 @@ def _articles(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterat
             yield {**row, "status": status, "text": article["text"]}
 
 
-_READERS: dict[tuple[str, str], Callable[[Any, Fetched, Tally, Path], Iterator[Row]]] = {
+_READERS: dict[tuple[str, str | None], Callable[[Any, Fetched, Tally, Path], Iterator[Row]]] = {
+    ("corpus", None): _texts,
     ("corpus", "laws"): _laws,
     ("corpus", "chapters"): _chapters,
-    ("corpus", "jsonl"): _texts,
+    ("instructions", None): _conversations,
     ("instructions", "dialogues"): _dialogues,
-    ("instructions", "jsonl"): _conversations,
     ("documents", "articles"): _articles,
+    ("benchmarks", None): _benchmark,
 }
