@@ -13,6 +13,7 @@ streams of a file that is compressed in several.
 from __future__ import annotations
 
 import bz2
+import errno
 import fnmatch
 import io
 import lzma
@@ -217,8 +218,8 @@ def _whole(url: str, damage: tuple[type[Exception], ...] = _DAMAGE) -> Iterator[
     try:
         yield
     except damage as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's error (a full disk, say), not the archive's
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the system's error (a full disk, say); it is the archive's to ask for a place that there is not
         what = (str(error) or type(error).__name__).splitlines()[0]
         raise _broken(url, what) from None
 
@@ -355,6 +356,8 @@ def _of_zip(file: IO[bytes], size: int, url: str) -> Iterator[tuple[str, Member]
         archive = zipfile.ZipFile(file)
     with archive:
         infos = archive.infolist()
+        if len(infos) & 0xFFFF != _announced(file, size):
+            raise _broken(url, "its directory has not as many entries as it says")
         for info in infos:
             kind = info.external_attr >> 28  # of the Unix mode: 4 is a folder, 8 a file, 0 where the packer gave none
             _refuse_outside(info.orig_filename, url)
@@ -378,6 +381,19 @@ def _of_zip(file: IO[bytes], size: int, url: str) -> Iterator[tuple[str, Member]
                     where = f"{url} ({info.filename})"
                     stream = io.BufferedReader(_Stream(read, url, _ZIP_DAMAGE), BLOCK)
                     yield info.filename, Member(info.filename, where, stream, "zip")
+
+
+def _announced(file: IO[bytes], size: int) -> int:
+    """How many entries the end of a zip says that there are, modulo 65,536 (APPNOTE, 4.3.16 and 4.3.14).
+
+    zipfile does not look: an entry whose length is damaged swallows those behind it.
+    """
+    file.seek(max(0, size - 100_000))  # the end, its comment of up to 64 KB and, before it, the end of a large zip
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    count = int.from_bytes(tail[end + 10 : end + 12], "little")
+    large = tail.rfind(b"PK\x06\x06", 0, end)
+    return int.from_bytes(tail[large + 32 : large + 34], "little") if count == 0xFFFF and large >= 0 else count
 
 
 def _of_tar(raw: IO[bytes], url: str, packing: str) -> Iterator[tuple[str, Member]]:
