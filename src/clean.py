@@ -10,9 +10,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from woodblock import cleaning, shards, tables
-from woodblock.cleaning import Funnel, Limits
+from woodblock import cleaning, shards, tables, texts
+from woodblock.cleaning import Limits
 from woodblock.errors import UserError
+from woodblock.funnel import Funnel
 from woodblock.progress import track
 from woodblock.quality import Model
 from woodblock.stage import Run, run_stage
@@ -121,9 +122,9 @@ def clean_documents(raw: Path, out: Path) -> Funnel:
     with tables.Writer(out, tables.DOCUMENTS) as table:
         for record in track(tables.stream(raw), "clean: documents", "articles", tables.count(raw)):
             funnel.counts["read"] += 1
-            text = cleaning.repair(record["text"])
+            text = texts.repair(record["text"])
             # One law may say the same in two articles, and two laws in one each: the place is part of what is said.
-            mark = cleaning.fingerprint(f"{record['law']}\n{record['article']}\n{text}")
+            mark = texts.fingerprint(f"{record['law']}\n{record['article']}\n{text}")
             if not text or mark in seen:
                 step = "duplicate" if text else "empty"
                 funnel.drop(step, {"id": record["id"], "source": record["law"]}, text, record["article"])

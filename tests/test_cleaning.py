@@ -1,83 +1,177 @@
-"""Cleaning repairs once and for all, counts what it drops, and lets no validation line into training."""
+"""Cleaning document by document: each step drops what it is for, counts it, and lets good text pass unchanged."""
 
 from __future__ import annotations
 
-import unicodedata
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from conftest import ROOT
 
 import clean
-from woodblock import cleaning, tables
+from woodblock import cleaning, params, shards, tables, texts
+from woodblock.cleaning import Limits
 from woodblock.errors import UserError
+from woodblock.funnel import SAMPLES, Funnel
+from woodblock.quality import Model
 
-ODD = "-=_*~— \t\n\r　\u00a0\u1680\u2003\u200b\ufeff\u00ad\u0301\u3099e中かx“《（\x00\x85\x1c\u2581\u2028가\u1100\u1161"
-TEXTS = st.one_of(st.text(alphabet=ODD, max_size=14), st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+LIMITS = Limits.of(params.load(ROOT / "params.yaml").clean)
 
-
-@given(TEXTS)
-@example("e\u200b\u0301")  # an accent that meets its letter only when what stood between is gone
-@example("　----")
-@example("----　\n文")
-@example("文\n----\n　----")
-def test_repair_changes_nothing_twice_and_gives_nfc(text):
-    once = cleaning.repair(text)
-    assert cleaning.repair(once) == once
-    assert unicodedata.is_normalized("NFC", once)
-    assert not cleaning.INVISIBLE.search(once) and "\u2581" not in once and "\r" not in once
-
-
-def test_repair_keeps_what_authors_wrote_and_drops_what_machines_put_there():
-    text = "　　第一条　为了保护环境，制定本法！\r\n\r\n\r\n\r\n———————\n"
-    text += "\ufeff　　“公民”\u200b是１００人。\u2003 \n  code\n    more"
-    assert cleaning.repair(text) == "第一条　为了保护环境，制定本法！\n\n“公民”是１００人。\n  code\n    more"
-    assert cleaning.repair("cafe\u0301") == "caf\u00e9"
-    assert cleaning.repair("一\n--\n二") == "一\n--\n二"  # a short dash is text, four are a rule
-
-
-def test_a_run_of_spaces_takes_time_in_proportion_to_its_length():
-    text = "甲" + " " * 200_000 + "乙"
-    assert cleaning.repair(text) == text
-
-
-def test_broken_text_is_known_by_its_marks():
-    assert cleaning.broken("锟斤拷\ufffd") and cleaning.broken("\ue000字")
-    assert not cleaning.broken("字" * 2000 + "\ufffd")
-    assert not cleaning.broken("")
+ARTICLE = (
+    "第一条　为了保护{0}的合法权益，明确{0}与{1}之间的权利义务，根据宪法，制定本法。\n"
+    "第二条　{1}应当依照本法的规定办理登记；未经登记的，不得以{0}的名义从事活动。\n"
+    "第三条　县级以上人民政府的有关部门，在各自的职责范围内负责{0}的监督管理工作。\n"
+    "第四条　违反本法规定，给{1}造成损失的，依法承担赔偿责任；构成犯罪的，追究刑事责任。"
+)
+SUBJECTS = [
+    "公民",
+    "企业",
+    "学校",
+    "医院",
+    "农民",
+    "法人",
+    "村民",
+    "商户",
+    "船员",
+    "律师",
+    "教师",
+    "工会",
+    "业主",
+    "证人",
+]
+GOOD = [ARTICLE.format(a, b) for a in SUBJECTS for b in SUBJECTS if a != b]
 
 
-def test_the_funnel_counts_each_record_under_one_cause():
-    funnel = cleaning.Funnel()
-    texts = ["为了保护环境。", "为了保护环境。", "", "短", "\ufffd\ufffd字字字字", "又一份文件，不同的。"]
-    kept = [text for text in texts if funnel.keep(text, min_chars=4)]
-    funnel.drop("roles")
-    assert kept == [texts[0], texts[5]]
-    dropped = {f"dropped_{cause}": 1 for cause in ("duplicate", "empty", "short", "broken", "roles")}
-    assert dict(funnel.counts) == {"read": 7, "kept": 2, **dropped}
+def rare(number: int, span: int) -> str:
+    """Nine hanzi that make no word."""
+    return "".join(chr(0x4E00 + (number * 7919 + i * 6151) % span) for i in range(9))
 
 
-def test_a_dropped_text_does_not_make_the_next_one_a_duplicate():
-    funnel = cleaning.Funnel()
-    assert not funnel.keep("短", min_chars=4)
-    assert funnel.keep("短", min_chars=1)
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model.count(GOOD)
 
 
-def test_a_key_decides_what_is_a_duplicate():
-    funnel = cleaning.Funnel()
-    assert funnel.keep("本法自公布之日起施行。", key="甲法")
-    assert funnel.keep("本法自公布之日起施行。", key="乙法")
-    assert not funnel.keep("别的文字。", key="乙法")
+def records(given: list[str]) -> list[dict]:
+    keys = {"group": "甲", "source": "试", "title": "", "weight": 1.0}
+    return [{"id": f"试-{n}", **keys, "text": text} for n, text in enumerate(given)]
 
 
-@pytest.mark.parametrize("share", [0.05, 0.16, 0.5])
-def test_held_out_share_is_about_right_and_depends_on_the_name_alone(share):
-    names = [f"中华人民共和国第{i}号法" for i in range(4000)]
-    held = [cleaning.held_out(name, share) for name in names]
-    assert abs(sum(held) / len(held) - share) < 4 * (share * (1 - share) / len(held)) ** 0.5
-    assert held == [cleaning.held_out(name, share) for name in names]
-    # A larger share holds out the same groups and more: changing it moves no group to and fro.
-    assert all(cleaning.held_out(name, 0.6) for name, is_held in zip(names, held, strict=True) if is_held)
+def cleaned(text: str, model: Model, limits: Limits = LIMITS) -> tuple[str | None, dict[str, int]]:
+    """What is left of a text, and the counts other than of what came and stayed."""
+    funnel = Funnel()
+    kept = cleaning.documents(records([text]), limits, model, funnel)
+    counts = {k: n for k, n in funnel.counts.items() if k not in ("read", "kept") and not k.startswith("characters")}
+    return (kept[0]["text"] if kept else None), counts
+
+
+def test_good_text_passes_unchanged(model):
+    funnel = Funnel()
+    kept = cleaning.documents(records(GOOD), LIMITS, model, funnel)
+    assert [record["text"] for record in kept] == GOOD
+    assert all(record["weight"] == 1.0 and -2 < record["quality"] < 0 for record in kept)
+    size = sum(map(len, GOOD))
+    assert funnel.counts == {
+        "read": len(GOOD), "kept": len(GOOD), "characters_read": size, "characters_kept": size,
+    }  # fmt: skip
+    assert len(funnel.drops["kept"]) == 2 * SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        (GOOD[0].encode().decode("gbk", "replace"), "encoding"),
+        ("The quick brown fox jumps over the lazy dog, and nobody knows why it does so every day. " * 5, "language"),
+        ("これは日本語の文章です。ひらがなとカタカナが多く使われています。" * 3, "language"),
+        ("이것은 한국어 문장입니다. 한글로 쓰여 있습니다. 오늘은 날씨가 좋습니다.", "language"),
+        ("123 456 789 3.14 +++ ///" * 5, "language"),
+        ("太短了。", "length"),
+        ("本店主营各类手机。\n" * 40, "repetition"),
+        ("哈" * 200 + "。", "repetition"),
+        ("\n".join(f"{n * 7919 % 100000:05d} {n * 104729 % 1000000:06d} 件" for n in range(60)), "ratios"),
+        ("| 型号 | 价格 |\n" + "\n".join(f"| ＝{'◆★▲●■'[n % 5] * 9} | ※{'甲乙丙丁'[n % 4]} |" for n in range(30)), "ratios"),
+        ("\n".join(rare(n, 20_000) for n in range(30)), "ratios"),
+        ("，".join(rare(n, 3_000) for n in range(30)) + "。", "quality"),
+    ],
+)  # fmt: skip
+def test_each_step_drops_what_it_is_for(text, step, model):
+    left, counts = cleaned(text, model)
+    assert left is None
+    assert counts == {f"dropped_{step}": 1} | ({"changed_encoding": 1} if counts.get("changed_encoding") else {})
+
+
+def test_steps_that_change_a_text_are_counted(model):
+    text = f"首页 > 法律 > 正文\n<p>{GOOD[0]}</p>\n联系电话：13812345678。\n版权所有 ©2020 某某网\n上一篇：无"
+    left, counts = cleaned(text, model)
+    assert left == f"{GOOD[0]}\n联系电话：[手机号]。"
+    assert counts == {
+        "changed_markup": 1,
+        "changed_lines": 1,
+        "lines_removed": 3,
+        "changed_personal_data": 1,
+        "masked_mobile": 1,
+    }
+
+
+def test_mojibake_is_mended(model):
+    left, counts = cleaned(GOOD[0].encode().decode("latin-1"), model)
+    assert left == GOOD[0]
+    assert counts == {"changed_encoding": 1}
+
+
+def test_traditional_text_is_converted_where_params_say_so(model):
+    traditional = "第一條　為了保護公民的合法權益，明確公民與企業之間的權利義務，根據憲法，制定本法。"
+    simplified = "第一条　为了保护公民的合法权益，明确公民与企业之间的权利义务，根据宪法，制定本法。"
+    limits = dataclasses.replace(LIMITS, max_bits=30.0)
+    assert cleaned(traditional, model, limits)[0] == traditional
+    left, counts = cleaned(traditional, model, dataclasses.replace(limits, simplified=True))
+    assert left == simplified
+    assert counts == {"changed_simplified": 1}
+
+
+def test_a_text_in_a_language_that_is_asked_for_stays(model):
+    text = "Everyone has the right to life, liberty and security of person. No one shall be held in slavery. " * 3
+    limits = dataclasses.replace(
+        LIMITS, languages=["zh", "en"], max_bits=30.0, max_repeated_ngrams=1.0, max_repeated_lines=1.0
+    )
+    assert cleaned(text, model, limits)[0] == text.strip()
+
+
+def test_weight_follows_quality_where_params_say_so(model):
+    kept = cleaning.documents(records(GOOD[:1]), dataclasses.replace(LIMITS, weight_by_quality=1.0), model, Funnel())
+    assert kept[0]["weight"] == pytest.approx(2 / -kept[0]["quality"], rel=1e-3)
+
+
+def test_samples_do_not_depend_on_the_order():
+    made = [({"id": f"{n}", "source": "试"}, f"文本{n}") for n in range(100)]
+    funnels = []
+    for order in (made, made[::-1], made[50:] + made[:50]):
+        parts = [Funnel(), Funnel()]
+        for n, (record, text) in enumerate(order):
+            parts[n % 2].drop("length", record, text, "短", 1)
+        whole = Funnel()
+        for part in parts:
+            whole.merge(**part.as_json())
+        funnels.append(whole)
+    rows = [list(funnel.rows(["length"])) for funnel in funnels]
+    assert rows[0] == rows[1] == rows[2]
+    assert len(rows[0]) == SAMPLES and funnels[0].counts["dropped_length"] == 100
+
+
+# --- conversations ----------------------------------------------------------------------------------------------------
+
+
+def talk(*said: str | None, system: str | None = None) -> list[dict]:
+    messages = [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(said)]
+    return [{"role": "system", "content": system}, *messages] if system is not None else messages
+
+
+def conversation(messages: list[dict]) -> tuple[list[dict] | None, dict[str, int]]:
+    funnel = Funnel()
+    kept = cleaning.conversation({"id": "1", "source": "试", "messages": messages}, LIMITS, funnel)
+    return (kept["messages"] if kept else None), dict(+funnel.counts)
 
 
 @pytest.mark.parametrize(
@@ -97,110 +191,124 @@ def test_held_out_share_is_about_right_and_depends_on_the_name_alone(share):
 )
 def test_roles_of_a_conversation(roles, cause):
     messages = [{"role": role, "content": f"第{n}句"} for n, role in enumerate(roles.split())]
-    repaired, why = cleaning.conversation(messages)
-    assert why == (cause or "")
+    repaired, counts = conversation(messages)
     assert (repaired is None) == (cause is not None)
+    assert counts == {"read": 1, f"dropped_{cause}" if cause else "kept": 1}
 
 
 def test_a_conversation_with_an_empty_message_is_dropped_and_others_are_repaired():
-    said = [{"role": "user", "content": "你好\r\n"}, {"role": "assistant", "content": "\u200b"}]
-    assert cleaning.conversation(said) == (None, "empty")
-    assert cleaning.conversation([said[0], {"role": "assistant", "content": None}]) == (None, "empty")
-    said[1]["content"] = "\ufeff好。"
-    assert cleaning.conversation(said)[0] == [
-        {"role": "user", "content": "你好"},
-        {"role": "assistant", "content": "好。"},
-    ]
+    assert conversation(talk("你好\r\n", "\u200b"))[1] == {"read": 1, "dropped_empty": 1}
+    assert conversation(talk("你好\r\n", None))[1] == {"read": 1, "dropped_empty": 1}
+    assert conversation(talk("你好\r\n", "\ufeff好。"))[0] == talk("你好", "好。")
 
 
-def records(texts: dict[str, str]) -> list[dict[str, str]]:
-    return [{"id": f"{n}", "group": g, "source": "试", "title": g, "text": t} for n, (g, t) in enumerate(texts.items())]
+def test_personal_data_in_a_conversation_is_masked():
+    messages, counts = conversation(talk("我的手机是13812345678", "已记下13812345678。", system="助手"))
+    assert messages == talk("我的手机是[手机号]", "已记下[手机号]。", system="助手")
+    assert counts == {"read": 1, "kept": 1, "changed_personal_data": 1, "masked_mobile": 2}
 
 
-SHARED = "　　国务院有关部门应当按照各自的职责做好本条所说的这项工作。"
+REPLY = "".join(f"第{n}点，做事之前要先想清楚目的是什么，然后再安排步骤。" for n in "一二三四五六")
 
 
-@pytest.fixture
-def corpus(tmp_path):
-    """Sixty laws, each with an article of its own and one that all share word by word."""
-    texts = {f"第{n}法": f"第{n}法\n　　第一条　{'甲乙丙丁'[n % 4] * 30}，编号{n}。\n{SHARED}" for n in range(60)}
-    tables.write(tmp_path / "raw", records(texts), tables.CORPUS)
-    return tmp_path
+@pytest.mark.parametrize(
+    ("reply", "cut"),
+    [
+        (REPLY, False),
+        (REPLY + "最后，我们还应当注意保持良好的生活习惯和", True),
+        (REPLY + "最后，", True),
+        (REPLY + "例如：", True),
+        ("好的，", False),  # short replies end as they like
+        ("```python\nprint(1)", True),
+        (REPLY + "\n```python\nprint(1)\n```", False),
+        (REPLY + "\n- 保持良好的生活习惯和锻炼身体的好习惯", False),
+        (REPLY + "\n1. 保持良好的生活习惯和锻炼身体的好习惯", False),
+        ("春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少", False),
+        (REPLY + "祝好！", False),
+    ],
+)
+def test_a_reply_that_breaks_off_is_known(reply, cut):
+    assert cleaning.cut_short(reply) == cut
+    assert conversation(talk("说说看", reply))[1].get("dropped_cut", 0) == cut
 
 
-def test_no_validation_line_is_in_training(corpus):
-    counts = clean.clean_corpus(corpus / "raw", corpus / "train", corpus / "validation", 10, 0.3)
-    train, validation = tables.read(corpus / "train"), tables.read(corpus / "validation")
-    assert len(train) and len(validation) and len(train) + len(validation) == 60
-    assert not set(train["group"]) & set(validation["group"])
-    assert all(cleaning.held_out(group, 0.3) for group in validation["group"])
-    held_out = {line for text in validation["text"] for line in cleaning.long_lines(text)}
-    trained = {line for text in train["text"] for line in cleaning.long_lines(text)}
-    assert SHARED.strip() in held_out and not held_out & trained
-    assert counts["train_lines_removed"] == len(train)
-    assert counts["train_chars"] == train["text"].str.len().sum()
-    assert counts["validation_chars"] == validation["text"].str.len().sum()
-    assert (counts["train_documents"], counts["validation_documents"]) == (len(train), len(validation))
-    assert all(cleaning.repair(text) == text for text in [*train["text"], *validation["text"]])
+def test_a_reply_that_goes_in_circles_is_dropped():
+    assert conversation(talk("说说看", REPLY * 12))[1] == {"read": 1, "dropped_repetition": 1}
 
 
-def test_a_document_that_stands_in_both_splits_is_dropped_from_one(tmp_path):
-    groups = [f"第{n}法" for n in range(40)]
-    short = "一二三四五六七八九十。\n十九八七六五四三二一。"  # no line is long enough to be removed by itself
-    texts = {group: short for group in groups}
-    texts |= {f"别{n}": f"又一份文件，编号是{n}。" for n in range(40)}
-    tables.write(tmp_path / "raw", records(texts), tables.CORPUS)
-    counts = clean.clean_corpus(tmp_path / "raw", tmp_path / "train", tmp_path / "validation", 5, 0.5)
-    assert counts["dropped_duplicate"] == 39
-    both = [*tables.read(tmp_path / "train")["text"], *tables.read(tmp_path / "validation")["text"]]
-    assert both.count(short) == 1
+# --- the stage --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("text", "share", "split"), [("", 0.3, "train"), ("文" * 30, 1e-9, "validation")])
-def test_an_empty_split_is_one_line_that_says_why(tmp_path, text, share, split):
-    tables.write(tmp_path / "raw", records({"甲": text, "乙": text[::2]}), tables.CORPUS)
-    with pytest.raises(UserError, match=f"the {split} split is empty: 2 documents read") as error:
-        clean.clean_corpus(tmp_path / "raw", tmp_path / "train", tmp_path / "validation", 10, share)
-    assert "\n" not in str(error.value) and "clean.min_chars" in str(error.value)
+def run_clean(folder: Path, given: list[str], workers: int, part_characters: int | None = None) -> dict:
+    folder.mkdir()
+    tables.write(folder / "corpus", records(given), tables.CORPUS, part_characters)
+    messages = [{"id": f"{n}", "source": "试", "messages": talk("你好", f"{n}号好。")} for n in range(3)]
+    tables.write(folder / "instructions", messages, tables.INSTRUCTIONS)
+    article = {
+        "law": "某法",
+        "chapter": "",
+        "article": "第一条",
+        "number": 1,
+        "status": "现行有效",
+        "text": "本法自公布之日起施行。",
+    }
+    articles = [{"id": f"{n}", **article, "law": f"某法{n // 2}"} for n in range(4)]
+    tables.write(folder / "documents", articles, tables.DOCUMENTS)
+    settings = SimpleNamespace(threads=workers, clean=params.load(ROOT / "params.yaml").clean)
+    raw = [folder / role for role in ("corpus", "instructions", "documents")]
+    out = [folder / "out" / role for role in ("corpus", "instructions", "documents", "results")]
+    (folder / "out").mkdir()
+    return clean.clean(settings, *raw, *out, SimpleNamespace(work=folder / "work"))
 
 
-def test_lines_that_go_leave_no_hole():
-    lines = {cleaning.fingerprint(SHARED.strip())}
-    text = f"标题\n\n{SHARED}\n\n结尾\n{SHARED}"
-    assert cleaning.without_lines(text, lines) == ("标题\n\n结尾", 2)
-    assert cleaning.without_lines("标题\n短行", lines) == ("标题\n短行", 0)
+def digest(folder: Path) -> dict[str, bytes]:
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
-def test_conversations_are_cleaned_and_counted(tmp_path):
-    def talk(*said):
-        return [{"role": ["user", "assistant"][n % 2], "content": text} for n, text in enumerate(said)]
-
-    given_records = [
-        {"id": "1", "source": "试", "messages": talk("你好", "你好！")},
-        {"id": "2", "source": "试", "messages": talk("你好", "你好！")},
-        {"id": "3", "source": "试", "messages": talk("你好")},
-        {"id": "4", "source": "试", "messages": talk("你好", "再见。")},
-    ]
-    tables.write(tmp_path / "raw", given_records, tables.INSTRUCTIONS)
-    counts = clean.clean_instructions(tmp_path / "raw", tmp_path / "out")
-    assert counts == {"read": 4, "kept": 2, "dropped_duplicate": 1, "dropped_roles": 1}
-    assert list(tables.read(tmp_path / "out")["id"]) == ["1", "4"]
+def test_the_stage_gives_the_same_bytes_for_any_number_of_workers(tmp_path):
+    given = [*GOOD, *GOOD[:3], "短", "哈" * 300]
+    one = run_clean(tmp_path / "one", given, 1, part_characters=3000)
+    three = run_clean(tmp_path / "three", given, 3, part_characters=3000)
+    assert one == three
+    assert digest(tmp_path / "one/out") == digest(tmp_path / "three/out")
+    assert len(tables.parts(tmp_path / "one/out/corpus")) == len(tables.parts(tmp_path / "one/corpus")) > 3
+    assert one["corpus"]["read"] == len(given) and one["corpus"]["kept"] == len(GOOD) + 3
+    assert one["corpus"]["dropped_length"] == one["corpus"]["dropped_repetition"] == 1
+    assert one["instructions"] == {"read": 3, "kept": 3}
+    assert one["documents"] == {"read": 4, "kept": 2, "dropped_duplicate": 2}
 
 
-def test_articles_go_where_their_law_goes(tmp_path):
-    laws = [f"中华人民共和国第{n}法" for n in range(30)] + [f"第{n}法修正案（二）" for n in range(30)]
-    rows = [
-        {"id": f"{law}{n}", "law": law, "chapter": "", "article": f"第{n}条", "number": n, "status": "现行有效"}
-        | {"text": "本法自公布之日起施行。"}
-        for law in laws
-        for n in (1, 2)
-    ]
-    tables.write(tmp_path / "raw", [*rows, rows[0]], tables.DOCUMENTS)
-    counts = clean.clean_documents(tmp_path / "raw", tmp_path / "out", 0.3)
-    assert counts["kept"] == 120 and counts["dropped_duplicate"] == 1  # one text in 60 laws is no duplicate
-    table = tables.read(tmp_path / "out")
-    assert table.groupby("law")["split"].nunique().max() == 1
-    side = dict(zip(table["law"], table["split"], strict=True))
-    assert counts["validation_laws"] == sum(split == "validation" for split in side.values()) > 0
-    # An amendment stands on the side of what it amends.
-    assert all(side[f"中华人民共和国第{n}法"] == side[f"第{n}法修正案（二）"] for n in range(30))
+def test_what_was_dropped_and_kept_can_be_looked_at(tmp_path):
+    run_clean(tmp_path / "run", [*GOOD, "短", "哈" * 300], 1)
+    drops = pd.read_parquet(tmp_path / "run/out/results/drops")
+    assert list(drops["step"]) == ["length", "repetition", "duplicate", "duplicate"]
+    assert list(drops["reason"][:2]) == ["1 characters", "top_ngram"]
+    assert len(pd.read_parquet(tmp_path / "run/out/results/kept")) == 2 * SAMPLES
+
+
+def test_a_stage_that_was_killed_does_the_shards_that_are_left(tmp_path, monkeypatch):
+    whole = run_clean(tmp_path / "whole", GOOD, 1, part_characters=3000)
+    monkeypatch.setenv(shards.PORTION, "1/2")
+    with pytest.raises(shards.PortionDone):
+        run_clean(tmp_path / "half", GOOD, 1, part_characters=3000)
+    monkeypatch.delenv(shards.PORTION)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "half/work/shards").glob("*/done.json")}
+    assert before
+    settings = SimpleNamespace(threads=1, clean=params.load(ROOT / "params.yaml").clean)
+    raw = [tmp_path / "half" / role for role in ("corpus", "instructions", "documents")]
+    out = [tmp_path / "half/out" / role for role in ("corpus", "instructions", "documents", "results")]
+    assert clean.clean(settings, *raw, *out, SimpleNamespace(work=tmp_path / "half/work")) == whole
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert digest(tmp_path / "half/out") == digest(tmp_path / "whole/out")
+
+
+def test_a_corpus_of_which_nothing_is_left_is_an_error_in_one_line(tmp_path):
+    with pytest.raises(UserError, match="no document of the corpus is left") as caught:
+        run_clean(tmp_path / "run", ["短", "长"], 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_cleaned_text_is_in_its_one_form(tmp_path):
+    run_clean(tmp_path / "run", [f"　　{GOOD[0]}\r\n\r\n\r\n{GOOD[1]}\u200b"], 1)
+    (text,) = tables.read(tmp_path / "run/out/corpus")["text"]
+    assert text == f"{GOOD[0]}\n\n{GOOD[1]}" == texts.repair(text)

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from woodblock.cleaning import held_out
 from woodblock.instructions import Example
 from woodblock.model import Transformer, autocast
+from woodblock.texts import held_out
 from woodblock.tokenization import Tokenizer
 
 Encoded = tuple[np.ndarray, np.ndarray]  # ids and targets, equally long; a target below 0 has no loss
