@@ -58,10 +58,10 @@ def format_of(member: Member) -> str:
         return "parquet"
     named = _BY_ENDING.get(Path(member.name).suffix.lower())
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
-    if named in ("json", None) and text[:1] in (b"{", b"["):
-        return "jsonl" if _is_line(text) else "json"
-    if named == "jsonl" and text.startswith(b"["):
+    if named in ("json", "jsonl", None) and text.startswith(b"["):
         return "jsonl" if _is_line(text) and text.partition(b"\n")[2].strip() else "json"
+    if named in ("json", None) and text.startswith(b"{"):
+        return "jsonl" if _is_line(text) else "json"
     if named == "text" and member.name.lower().endswith(".txt") and text.startswith(b"{") and _is_line(text):
         return "jsonl"  # as many data sets call it
     if named == "json":
