@@ -251,7 +251,7 @@ def unusable(messages: Sequence[Mapping[str, str]], text: str, limits: Limits) -
     return None
 
 
-_UNFINISHED = re.compile(r"[，、：；,（(《“\-—]$")
+_UNFINISHED = re.compile(r"[，、：,（(《“]$")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•·|>#]|\d+[.、)）]|[（(]?[一二三四五六七八九十\d]+[)）、.])")
 
 
@@ -270,7 +270,7 @@ def cut_short(reply: str) -> bool:
     sentence = re.split("[。！？!?；]", last)[-1]
     prose = sum("\u4e00" <= c <= "\u9fff" for c in sentence)
     running = len(re.findall("[。！？]", reply)) >= 2 and reply.count("\n") <= len(reply) / 60
-    return running and not _LIST_ITEM.match(last) and prose >= 12 and "\u4e00" <= reply[-1] <= "\u9fff"
+    return running and "#" not in sentence and not _LIST_ITEM.match(last) and prose >= 12 and "\u4e00" <= reply[-1] <= "\u9fff"
 
 
 # --- distributions ----------------------------------------------------------------------------------------------------
