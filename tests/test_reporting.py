@@ -17,7 +17,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import graph, reporting, tables
+import dedup
+from woodblock import cleaning, data_report, graph, reporting, tables
 from woodblock.params import leaf
 
 ROOT = Path(__file__).parents[1]
@@ -56,12 +57,24 @@ def finished(root: Path) -> Path:
             "corpus": {
                 "read": 352,
                 "kept": 349,
-                "dropped_short": 3,
-                "train_documents": 300,
-                "validation_documents": 49,
+                "changed_markup": 7,
+                "dropped_length": 3,
+                "characters_read": 3_000_000,
             },
-            "instructions": {"read": 467, "kept": 465, "dropped_duplicate": 2},
+            "instructions": {"read": 467, "kept": 467},
+            "documents": {"read": 23490, "kept": 23490},
+        },
+        "dedup": {
+            "corpus": {
+                "read": 349,
+                "dropped_near": 9,
+                "changed_validation": 4,
+                "train_documents": 295,
+                "validation_documents": 45,
+            },
+            "instructions": {"read": 467, "kept": 465, "dropped_pair": 2},
             "documents": {"read": 23490, "kept": 23490, "train_laws": 308},
+            "pairs": {"met": 120},
         },
         "tokenizer": {"vocab_size": 4096, "bytes_per_token": 3.875, "roundtrip_failures": 0, "hf_mismatches": 0},
         "pack": {"train_tokens": 2_173_990, "validation_tokens": 403_560, "train_documents": 300},
@@ -125,6 +138,16 @@ def finished(root: Path) -> Path:
             },
         )
         made |= outs
+    row = {"id": "laws-7", "source": "laws", "step": "near", "reason": "Jaccard 0.81 with laws-3", "value": 0.81}
+    short = {**row, "id": "laws-9", "step": "length", "reason": "3 characters", "value": 3.0, "text": "<太短>"}
+    kept = {**row, "step": "kept", "reason": "train", "text": "第一条　为了保护环境，制定本法。"}
+    tables.write(root / "results/clean/drops", [short], tables.DROPS)
+    tables.write(root / "results/dedup/drops", [{**row, "text": "第一条　为了保护环境"}], tables.DROPS)
+    tables.write(root / "results/dedup/kept", [kept], tables.DROPS)
+    counts = {"length": {"laws": [0, 3, 300, 46]}, "bits": {"laws": [0, 349]}}
+    histograms = {"edges": {"length": [0, 16, 32, 64], "bits": [0.0, 2.0]}, "counts": counts}
+    write_json(root / "results/clean/histograms.json", histograms)
+
     curves = root / "curves"
     curves.mkdir()
     rows = [f"{s},{s * 4096},{8 / (1 + s / 200)},0.004,1.2,{1.4 + 2 / (1 + s / 100)}" for s in range(200, 1601, 200)]
@@ -291,6 +314,30 @@ def test_same_run_same_bytes_whatever_the_hash_seed(root, html):
             [sys.executable, "-c", script, ROOT / "dvc.yaml", root], env=environment, capture_output=True, check=True
         )
         assert done.stdout.decode() == html
+
+
+def test_the_funnel_counts_down_step_by_step(root):
+    run = reporting.read(STAGES, root)
+    corpus = data_report.describe(run.data)["funnels"][0]
+    steps = [(row["name"], row["changed"], row["dropped"], row["left"]) for row in corpus["rows"]]
+    assert steps == [
+        ("HTML, Markdown's boilerplate", 7, 0, 352),
+        ("too short", 0, 3, 349),
+        ("near-duplicate", 0, 9, 340),
+        ("shares text with the validation split", 4, 0, 340),
+    ]
+    assert (corpus["read"], corpus["kept"]) == (352, 340)
+    html = reporting.render(run, "x")
+    text = Page(html).text
+    for shown in ("Corpus: 352 came, 340 stay", "Jaccard 0.81 with laws-3", "<太短>", "32 – 64", "2.0 –", "本法"):
+        assert shown in text
+
+
+def test_every_step_of_the_stages_has_a_name_on_the_page():
+    """A step that the page does not know would be dropped from the funnel in silence."""
+    named = {(stage, key) for stage, key, _ in data_report.STEPS}
+    assert {("clean", step) for step in cleaning.STEPS} <= named
+    assert {("dedup", step) for step in dedup.STEPS} <= named
 
 
 def test_parts_that_a_preset_lacks_are_said(root, tmp_path):

@@ -19,7 +19,7 @@ import jinja2
 import pandas as pd
 import yaml
 
-from woodblock import charts, tables
+from woodblock import charts, data_report, tables
 from woodblock.graph import Stage, producers
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -44,6 +44,7 @@ class Finished:
     questions: pd.DataFrame | None
     predictions: pd.DataFrame | None
     answers: pd.DataFrame | None
+    data: data_report.Data
 
 
 def read(stages: dict[str, Stage], root: Path = Path()) -> Finished:
@@ -53,11 +54,12 @@ def read(stages: dict[str, Stage], root: Path = Path()) -> Finished:
     def by_stage(folder: str) -> dict[str, Any]:
         return {n: _json(root / folder / f"{n}.json") for n in names if f"{folder}/{n}.json" in stages[SELF].deps}
 
+    metrics = by_stage("metrics")
     return Finished(
         stages={name: stages[name] for name in names},
         manifest=_json(root / "data/raw/manifest.json"),
         lineage=by_stage("lineage"),
-        metrics=by_stage("metrics"),
+        metrics=metrics,
         timings=by_stage("timings"),
         pretrain_curve=pd.read_csv(root / "curves/pretrain.csv"),
         sft_curve=pd.read_csv(root / "curves/sft.csv"),
@@ -65,6 +67,7 @@ def read(stages: dict[str, Stage], root: Path = Path()) -> Finished:
         questions=_table(root / "results/benchmark/questions"),
         predictions=_table(root / "results/benchmark/predictions"),
         answers=_table(root / "results/rag_eval/answers"),
+        data=data_report.read(root, metrics["clean"], metrics["dedup"]),
     )
 
 
@@ -83,7 +86,7 @@ def render(run: Finished, title: str) -> str:
         sources=sources(run.manifest),
         outputs=outputs(run),
         breaks=breaks(run),
-        funnel=funnel(run.metrics["clean"]),
+        data=data_report.describe(run.data),
         text=described(run, "tokenizer") + described(run, "pack"),
         pretraining=pretraining(run),
         tuning=tuning(run),
@@ -382,25 +385,6 @@ def breaks(run: Finished) -> list[str]:
 
 
 # ----------------------------------------------------------------------------------------------------- the stages
-
-
-def funnel(metrics: dict[str, Any]) -> dict[str, Any]:
-    """What entered cleaning, what was dropped by cause, and what stayed, by role; then the other counts."""
-    roles = {role: counts for role, counts in metrics.items() if isinstance(counts, dict) and "read" in counts}
-    causes = sorted({key for counts in roles.values() for key in counts if key.startswith("dropped_")})
-    rows = [("read", [counts["read"] for counts in roles.values()])]
-    rows += [
-        (f"− {c.removeprefix('dropped_').replace('_', ' ')}", [x.get(c, 0) for x in roles.values()]) for c in causes
-    ]
-    rows.append(("kept", [counts.get("kept", 0) for counts in roles.values()]))
-    shown = {"read", "kept", *causes}
-    rest = [
-        (f"{role}: {key.replace('_', ' ')}", value)
-        for role, counts in roles.items()
-        for key, value in counts.items()
-        if key not in shown
-    ]
-    return {"roles": list(roles), "rows": rows, "rest": rest}
 
 
 def described(run: Finished, stage: str, leave_out: Container[str] = ()) -> list[dict[str, Any]]:
