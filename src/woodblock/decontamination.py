@@ -30,10 +30,9 @@ from numba import njit
 
 from woodblock.errors import UserError
 
-SEED = 12  # characters; so many in a row are rare enough that what they lead to is looked at one by one
-MIN_WHOLE = (
-    12  # as `length` counts; a shorter question is a phrase (我国的首都是), and would cost texts that never saw it
-)
+SEED = 10  # characters; so many in a row are rare enough that what they lead to is looked at one by one
+MIN_WHOLE = 10  # as `length` counts; what is shorter (我国的首都是) is a phrase, and would cost texts that never saw it
+MIN_OWN = 20  # the same for OWN: many laws have 本法自公布之日起施行, and questions.MIN_UNIT asks for longer articles
 TEMPLATE = 10  # different questions; what so many share is how a benchmark puts its questions, and none of them
 CROWD = 16  # seeds of one hash, from which on those that are alike in all that is compared are kept once
 OWN = "validation"  # the benchmark of the pipeline's own tasks: held-out documents and held-out articles
@@ -85,10 +84,13 @@ def normalised(text: str) -> str:
     """A text as it is compared: letters, digits and hanzi of its NFKD, case folded.
 
     NFKD and not NFKC: the two are one form to compare, as accents and other marks are left out, and a decomposition
-    can be looked up character by character. Traditional characters stay.
+    can be looked up character by character. Traditional characters stay. A letter of a to z that stands alone between
+    hanzi goes: it is the label of a choice for the most part (A. 土地 B. 资金), which some write and others do not.
 
     >>> normalised("Ｗｏｏｄ－Ｂｌｏｃｋ，雕版！ ½ Å")
     'woodblock雕版12a'
+    >>> normalised("维生素有：A.脂溶的；Ｂ、水溶的")
+    '维生素有脂溶的水溶的'
     """
     return _normalised(text)[0].tobytes().decode("utf-32-le")
 
@@ -113,7 +115,15 @@ def _translate(codes, target, starts, expansions):
         elif goal:
             characters[n], places[n] = goal, place
             n += 1
-    return characters, places
+    n, before = 0, np.uint32(_FULL)
+    for i in range(size):
+        character = characters[i]
+        is_letter = 0x61 <= character <= 0x7A
+        if not (is_letter and before >= _FULL and (i + 1 == size or characters[i + 1] >= _FULL)):
+            characters[n], places[n] = character, places[i]
+            n += 1
+        before = character
+    return characters[:n], places[:n]
 
 
 # ------------------------------------------------------------------------------------------------ the index
@@ -123,8 +133,8 @@ def _translate(codes, target, starts, expansions):
 class Overlaps:
     """All runs of a set of questions, to be looked for in texts. Made by `of`, or by `load` from what `save` wrote.
 
-    In memory it takes 4 bytes a character of the questions and 16 to 24 a seed, of which there is one in length - 11
-    characters: 5 bytes a character at length 32. `of` needs five times that for a while.
+    In memory it takes 4 bytes a character of the questions and 16 to 24 a seed, of which there is one in length - 9
+    characters: 5 bytes a character at length 32 (measured: 4.9 of 50 million). `of` needs 25 to 40 for a while.
     """
 
     length: int
@@ -143,7 +153,7 @@ class Overlaps:
         A text that is shorter is looked for as a whole. So is the first line of a text: it is what is asked, and the
         lines that follow are choices and answers, which others may put in another order or leave out. (The first line
         of the documents of OWN is a title, and is not.) What is shorter than MIN_WHOLE is not looked for; a text
-        without anything longer is counted as too short to check.
+        without anything longer is counted as too short to check. (MIN_OWN takes its place for OWN.)
 
         Runs that stand in TEMPLATE different texts or more are how questions are put (下列关于…的说法中，正确的是) and
         are not looked for, unless they are part of a passage, shared by as many at twice the length. Nor is a first
@@ -154,36 +164,38 @@ class Overlaps:
         if length < 1:
             raise ValueError(f"length: {length}; runs have a character or more")
         counts: dict[str, dict[str, int]] = {}
-        found: dict[tuple[bytes, str], tuple[np.ndarray, int]] = {}
+        found: dict[tuple[bytes, str, int], np.ndarray] = {}  # by digest, benchmark, and characters of the first line
         for benchmark, text in texts:
             characters, places = _normalised(text)
             of = counts.setdefault(benchmark, {"questions": 0, "too_short": 0})
             of["questions"] += 1
-            of["too_short"] += _weight(characters) < 2 * min(length, MIN_WHOLE)
-            line = text.find("\n") if benchmark != OWN else -1
+            of["too_short"] += _weight(characters) < 2 * min(length, _least(benchmark))
+            line = -1 if benchmark == OWN else text.find("\n", len(text) - len(text.lstrip()))
             first = characters.size if line < 0 else int(np.searchsorted(places, line))
-            found.setdefault((_digest(characters), benchmark), (characters, first))
+            found.setdefault((_digest(characters), benchmark, first), characters)
         keys = sorted(found)  # equal texts come one after the other, and the order given is forgotten
         names = sorted(counts)
         digests: dict[str, list[bytes]] = {name: [] for name in names}
-        for digest, owner in keys:
+        for digest, owner, _ in keys:
             digests[owner].append(digest)
         if len(names) >= 2**16:
             raise UserError(f"download.benchmarks: {len(names):,} benchmarks; at most {2**16 - 1:,} can be checked")
-        sizes = np.array([found[key][0].size for key in keys], dtype=np.int64)
+        sizes = np.array([found[key].size for key in keys], dtype=np.int64)
         starts = 1 + np.cumsum(sizes + 1) - (sizes + 1)
         total = 1 + int((sizes + 1).sum())
         if total >= 2**32:
             raise UserError(f"download.benchmarks: {total:,} characters; at most {2**32 - 1:,} can be checked")
-        characters, firsts = np.zeros(total, dtype=np.uint32), np.zeros(len(keys), dtype=np.int64)
-        for i, key in enumerate(keys):
-            characters[starts[i] : starts[i] + sizes[i]], firsts[i] = found.pop(key)
+        characters = np.zeros(total, dtype=np.uint32)
+        for key, start, size in zip(keys, starts, sizes, strict=True):
+            characters[start : start + size] = found.pop(key)
         place = {name: i for i, name in enumerate(names)}
-        owners = np.array([place[owner] for _, owner in keys], dtype=np.uint16)
+        owners = np.array([place[owner] for _, owner, _ in keys], dtype=np.uint16)
         is_new = np.array([i == 0 or keys[i][0] != keys[i - 1][0] for i in range(len(keys))], dtype=bool)
+        firsts = np.array([first for *_, first in keys], dtype=np.int64)
         lines = _Texts(characters, starts, sizes, firsts, np.cumsum(is_new).astype(np.uint32))
         templates = _mark_templates(lines, 2 * length)
-        wholes, formulas = _wholes(lines, 2 * length)
+        least = np.array([2 * _least(owner) for _, owner, _ in keys], dtype=np.int64)
+        wholes, formulas = _wholes(lines, least, 2 * length)
         checked = {
             name: {
                 **counts[name],
@@ -281,6 +293,10 @@ class _Texts:
         return np.array([_weight(self.characters[start : start + size]) for start, size in pairs], dtype=np.int64)
 
 
+def _least(benchmark: str) -> int:
+    return MIN_OWN if benchmark == OWN else MIN_WHOLE
+
+
 def _weight(characters: np.ndarray) -> int:
     """2 for each hanzi and 1 for each letter or digit: twice what `length` counts."""
     return characters.size + int(np.count_nonzero((characters & _CHARACTER) >= _FULL))
@@ -307,13 +323,14 @@ def _index(texts: _Texts, owners: np.ndarray, wholes: np.ndarray, length: int) -
     return positions[order], owners[order], wholes[order], heads, bloom
 
 
-def _wholes(texts: _Texts, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+def _wholes(texts: _Texts, least: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """(wholes, formulas), int64 [texts]: how much of a text from its start on counts as a whole, in characters or 0.
 
-    That is its first line, if runs of weight `wanted` cannot be looked for in it, and else the text, if it is as short.
+    That is its first line, if that has weight `least` but runs of weight `wanted` cannot be looked for in it; and else
+    the text, if so with that.
     formulas: 1 where the first line is left out because TEMPLATE different texts begin so.
     """
-    least, wholes, formulas = 2 * MIN_WHOLE, np.zeros(len(texts.sizes), np.int64), np.zeros(len(texts.sizes), np.int64)
+    wholes, formulas = np.zeros_like(texts.sizes), np.zeros_like(texts.sizes)
     weights, firsts = texts.weights(texts.sizes), texts.weights(texts.firsts)
     is_short = (firsts >= least) & (firsts < wanted)
     lines: dict[bytes, set[int]] = {}
@@ -364,10 +381,7 @@ def _mark_templates(texts: _Texts, wanted: int) -> np.ndarray:
     short, short_lengths = _shared(texts, wanted)
     if short.any():
         long, long_lengths = _shared(texts, 2 * wanted)
-        at = np.arange(len(texts.characters), dtype=np.int64)
-        # The longest reach of the long runs that started up to here.
-        reach = np.maximum.accumulate(np.where(long, at + long_lengths, 0))
-        short &= reach < at + short_lengths
+        _leave_passages_out(short, short_lengths, long, long_lengths)
         texts.characters[short] |= _IN_TEMPLATE
     # A text and the 0 behind it are one piece or more, as reduceat needs.
     return np.add.reduceat(short, texts.starts, dtype=np.int64) if len(texts.starts) else np.zeros(0, np.int64)
@@ -379,7 +393,8 @@ def _shared(texts: _Texts, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     bits = max(8, int(np.count_nonzero(lengths)).bit_length() - 1)
     last, number = np.zeros(2**bits, dtype=np.uint32), np.zeros(2**bits, dtype=np.uint8)
     _count(hashes, lengths, texts.starts, texts.sizes, texts.kinds, np.uint64(64 - bits), last, number)
-    places = np.flatnonzero((lengths > 0) & (number[(hashes >> np.uint64(64 - bits)).astype(np.int64)] >= TEMPLATE))
+    places = _frequent(hashes, lengths, np.uint64(64 - bits), number)
+    del last, number
     places = places[np.argsort(hashes[places], kind="stable")]
     kinds = texts.kinds[np.searchsorted(texts.starts, places, "right") - 1]
     shared = np.zeros(len(texts.characters), dtype=np.bool_)
@@ -416,11 +431,11 @@ def record(checks: Iterable[Overlaps], dropped: Mapping[str, Mapping[str, int]])
 
     {"length": 32, "benchmarks": {"cmmlu": {"questions": 11917, "sha256": …, "too_short": 96, "templates": 40,
     "dropped": {…}}}}: of each benchmark the number of its questions, the `fingerprint` of their texts, how many are
-    shorter than MIN_WHOLE and could not be checked, and at how many places of its questions a run starts that was
+    too short to be checked, and at how many places of its questions a run starts that was
     taken for a template.
 
-    Raises ValueError where two checks speak of one benchmark or are of different lengths, and where something was
-    dropped for a benchmark that none was checked for.
+    Raises UserError where two checks speak of one benchmark (a source of download.benchmarks called validation), and
+    ValueError where they are of different lengths or where something was dropped for a benchmark not checked.
     """
     checks = list(checks)
     if len({check.length for check in checks}) != 1:
@@ -428,7 +443,7 @@ def record(checks: Iterable[Overlaps], dropped: Mapping[str, Mapping[str, int]])
     benchmarks: dict[str, Any] = {}
     for check in checks:
         if twice := sorted(benchmarks.keys() & check.checked.keys()):
-            raise ValueError(f"{twice[0]} is checked twice; put all its questions into one index")
+            raise UserError(f"download.benchmarks: {twice[0]} is checked twice; give the source another name")
         benchmarks |= {name: {**of, "dropped": dict(dropped.get(name, {}))} for name, of in check.checked.items()}
     if unknown := sorted(set(dropped) - set(benchmarks)):
         raise ValueError(f"texts were dropped for {unknown[0]}, which was not checked")
@@ -590,17 +605,17 @@ def _fill(bloom, hashes):
 
 @njit(cache=True, nogil=True)
 def _around(characters, positions, reach, seed):
-    """uint64 [positions]: a hash of a seed and what stands `reach` characters to either side, within its text."""
+    """uint64 [positions]: a hash of a seed and what stands `reach` characters to either side, marks included."""
     hashes = np.empty(positions.size, np.uint64)
     for i in range(positions.size):
         code, place = np.uint64(1), np.int64(positions[i])
         for j in range(1, reach + 1):
-            character = characters[place - j] & _CHARACTER
+            character = characters[place - j]
             code = (code * _BASE) ^ np.uint64(character) ^ (code >> np.uint64(31))
             if character == 0:
                 break
         for j in range(reach + seed):
-            character = characters[place + j] & _CHARACTER
+            character = characters[place + j]
             code = (code * _BASE) ^ np.uint64(character) ^ (code >> np.uint64(31))
             if character == 0:
                 break
@@ -616,8 +631,8 @@ def _alike(characters, positions, reach, seed):
         one, other = np.int64(positions[i - 1]), np.int64(positions[i])
         for step, far in ((-1, reach), (1, reach + seed - 1)):
             for j in range(far + 1):
-                character = characters[one + step * j] & _CHARACTER
-                if character != characters[other + step * j] & _CHARACTER:
+                character = characters[one + step * j]
+                if character != characters[other + step * j]:
                     alike[i - 1] = False
                 if character == 0 or not alike[i - 1]:
                     break
@@ -658,6 +673,33 @@ def _count(hashes, lengths, starts, sizes, kinds, shift, last, number):
             if lengths[place] and last[slot] != kinds[text]:
                 last[slot] = kinds[text]
                 number[slot] = min(number[slot] + 1, 255)
+
+
+@njit(cache=True, nogil=True)
+def _frequent(hashes, lengths, shift, number):
+    """int64: the places of the runs whose slot has TEMPLATE texts or more, ascending."""
+    places = np.empty(0, np.int64)
+    for turn in range(2):  # count, then keep
+        n = 0
+        for place in range(hashes.size):
+            if lengths[place] and number[hashes[place] >> shift] >= TEMPLATE:
+                if turn == 1:
+                    places[n] = place
+                n += 1
+        if turn == 0:
+            places = np.empty(n, np.int64)
+    return places
+
+
+@njit(cache=True, nogil=True)
+def _leave_passages_out(short, short_lengths, long, long_lengths):
+    """Unset in short the runs that lie within one of long."""
+    reach = 0
+    for place in range(short.size):
+        if long[place]:
+            reach = max(reach, place + np.int64(long_lengths[place]))
+        if short[place] and place + np.int64(short_lengths[place]) <= reach:
+            short[place] = False
 
 
 @njit(cache=True, nogil=True)
