@@ -1,0 +1,463 @@
+"""Dedup drops what stands elsewhere, holds out whole groups, and lets no held-out text or benchmark into training."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+
+import dedup
+from woodblock import decontamination, lineage, near_duplicates, shards, tables
+from woodblock.decontamination import Overlaps
+from woodblock.errors import UserError
+from woodblock.stage import Run
+from woodblock.statutes import law_group
+from woodblock.texts import held_out
+
+SETTINGS = {
+    "ngram": 3,
+    "bands": 24,
+    "rows": 3,
+    "threshold": 0.5,
+    "paragraph_chars": 12,
+    "paragraph_documents": 3,
+    "overlap_chars": 16,
+    "validation_share": 0.3,
+}
+OUTPUTS = ("train", "validation", "instructions", "documents", "decontamination.json", "results")
+
+
+def sentence(chance: random.Random, length: int) -> str:
+    return "".join(chr(chance.randrange(0x4E00, 0x9000)) for _ in range(length))
+
+
+def document(number: int, text: str, group: str | None = None, quality: float = 0.0) -> dict[str, object]:
+    return {
+        "id": f"d{number}",
+        "group": group or f"组{number}",
+        "source": "试",
+        "title": "题",
+        "weight": 1.0,
+        "text": text,
+        "quality": quality,
+    }
+
+
+def talk(number: int, *said: str, system: str = "") -> dict[str, object]:
+    messages = [{"role": ["user", "assistant"][n % 2], "content": text} for n, text in enumerate(said)]
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    return {"id": f"c{number}", "source": "试", "messages": messages}
+
+
+def article(law: str, number: int, text: str) -> dict[str, object]:
+    where = {"id": f"{law}{number}", "law": law, "chapter": "", "article": f"第{number}条", "number": number}
+    return {**where, "status": "现行有效", "text": text}
+
+
+class Case:
+    """The inputs of one run of the stage; what is not given is empty."""
+
+    def __init__(self, folder: Path, part_characters: int = 3000) -> None:
+        self.folder, self.part_characters = folder, part_characters
+        self.rows: dict[str, list] = {name: [] for name in ("corpus", "instructions", "documents", "benchmarks")}
+        self.settings, self.min_chars = dict(SETTINGS), 10
+
+    def run(self, out: str = "out", threads: int = 1, work: str | None = None) -> dict:
+        """Run the stage; its outputs are in self.folder / out."""
+        columns = (tables.CLEANED, tables.INSTRUCTIONS, tables.DOCUMENTS, tables.BENCHMARKS)
+        inputs = [self.folder / f"{self.part_characters}-{name}" for name in self.rows]
+        for path, rows, schema in zip(inputs, self.rows.values(), columns, strict=True):
+            if not path.exists():
+                tables.write(path, rows, schema, self.part_characters)
+        params = SimpleNamespace(
+            seed=1,
+            threads=threads,
+            clean=SimpleNamespace(min_chars=self.min_chars),
+            dedup=SimpleNamespace(**self.settings),
+        )
+        (self.folder / out).mkdir()
+        run = Run("dedup", "test", self.folder / (work or f"work-{out}"))
+        self.counts = dedup.dedup(params, *inputs, *(self.folder / out / name for name in OUTPUTS), run=run)
+        return self.counts
+
+    def table(self, name: str, out: str = "out") -> list[dict]:
+        return list(tables.stream(self.folder / out / name))
+
+    def ids(self, name: str) -> list[str]:
+        return [row["id"] for row in self.table(name)]
+
+
+@pytest.fixture
+def case(tmp_path):
+    return Case(tmp_path)
+
+
+def groups(split: str, number: int, share: float = SETTINGS["validation_share"]) -> list[str]:
+    """Names of groups that are on one side."""
+    names = (f"{split}{n}" for n in range(10_000))
+    return [name for name in names if held_out(name, share) == (split == "validation")][:number]
+
+
+def corpus(case: Case, seed: int = 4, documents: int = 120) -> random.Random:
+    """Documents of their own, copies with and without edits, shared paragraphs, and some that are held out."""
+    chance = random.Random(seed)
+    shared = [sentence(chance, 20) for _ in range(4)]
+    for number in range(documents):
+        lines = [sentence(chance, chance.randrange(30, 90)) for _ in range(3)]
+        if number and chance.random() < 0.3:
+            characters = list(chance.choice(case.rows["corpus"])["text"])
+            for place in chance.sample(range(len(characters)), len(characters) // 50):
+                characters[place] = "改"
+            lines = "".join(characters).split("\n")
+        if chance.random() < 0.3:
+            lines.insert(1, chance.choice(shared))
+        case.rows["corpus"].append(document(number, "\n".join(lines), quality=chance.choice([0.1, 0.2])))
+    case.rows["instructions"] = [talk(n, sentence(chance, 9), sentence(chance, 30)) for n in range(30)]
+    case.rows["instructions"] += case.rows["instructions"][:5]
+    case.rows["documents"] = [article(f"第{n}法", m, sentence(chance, 40)) for n in range(15) for m in range(3)]
+    asked = [chance.choice(case.rows["corpus"])["text"][:40] for _ in range(3)]
+    case.rows["benchmarks"] = [{"id": f"q{n}", "benchmark": "问", "text": text} for n, text in enumerate(asked)]
+    return chance
+
+
+def digests(case: Case, out: str) -> dict[str, str]:
+    return {name: lineage.digest(case.folder / out / name) for name in OUTPUTS}
+
+
+# --- the whole stage --------------------------------------------------------------------------------------------------
+
+
+def test_the_bytes_are_the_same_with_one_worker_and_with_three(case):
+    corpus(case)
+    counts = case.run("one", threads=1)
+    assert counts == case.run("three", threads=3)
+    assert digests(case, "one") == digests(case, "three")
+    of_corpus = counts["corpus"]
+    assert len(tables.parts(case.folder / "3000-corpus")) > 4
+    assert min(of_corpus[f"dropped_{step}"] for step in ("near", "benchmarks")) > 0 < of_corpus["paragraphs_removed"]
+
+
+def test_the_size_of_parts_changes_no_row(tmp_path):
+    cases = [Case(tmp_path / str(size), size) for size in (1500, 9000)]
+    for case in cases:
+        case.folder.mkdir()
+        corpus(case)
+        case.run()
+    small, large = cases
+    assert small.counts == large.counts
+    for name in ("train", "validation", "instructions", "documents", "results/drops", "results/kept"):
+        assert small.table(name) == large.table(name), name
+    assert len(tables.parts(small.folder / "out/train")) > len(tables.parts(large.folder / "out/train")) >= 2
+
+
+def test_partitions_and_chunks_change_no_byte(case, monkeypatch):
+    corpus(case)
+    case.run("whole")
+    for name, value in {"PARTITION": 30, "RANGE": 4, "RANGE_PAIRS": 20, "CHUNK_PAIRS": 5, "CHUNK_BYTES": 2000}.items():
+        monkeypatch.setattr(near_duplicates, name, value)
+    case.run("split")
+    assert digests(case, "whole") == digests(case, "split")
+
+
+@pytest.mark.parametrize("function", ["read_part", "write_part"])
+def test_a_killed_run_goes_on_with_the_shards_that_are_left(case, monkeypatch, function):
+    corpus(case)
+    case.run("whole")
+    original, done = getattr(dedup, function), []
+
+    def killed_at_the_third(task, folder):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(folder.name)
+        return original(task, folder)
+
+    monkeypatch.setattr(dedup, function, killed_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        case.run("killed", work="work")
+    again = []
+
+    def counted(task, folder):
+        again.append(folder.name)
+        return original(task, folder)
+
+    monkeypatch.setattr(dedup, function, counted)
+    case.run("restarted", work="work")
+    assert digests(case, "whole") == digests(case, "restarted")
+    assert len(done) == 2 and again and not set(done) & set(again)
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path):
+    """Five times the text in parts of the same size: the peak of what Python and NumPy allocate stays where it was.
+
+    One document is held out in both: the index of held-out text is as large as that text.
+    """
+    peaks = []
+    for documents in (60, 300):
+        case = Case(tmp_path / str(documents), part_characters=120_000)
+        case.folder.mkdir()
+        chance = random.Random(1)
+        alphabet = [chr(point) for point in range(0x4E00, 0x9000)]
+        for number, group in enumerate([*groups("validation", 1), *groups("train", documents)]):
+            text = "\n".join("".join(chance.choices(alphabet, k=200)) for _ in range(50))
+            case.rows["corpus"].append(document(number, text, group))
+        inputs = case.folder / f"{case.part_characters}-corpus"
+        tables.write(inputs, case.rows["corpus"], tables.CLEANED, case.part_characters)
+        case.rows["corpus"] = []
+        near_duplicates.letters()
+        tracemalloc.start()
+        case.run()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+def test_parts_are_numbered_without_gaps_and_empty_ones_left_out(case):
+    chance = random.Random(1)
+    one = groups("validation", 1)[0]
+    case.rows["corpus"] = [document(n, sentence(chance, 200), group) for n, group in enumerate(groups("train", 60))]
+    case.rows["corpus"].append(document(60, sentence(chance, 200), one))
+    case.run()
+    assert [part.name for part in tables.parts(case.folder / "out/validation")] == ["part-00000.parquet"]
+    names = [part.name for part in tables.parts(case.folder / "out/train")]
+    assert names == [f"part-{n:05d}.parquet" for n in range(len(names))] and len(names) > 2
+    assert all(pq.read_metadata(part).num_rows for part in tables.parts(case.folder / "out/train"))
+    assert case.table("instructions") == [] and len(tables.parts(case.folder / "out/instructions")) == 1
+
+
+# --- duplicates -------------------------------------------------------------------------------------------------------
+
+
+def filled(case: Case, texts: list[str], qualities: list[float] | None = None) -> None:
+    """The texts in groups of training, and a document apart that is held out."""
+    for number, (text, group) in enumerate(zip(texts, groups("train", len(texts)), strict=True)):
+        case.rows["corpus"].append(document(number, text, group, qualities[number] if qualities else 0.0))
+    text = sentence(random.Random(99), 60)
+    case.rows["corpus"].append(document(len(texts), text, groups("validation", 1)[0]))
+
+
+def test_of_copies_the_best_stays_and_not_the_first(case):
+    text = sentence(random.Random(1), 200)
+    edited = text[:100] + "改" + text[101:]
+    filled(case, [text, text[:50] + "，\n" + text[50:], edited, edited + "尾"], [0.1, 0.2, 0.3, 0.2])
+    counts = case.run()["corpus"]
+    assert case.ids("train") == ["d2"]
+    assert (counts["dropped_exact"], counts["dropped_near"]) == (1, 2)
+    reasons = {row["id"]: (row["step"], row["reason"]) for row in case.table("results/drops")}
+    assert reasons["d0"] == ("exact", "the same letters as d1")
+    assert reasons["d3"][0] == "near" and reasons["d3"][1].endswith("with d2")
+    assert sum(case.counts["pairs"].values()) > 0
+
+
+def test_nobody_goes_for_one_who_went(case):
+    chance = random.Random(3)
+    text = sentence(chance, 100)
+    second = text[:80] + sentence(chance, 20)  # near the first
+    third = second[15:] + sentence(chance, 15)  # near the second, and far from the first
+    sets = [near_duplicates.gram_set(one.encode(), 3) for one in (text, second, third)]
+    assert near_duplicates.jaccard(sets[0], sets[1]) > 0.5 < near_duplicates.jaccard(sets[1], sets[2])
+    assert near_duplicates.jaccard(sets[0], sets[2]) < 0.5
+    case.settings["bands"], case.settings["rows"] = 60, 1
+    filled(case, [text, second, third], [0.3, 0.2, 0.1])
+    case.run()
+    assert case.ids("train") == ["d0", "d2"]
+
+
+def test_a_paragraph_of_many_documents_stays_in_the_best(case):
+    chance = random.Random(5)
+    shared = sentence(chance, 30)
+    texts = [f"{sentence(chance, 60)}\n{shared}\n{sentence(chance, 60)}" for _ in range(3)]
+    filled(case, [*texts, f"{shared}\n短"], [0.1, 0.9, 0.2, 0.0])
+    counts = case.run()["corpus"]
+    kept = {row["id"]: row["text"] for row in case.table("train")}
+    assert kept == {
+        "d0": texts[0].replace(f"{shared}\n", ""),
+        "d1": texts[1],
+        "d2": texts[2].replace(f"{shared}\n", ""),
+    }
+    assert (counts["paragraphs_removed"], counts["changed_paragraphs"], counts["dropped_short"]) == (3, 3, 1)
+    sample = next(row for row in case.table("results/drops") if row["step"] == "paragraphs" and row["id"] == "d0")
+    assert (sample["text"], sample["reason"]) == (shared, "also in d1")
+
+
+# --- the split, and what training may not share -----------------------------------------------------------------------
+
+
+def test_each_record_is_counted_once_and_every_row_is_where_its_group_is(case):
+    corpus(case)
+    counts = case.run()["corpus"]
+    train, validation = case.table("train"), case.table("validation")
+    assert all(held_out(row["group"], 0.3) for row in validation) and not any(
+        held_out(row["group"], 0.3) for row in train
+    )
+    assert (
+        counts["read"]
+        == len(case.rows["corpus"])
+        == (len(train) + len(validation) + sum(number for key, number in counts.items() if key.startswith("dropped_")))
+    )
+    given = {row["id"]: row["text"] for row in case.rows["corpus"]}
+    assert validation and all(given[row["id"]] == row["text"] for row in validation)
+    for split, rows in (("train", train), ("validation", validation)):
+        assert counts[f"{split}_documents"] == len(rows)
+        assert counts[f"{split}_chars"] == sum(len(row["text"]) for row in rows)
+        assert counts[f"{split}_groups"] == len({row["group"] for row in rows})
+
+
+def test_training_loses_the_lines_that_it_shares_with_a_held_out_document(case):
+    chance = random.Random(6)
+    shared = sentence(chance, 30)
+    for number, group in enumerate([*groups("train", 5), *groups("validation", 1)]):
+        case.rows["corpus"].append(
+            document(number, f"{sentence(chance, 60)}\n\n{shared}\n\n{sentence(chance, 60)}", group)
+        )
+    case.settings["paragraph_documents"] = 50
+    counts = case.run()["corpus"]
+    (validation,), train = case.table("validation"), case.table("train")
+    assert shared in validation["text"] and not any(shared in row["text"] for row in train)
+    assert len(train) == counts["changed_validation"] == counts["train_lines_removed"] == 5
+    assert all(row["text"].count("\n\n") == 1 and "\n\n\n" not in row["text"] for row in train)
+    record = decontamination.read(case.folder / "out/decontamination.json")
+    assert record["benchmarks"]["validation"]["dropped"] == {"lines": 5}
+    overlaps = Overlaps.of([("own", validation["text"])], SETTINGS["overlap_chars"])
+    assert not any(overlaps.benchmarks(row["text"]) for row in train)
+
+
+def test_a_document_with_a_benchmarks_question_goes_whole(case):
+    chance = random.Random(7)
+    question = sentence(chance, 40)
+    filled(case, [f"{sentence(chance, 40)}。{question[5:30]}，{sentence(chance, 9)}", sentence(chance, 80)])
+    case.rows["benchmarks"] = [{"id": "q0", "benchmark": "考", "text": question}]
+    case.rows["benchmarks"] += [{"id": "q1", "benchmark": "别", "text": sentence(chance, 40)}]
+    case.rows["instructions"] = [talk(0, "请背出这段。", question), talk(1, "你好", "你好。")]
+    counts = case.run()
+    assert case.ids("train") == ["d1"] and case.ids("instructions") == ["c1"]
+    assert counts["corpus"]["dropped_benchmarks"] == counts["instructions"]["dropped_benchmarks"] == 1
+    record = decontamination.read(case.folder / "out/decontamination.json")
+    assert record["benchmarks"]["考"]["dropped"] == {"documents": 1, "conversations": 1}
+    assert record["benchmarks"]["别"]["dropped"] == {} and record["length"] == SETTINGS["overlap_chars"]
+    assert decontamination.is_clean(record, "考", [question])
+    assert not decontamination.is_clean(record, "考", [question + "改"])
+    assert {row["reason"] for row in case.table("results/drops") if row["step"] == "benchmarks"} == {"考"}
+
+
+def test_the_record_speaks_of_the_held_out_texts_that_are_written(case):
+    corpus(case)
+    case.run()
+    record = decontamination.read(case.folder / "out/decontamination.json")
+    own = decontamination.own_texts(case.table("validation"), case.table("documents"))
+    assert decontamination.is_clean(record, decontamination.OWN, [text for _, text in own])
+
+
+def test_a_benchmark_may_not_bear_the_pipelines_own_name(case):
+    filled(case, [sentence(random.Random(1), 60)])
+    case.rows["benchmarks"] = [{"id": "q", "benchmark": "validation", "text": "一二三四五六七八九十一二三四五六七八"}]
+    with pytest.raises(UserError, match="validation is the name of the pipeline's own"):
+        case.run()
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_an_empty_split_is_one_line_that_says_why(case, split):
+    other = "validation" if split == "train" else "train"
+    chance = random.Random(8)
+    case.rows["corpus"] = [document(n, sentence(chance, 50), group) for n, group in enumerate(groups(other, 2))]
+    with pytest.raises(UserError, match=f"the {split} split is empty: 2 documents read") as error:
+        case.run()
+    assert "\n" not in str(error.value) and "dedup.validation_share" in str(error.value)
+
+
+# --- conversations and articles ---------------------------------------------------------------------------------------
+
+
+def test_of_conversations_with_one_prompt_the_best_reply_stays(case):
+    filled(case, [sentence(random.Random(1), 60)])
+    case.rows["instructions"] = [
+        talk(0, "介绍一下北京", "北京是"),
+        talk(1, "介绍一下 北京", "北京是中国的首都，历史很长，人也"),  # longest, and broken off
+        talk(2, "介绍一下北京", "北京是中国的首都。"),
+        talk(3, "介绍一下北京", "北京是中国的首都。"),  # the same in all
+        talk(4, "介绍一下北京", "北京是中国的首都，历史很长。", system="你是助手"),  # another system message
+        talk(5, "2-1=?", "1。"),
+        talk(6, "2+1=?", "3。"),  # punctuation counts
+        talk(7, "你好", "你好！", "再见", "再见。"),
+        talk(8, "你好", "你好！"),
+    ]
+    counts = case.run()["instructions"]
+    assert case.ids("instructions") == ["c2", "c4", "c5", "c6", "c7"]
+    assert counts == {"read": 9, "kept": 5, "dropped_pair": 1, "dropped_prompt": 3}
+    reasons = {row["id"]: row["reason"] for row in case.table("results/drops")}
+    assert reasons["c3"] == "the same messages as c2" and reasons["c1"].startswith("the same prompt as c2")
+
+
+def test_a_conversation_that_holds_held_out_text_is_dropped(case):
+    filled(case, [sentence(random.Random(1), 60)])
+    kept = case.rows["corpus"][-1]["text"]
+    case.rows["instructions"] = [talk(0, "背一段", kept[10:40]), talk(1, "背一段别的", sentence(random.Random(2), 40))]
+    counts = case.run()["instructions"]
+    assert case.ids("instructions") == ["c1"] and counts["dropped_validation"] == 1
+
+
+def test_articles_go_where_their_law_goes_and_shared_ones_train_nothing(case):
+    filled(case, [sentence(random.Random(1), 60)])
+    laws = [f"中华人民共和国第{n}法" for n in range(30)] + [f"第{n}法修正案（二）" for n in range(30)]
+    chance = random.Random(2)
+    common = sentence(chance, 20)  # in few enough of them to be no template
+    rows = [article(law, n, sentence(chance, 30)) for law in laws for n in (1, 2)]
+    side = {law: dedup.side(law, 0.3) for law in laws}
+    of_side = {split: [row for row in rows if side[row["law"]] == split] for split in ("train", "validation")}
+    of_side["validation"][0]["text"] += common
+    of_side["train"][0]["text"] += common
+    case.rows["documents"] = rows
+    counts = case.run()["documents"]
+    splits = {row["id"]: row["split"] for row in case.table("documents")}
+    assert list(splits) == [row["id"] for row in rows]
+    assert splits.pop(of_side["train"][0]["id"]) == "shared"
+    assert all(split == side[key[:-1]] for key, split in splits.items())
+    assert all(side[f"中华人民共和国第{n}法"] == side[f"第{n}法修正案（二）"] for n in range(30))
+    assert counts["shared_articles"] == counts["changed_validation"] == 1
+    assert counts["read"] == 120 == sum(counts[f"{split}_articles"] for split in ("train", "validation", "shared"))
+    assert all(held_out(law_group(law), 0.3) == (split == "validation") for law, split in side.items())
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+def test_ten_samples_of_each_step_do_not_hang_on_the_order(tmp_path):
+    cases = [Case(tmp_path / name) for name in ("forth", "back")]
+    for case, step in zip(cases, (1, -1), strict=True):
+        case.folder.mkdir()
+        corpus(case, documents=200)
+        chance = random.Random(1)
+        case.rows["corpus"] += [
+            document(1000 + n, row["text"] + "。") for n, row in enumerate(case.rows["corpus"][:40])
+        ]
+        for row in case.rows["corpus"]:
+            row["quality"] = chance.random()
+        case.rows["corpus"] = case.rows["corpus"][::step]
+        case.run()
+    drops = [sorted(map(repr, case.table("results/drops"))) for case in cases]
+    exact = [[row for row in case.table("results/drops") if row["step"] == "exact"] for case in cases]
+    assert sorted(row["id"] for row in exact[0]) == sorted(row["id"] for row in exact[1])
+    assert max(Counter(row["step"] for row in cases[0].table("results/drops")).values()) <= 20  # of two roles
+    assert len(exact[0]) == 10 and len(cases[0].table("results/kept")) == 20
+    assert drops[0] == drops[1]
+
+
+def test_the_second_round_is_not_reached_by_a_portion(case, monkeypatch):
+    corpus(case)
+    monkeypatch.setenv(shards.PORTION, "1/2")
+    with pytest.raises(shards.PortionDone):
+        case.run("first", work="work")
+    first = {path.name for path in (case.folder / "work/read").iterdir()}
+    monkeypatch.setenv(shards.PORTION, "2/2")
+    with pytest.raises(shards.PortionDone):
+        case.run("second", work="work")
+    assert first and first < {path.name for path in (case.folder / "work/read").iterdir()}
+    monkeypatch.delenv(shards.PORTION)
+    case.run("rest", work="work")
+    case.run("whole")
+    assert digests(case, "rest") == digests(case, "whole")
