@@ -296,6 +296,15 @@ def test_the_files_of_a_folder_are_its_members_in_order(tmp_path):
     assert list(opened(fetched, "b/2.txt.gz")) == ["b/2.txt"]
 
 
+def test_files_about_the_data_are_read_only_where_they_are_meant(tmp_path):
+    aside = ["README.zh.txt", "sub/LICENSE.txt", ".git/a.txt", "a/.b.txt", "__MACOSX/a.txt", "p-1.0.dist-info/top.txt"]
+    data = ["./a.txt", "readme/b.txt", "licences_of_cars.txt", "noticed.txt", "a..b/c.txt"]
+    for name in ("a.zip", "a.tar.gz"):
+        fetched = put(tmp_path, name, packed(name, dict.fromkeys([*aside, *data], b"t")))
+        assert sorted(opened(fetched, None)) == sorted(data)
+        assert list(opened(fetched, ".git/a.txt")) == [".git/a.txt"]
+
+
 def test_damage_within_a_folder_names_the_file(tmp_path):
     put(tmp_path / "data", "a.txt.gz", gzip.compress(b"one" * 100)[:-5])
     with pytest.raises(UserError, match=r"file://data \(a\.txt\.gz\): the file is broken or cut short"):

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from woodblock import sources, tables
+from woodblock import params, sources, tables
 from woodblock.errors import UserError
 from woodblock.fetching import Fetched
 from woodblock.params import Source
@@ -254,6 +255,29 @@ def test_a_weight_stands_beside_each_text(tmp_path):
     fetched = put(tmp_path, "a.jsonl", lines({"text": "1"}, {"text": "2"}))
     assert [row["weight"] for row in read(fetched, weight=2.5)] == [2.5, 2.5]
     assert set(read(fetched)[0]) == set(tables.CORPUS.names)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weight": 0.0},
+        {"weight": float("inf")},
+        {"columns": {"body": "text"}},
+        {"format": "jsonl"},
+        {"url": "ftp://a/b"},
+    ],
+)
+def test_a_source_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        Source(**{"url": "file://a", "licence": "none", **wrong})
+
+
+def test_an_error_in_params_shows_no_password():
+    values = params.read(Path(__file__).parents[1] / "params.yaml")
+    values["download"]["corpus"][0]["url"] = "ftp://user:secret@host/a"
+    with pytest.raises(UserError, match="ftp://host/a") as error:
+        params.check(values)
+    assert "secret" not in str(error.value)
 
 
 def test_notes_beside_records_are_not_taken_for_documents(tmp_path):

@@ -77,7 +77,7 @@ _MAGIC = {
 }
 # Files about the data, and no data: they are read only where member names them.
 _ASIDE = re.compile(
-    r"(^|/)(\.[^/]*|__MACOSX/.*|[^/]*\.dist-info/.*|(readme|licen[cs]e|notice|copying|changelog|authors)"
+    r"(^|/)(\.[^/.][^/]*(/.*)?|__MACOSX/.*|[^/]*\.dist-info/.*|(readme|licen[cs]e|notice|copying|changelog|authors)"
     r"([_.-][^/.]*)?(\.(txt|md))?)$",
     re.IGNORECASE,
 )
