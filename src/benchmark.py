@@ -1,16 +1,21 @@
-"""Score the untrained, the base and the SFT model with lm-eval, beside chance and baselines that read nothing."""
+"""Score the untrained, the base and the SFT model with lm-eval, beside chance and baselines that read nothing.
+
+Each score says whether the training text was checked against what its task asks about (decontamination.py).
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from woodblock import evaluation, folder, questions, statutes, tables
-from woodblock.evaluation import Choice, HarnessModel, Outcome, bootstrap_stderr
+from woodblock import decontamination, evaluation, folder, questions, statutes, tables
+from woodblock.decontamination import OWN
+from woodblock.evaluation import Choice, HarnessModel, Outcome, Task, bootstrap_stderr
 from woodblock.model import Transformer
 from woodblock.progress import say
 from woodblock.questions import Question, Unit
@@ -32,21 +37,27 @@ MAKERS = {
 }
 
 
-def benchmark(params: Any, base: Path, sft: Path, validation: Path, documents: Path, out: Path) -> dict[str, Any]:
+def benchmark(
+    params: Any, base: Path, sft: Path, validation: Path, documents: Path, record: Path, out: Path
+) -> dict[str, Any]:
     settings, device = params.benchmark, folder.pick_device(params.device)
     folder.make_deterministic()
     texts = list(tables.stream(validation, ["id", "group", "text"]))
-    askable = units(texts, list(tables.stream(documents)))
+    articles = list(tables.stream(documents))
+    askable = units(texts, articles)
     asked = {
         task: MAKERS[task](askable, settings.questions_per_group, settings.questions, params.seed)
         for task in settings.tasks
         if task in MAKERS
     }
-    tasks = [evaluation.choice_task(task, [request(one) for one in asked[task]]) for task in asked]
+    tasks = [evaluation.choice_task(task, OWN, [request(one) for one in asked[task]]) for task in asked]
     if "validation" in settings.tasks:
-        tasks.append(evaluation.text_task("validation", [text["text"] for text in texts]))
+        tasks.append(evaluation.text_task("validation", OWN, [text["text"] for text in texts]))
+    checked = decontamination.read(record)
+    own = [text for _, text in decontamination.own_texts(texts, articles)]
+    is_clean = decontaminated(tasks, {OWN: own}, checked)
 
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, Any] = {"overlap_chars": checked["length"]}
     predictions: list[dict[str, Any]] = []
     for name, path in (("untrained", base), ("base", base), ("sft", sft)):
         model, tokenizer = folder.load(path, device)
@@ -62,6 +73,11 @@ def benchmark(params: Any, base: Path, sft: Path, validation: Path, documents: P
             for task, outcome in outcomes.items()
         }
         for task, outcome in outcomes.items():
+            say(
+                f"benchmark: {name} {task} "
+                + " ".join(f"{key} {value:.3f}" for key, value in metrics[name][task].items())
+            )
+            metrics[name][task]["decontaminated"] = is_clean[task]
             ids = [one.id for one in asked[task]] if task in asked else [text["id"] for text in texts]
             predictions += (
                 {
@@ -76,13 +92,32 @@ def benchmark(params: Any, base: Path, sft: Path, validation: Path, documents: P
                     ids, outcome.chosen, outcome.loglikelihoods, outcome.sizes, strict=True
                 )
             )
-            say(
-                f"benchmark: {name} {task} "
-                + " ".join(f"{key} {value:.3f}" for key, value in metrics[name][task].items())
-            )
     tables.write(out / "questions", (vars(one) for task in asked.values() for one in task), QUESTIONS)
     tables.write(out / "predictions", predictions, PREDICTIONS)
     return metrics
+
+
+def decontaminated(
+    tasks: Sequence[Task], asked_about: Mapping[str, Sequence[str]], checked: Mapping[str, Any]
+) -> dict[str, bool]:
+    """By task, whether all training text was compared with the very texts that the task's benchmark asks about.
+
+    asked_about: those texts by benchmark. checked: what dedup compared (`decontamination.read`). Where it did not
+    compare these, a line on standard error says what to do.
+    """
+    found = {name: decontamination.is_clean(checked, name, texts) for name, texts in asked_about.items()}
+    for task in tasks:
+        if task.benchmark not in checked["benchmarks"] and task.benchmark != OWN:
+            say(
+                f"benchmark: {task.name} is NOT CHECKED: no training text was compared with {task.benchmark}; "
+                f"add its questions to download.benchmarks under the name {task.benchmark}"
+            )
+        elif not found.get(task.benchmark):
+            say(
+                f"benchmark: {task.name} is NOT CHECKED: the training text was compared with other texts of "
+                f"{task.benchmark} than are asked about; run dedup again on the data at hand"
+            )
+    return {task.name: found.get(task.benchmark, False) for task in tasks}
 
 
 def units(texts: list[dict[str, Any]], documents: list[dict[str, Any]]) -> list[Unit]:
@@ -103,7 +138,7 @@ def units(texts: list[dict[str, Any]], documents: list[dict[str, Any]]) -> list[
         if row["split"] == "validation" and statutes.law_group(row["law"]) in held_out
     ]
     if articles:
-        return questions.unseen(articles, (row["text"] for row in documents if row["split"] == "train"))
+        return questions.unseen(articles, (row["text"] for row in documents if row["split"] != "validation"))
     paragraphs = (questions.paragraphs(text["id"], text["group"], text["text"]) for text in texts)
     return questions.unseen((unit for found in paragraphs for unit in found), ())
 

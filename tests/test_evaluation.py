@@ -121,9 +121,9 @@ def test_evaluate_runs_lm_eval_on_local_tasks(harness, tmp_path, capsys):
     answers = (0, 1, 1)
     texts = ["任何组织不得侵犯。" * 9, "违反规定的，"]
     tasks = [
-        evaluation.choice_task("rests", [Choice((context,), rests, answer) for answer in answers]),
-        evaluation.choice_task("contexts", [Choice(rests, (context,), answer) for answer in answers]),
-        evaluation.text_task("texts", texts),
+        evaluation.choice_task("rests", "own", [Choice((context,), rests, answer) for answer in answers]),
+        evaluation.choice_task("contexts", "own", [Choice(rests, (context,), answer) for answer in answers]),
+        evaluation.text_task("texts", "own", texts),
     ]
     outcomes = evaluation.evaluate(harness, tasks, tmp_path)
     for name, pairs in (

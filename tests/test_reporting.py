@@ -34,7 +34,8 @@ def write_json(path: Path, value) -> None:
 
 
 def choice_scores(acc: float, shortest: float, overlap: float) -> dict:
-    return {"acc": acc, "stderr": 0.021, "chance": 0.25, "n": 640, "shortest": shortest, "overlap": overlap}
+    baselines = {"shortest": shortest, "overlap": overlap}
+    return {"acc": acc, "stderr": 0.021, "chance": 0.25, "n": 640, "decontaminated": True, **baselines}
 
 
 def finished(root: Path) -> Path:
@@ -98,10 +99,16 @@ def finished(root: Path) -> Path:
             model: {
                 "continuation": choice_scores(0.25 + 0.02 * index, 0.25, 0.62),
                 "source_law": choice_scores(0.25 + 0.3 * index, 0.25, 0.5),
-                "validation": {"bits_per_byte": 3.5 - index, "bytes": 1_563_260, "documents": 49},
+                "validation": {
+                    "bits_per_byte": 3.5 - index,
+                    "bytes": 1_563_260,
+                    "documents": 49,
+                    "decontaminated": True,
+                },
             }
             for index, model in enumerate(MODELS)
-        },
+        }
+        | {"overlap_chars": 32},
         "rag_index": {"passages": 23490, "vocabulary": 210_000, "postings": 5_000_000, "bytes": 60_000_000},
         "rag_eval": {
             "recall@1": 0.71,
@@ -356,6 +363,22 @@ def test_parts_that_a_preset_lacks_are_said(root, tmp_path):
     assert "Not asked in this run: source_law" in text
     for part in ("no validation score", "no generated replies", "no answers", "no benchmark questions"):
         assert part in text
+
+
+def test_each_score_says_whether_the_training_text_was_checked(root, html, tmp_path):
+    checked = "checked: no training text shares 32 characters"
+    assert html.count(checked) == len(MODELS) * 3 and "NOT CHECKED" not in html
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    scores = json.loads((tmp_path / "metrics/benchmark.json").read_text())
+    for model in MODELS:
+        scores[model]["continuation"]["decontaminated"] = False
+        del scores[model]["validation"]["decontaminated"]  # who says nothing has not checked
+    write_json(tmp_path / "metrics/benchmark.json", scores)
+    marked = reporting.render(reporting.read(STAGES, tmp_path), "x")
+    assert marked.count(checked) == len(MODELS)
+    assert marked.count("<strong>NOT CHECKED</strong>") == len(MODELS) * 2
+    assert "<strong>NOT CHECKED: continuation, validation.</strong>" in marked
+    assert "chance 0.25, NOT CHECKED" in marked  # beside the figure at the head of the page, too
 
 
 def test_metrics_that_are_all_missing_leave_a_page(root, tmp_path):

@@ -238,9 +238,11 @@ class Task:
     """A task for lm-eval: its configuration, its documents, and the bytes of what each of their requests predicts.
 
     Written as a YAML file with its documents as JSON lines beside it, the form in which lm-eval's own tasks are kept.
+    benchmark: whose questions they are, under the name by which training text is kept free of them.
     """
 
     name: str
+    benchmark: str
     config: dict[str, Any]
     metric: str
     documents: list[dict[str, Any]]
@@ -263,7 +265,7 @@ class Task:
         path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
-def choice_task(name: str, asked: Sequence[Choice]) -> Task:
+def choice_task(name: str, benchmark: str, asked: Sequence[Choice]) -> Task:
     """A multiple-choice task of questions that are all of one kind: one context each, or one continuation each."""
     if all(len(one.contexts) == 1 for one in asked):
         documents = [{"text": one.contexts[0], "choices": one.continuations, "answer": one.answer} for one in asked]
@@ -278,10 +280,10 @@ def choice_task(name: str, asked: Sequence[Choice]) -> Task:
         **columns,
         "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True}],
     }
-    return Task(name, config, metric, documents, [one.sizes for one in asked])
+    return Task(name, benchmark, config, metric, documents, [one.sizes for one in asked])
 
 
-def text_task(name: str, texts: Sequence[str]) -> Task:
+def text_task(name: str, benchmark: str, texts: Sequence[str]) -> Task:
     """A task that predicts whole texts, measured in bits per byte over all of them."""
     metric = "bits_per_byte"
     config = {
@@ -290,7 +292,8 @@ def text_task(name: str, texts: Sequence[str]) -> Task:
         "doc_to_target": "text",
         "metric_list": [{"metric": metric, "aggregation": metric, "higher_is_better": False}],
     }
-    return Task(name, config, metric, [{"text": text} for text in texts], [[len(text.encode())] for text in texts])
+    documents = [{"text": text} for text in texts]
+    return Task(name, benchmark, config, metric, documents, [[len(text.encode())] for text in texts])
 
 
 @dataclass(frozen=True)

@@ -256,6 +256,7 @@ def key_figures(run: Finished) -> list[tuple[str, str, str]]:
         score = run.metrics["benchmark"].get("base", {}).get(task)
         if score:
             beside = f"± {score['stderr']:.3f}, chance {score['chance']:.2f}"
+            beside += "" if score.get("decontaminated") else ", NOT CHECKED"
             figures.append((f"{task}, base model", f"{score['acc']:.3f}", beside))
     if "stops" in run.metrics["sft"]:
         empty = run.metrics["sft"].get("empty")
@@ -459,8 +460,18 @@ def by_group(stage: str, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def benchmark(run: Finished) -> dict[str, Any]:
-    """A chart and rows for each task of choices, and a row a model of validation bits per byte."""
+    """A chart and rows for each task of choices, and a row a model of validation bits per byte.
+
+    Beside each score stands whether the training text was checked against what is asked; without a word, it was not.
+    """
     metrics = run.metrics["benchmark"]
+
+    def check(score: dict[str, Any]) -> dict[str, Any]:
+        if score.get("decontaminated"):
+            clean = f"checked: no training text shares {metrics['overlap_chars']:,} characters"
+            return {"check": clean, "unchecked": False}
+        return {"check": "NOT CHECKED", "unchecked": True}
+
     models = known_first((m for m in metrics if isinstance(metrics[m], dict)), MODELS)
     found = {
         t for model in models for t, scores in metrics[model].items() if isinstance(scores, dict) and "acc" in scores
@@ -472,7 +483,7 @@ def benchmark(run: Finished) -> dict[str, Any]:
         for model, score in of_task.items():
             rows.append(charts.Row(model, score["acc"], score.get("stderr"), MODELS.get(model, "series-1")))
             beyond = (score["acc"] - score["chance"]) / score["stderr"] if score.get("stderr") else None
-            scores.append({"task": task, "model": model, **score, "beyond": beyond})
+            scores.append({"task": task, "model": model, **score, "beyond": beyond, **check(score)})
         any_score = next(iter(of_task.values()))
         rows += [charts.Row(b, any_score[b], None, "muted", True) for b in ("shortest", "overlap") if b in any_score]
         svg = charts.interval_chart(task, rows, "accuracy", any_score.get("chance"), errors=CONFIDENCE)
@@ -482,7 +493,10 @@ def benchmark(run: Finished) -> dict[str, Any]:
         {
             "model": model,
             "task": task,
-            "values": [(key.replace("_", " "), value) for key, value in leaves(metrics[model][task])],
+            "values": [
+                (key.replace("_", " "), value) for key, value in leaves(metrics[model][task]) if key != "decontaminated"
+            ],
+            **check(metrics[model][task]),
         }
         for model in models
         for task in sorted(metrics[model])
@@ -493,6 +507,7 @@ def benchmark(run: Finished) -> dict[str, Any]:
         "scores": scores,
         "others": others,
         "lacking": [task for task in TASKS if task not in charted],
+        "unchecked": sorted({row["task"] for row in scores + others if row["unchecked"]}),
     }
 
 
