@@ -38,6 +38,7 @@ SHARED = ROOT.parent / "shared" / "data"
 CORPUS = SHARED / "mirror/ddzhu123/seq-monkey/mobvoi_seq_monkey_general_open_corpus.jsonl.tar.bz2"
 INSTRUCTIONS = SHARED / "mirror/BelleGroup/train_3.5M_CN/train_3.5M_CN.json"
 BENCHMARKS = [SHARED / "bench" / name for name in ("cmmlu", "c3", "gsm8k")]
+LICENCE = "the sources' own; nothing is kept"
 PEER = ROOT / ".woodblock" / "peer"
 
 sys.path.insert(0, str(ROOT / "src"))
@@ -166,10 +167,10 @@ class Ours:
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["threads"] = self.workers
         params["download"] |= {
-            "corpus": [{"url": corpus.as_uri()}],
-            "instructions": [{"url": INSTRUCTIONS.as_uri(), "max_records": WARM}],
+            "corpus": [{"url": corpus.as_uri(), "licence": LICENCE}],
+            "instructions": [{"url": INSTRUCTIONS.as_uri(), "max_records": WARM, "licence": LICENCE}],
             "documents": [],
-            "benchmarks": [{"url": path.as_uri()} for path in BENCHMARKS if path.exists()],
+            "benchmarks": [{"url": path.as_uri(), "licence": LICENCE} for path in BENCHMARKS if path.exists()],
         }
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
         shutil.rmtree(self.folder / "data", ignore_errors=True)
@@ -180,6 +181,8 @@ class Ours:
         for folder in ("data/clean", "data/dedup", "results", ".woodblock"):
             shutil.rmtree(self.folder / folder, ignore_errors=True)
         clean, dedup = self.stage("clean"), self.stage("dedup")
+        for took in (line for done in (clean, dedup) for line in done.output.splitlines() if " took " in line):
+            say(took)
         data = self.folder / "data"
         read = tables.count(data / "raw/corpus")
         kept = sum(tables.count(data / "dedup" / split) for split in ("train", "validation"))
