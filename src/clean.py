@@ -73,7 +73,8 @@ def count_model(raw: Path, limits: Limits, characters: int, path: Path) -> None:
             with pq.ParquetFile(part) as file:
                 group = file.read_row_group(0) if file.num_row_groups else file.schema_arrow.empty_table()
             rows = group.take(list(range(0, len(group), cleaning.evenly(len(group), quota)))).to_pylist()
-            for record in cleaning.documents(rows, limits, None, Funnel()):
+            heads = [{**row, "text": row["text"][: 2 * SAMPLED_CHARS]} for row in rows]  # half may be markup
+            for record in cleaning.documents(heads, limits, None, Funnel()):
                 yield record["text"][:SAMPLED_CHARS]
 
     path.parent.mkdir(parents=True, exist_ok=True)

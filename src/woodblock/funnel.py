@@ -37,10 +37,10 @@ class Funnel:
             if len(kept) > samples:
                 del kept[max(kept)]
 
-    def merge(self, counts: Mapping[str, int], rows: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    def merge(self, counts: Mapping[str, int], samples: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Add another funnel's counts and samples, as `as_json` gives them."""
         self.counts.update(counts)
-        for mark, row in rows:
+        for mark, row in samples:
             kept = self.drops.setdefault(row["step"], {})
             kept[mark] = dict(row)
             if len(kept) > (SAMPLES if row["step"] != "kept" else 2 * SAMPLES):

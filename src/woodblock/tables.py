@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from woodblock.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS_PER_PART = 200_000
 ROWS_PER_GROUP = 10_000
@@ -138,4 +140,6 @@ def stream_part(part: Path, columns: list[str] | None = None) -> Iterator[dict[s
 
 def read(folder: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """The whole table as a DataFrame: for tables that are known to fit in memory."""
+    import pandas as pd  # a third of a second, which most processes that work on shards can do without
+
     return pd.concat([pd.read_parquet(part, columns=columns) for part in parts(folder)], ignore_index=True)
