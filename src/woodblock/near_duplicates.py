@@ -30,6 +30,7 @@ from numba import njit
 
 NONE = np.uint32(0xFFFFFFFF)  # no document
 IDENTITY_RANGES = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xAC00, 0xD7A4), (0x20000, 0x2F800), (0x30000, 0x33480))
+LAST_LETTER = 0x33480  # behind the last ideographs: unassigned, tags and private use
 EXACT_NGRAM = 3  # up to so many letters of 21 bits fit into 64 bits; the sets of longer n-grams are of 64-bit hashes
 BEST = 16  # of a bucket: each of its documents is compared with so many of its best, not with all
 ERRORS = 3  # standard errors under the threshold from which on the signatures alone say that two documents differ
@@ -57,11 +58,11 @@ def letters() -> np.ndarray:
     they are one character before and after.
     """
     table = np.arange(0x110000, dtype=np.uint32)
-    table[0xE0000:] = 0  # tags and private use
-    ideographs = np.zeros(0x110000, dtype=bool)
+    table[LAST_LETTER:] = 0
+    ideographs = np.zeros(LAST_LETTER, dtype=bool)
     for start, end in IDENTITY_RANGES:
         ideographs[start:end] = True
-    for point in np.flatnonzero(~ideographs[:0xE0000]).tolist():
+    for point in np.flatnonzero(~ideographs).tolist():
         character = chr(point)
         if unicodedata.category(character)[0] in "PZC":
             table[point] = 0
@@ -115,7 +116,13 @@ def sketch(
 
 def gram_set(data: bytes, ngram: int) -> np.ndarray:
     """The set of a text's n-grams of letters: uint64, sorted. data: its UTF-8."""
-    return np.unique(_grams(np.frombuffer(data, dtype=np.uint8), letters(), ngram, _base(ngram)))
+    return _distinct(_grams(np.frombuffer(data, dtype=np.uint8), letters(), ngram, _base(ngram)))
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """The different values, ascending. (Sorting is a third of np.unique's time, which hashes.)"""
+    values = np.sort(values)
+    return values[np.concatenate([[True], values[1:] != values[:-1]])[: len(values)]]
 
 
 def jaccard(one: np.ndarray, other: np.ndarray) -> float:
@@ -383,6 +390,15 @@ def _partitions(shelf: Shelf, name: str, width: int, total: int) -> Iterator[tup
         yield partition, [np.concatenate(column) for column in zip(*held, strict=True)]
 
 
+def _shared(hashes: np.ndarray, fewest: int) -> np.ndarray:
+    """bool [n]: the hashes that occur `fewest` times or more. Few do, and what is costly is done for them alone."""
+    values = np.sort(hashes)
+    values = _distinct(values[fewest - 1 :][values[fewest - 1 :] == values[: len(values) - fewest + 1]])
+    if not len(values):
+        return np.zeros(len(hashes), dtype=np.bool_)
+    return values[np.minimum(np.searchsorted(values, hashes), len(values) - 1)] == hashes
+
+
 # --- exact copies ---------------------------------------------------------------------------------------------------
 
 
@@ -390,7 +406,8 @@ def exact_copies(shelf: Shelf, ranks: np.ndarray) -> np.ndarray:
     """uint32 [n]: for each document that is a copy the best of its copies; NONE for the best, and for all others."""
     original = np.full(len(shelf), NONE, dtype=np.uint32)
     for _, (numbers, places, fingerprints) in _partitions(shelf, "fingerprints", 2, len(shelf)):
-        documents = shelf.starts[numbers] + places
+        shared = _shared(fingerprints[:, 0], 2)
+        documents, fingerprints = (shelf.starts[numbers] + places)[shared], fingerprints[shared]
         order = np.lexsort((ranks[documents], fingerprints[:, 1], fingerprints[:, 0]))
         fingerprints, documents = fingerprints[order], documents[order]
         is_first = np.concatenate([[True], np.any(fingerprints[1:] != fingerprints[:-1], axis=1)])[: len(documents)]
@@ -407,6 +424,8 @@ def bucket_pairs(hashes: np.ndarray, ranks: np.ndarray, best: int = BEST) -> np.
 
     hashes: uint64 [n]; ranks: uint32 [n]. A pair is the worse rank * 2**32 + the better rank.
     """
+    shared = _shared(hashes, 2)
+    hashes, ranks = hashes[shared], ranks[shared]
     order = np.lexsort((ranks, hashes))
     hashes, ranks = hashes[order], ranks[order].astype(np.uint64)
     is_first = np.concatenate([[True], hashes[1:] != hashes[:-1]])[: len(hashes)]
@@ -488,7 +507,7 @@ def compare(task: Comparison, folder: Path) -> dict[str, Any]:
     """
     margin = ERRORS * (task.threshold * (1 - task.threshold) / task.permutations) ** 0.5
     order = np.fromfile(task.order, dtype=np.uint32)
-    pairs = np.unique(np.concatenate([_range(Path(name), band, task.first, task.last) for name, band in task.pairs]))
+    pairs = _distinct(np.concatenate([_range(Path(name), band, task.first, task.last) for name, band in task.pairs]))
     # In the order of the better document: the versions of one text lie together, and its set is made once.
     pairs = pairs[np.lexsort((pairs >> np.uint64(32), pairs & np.uint64(NONE)))]
     found, values, truly = [np.zeros(0, np.uint64)], [np.zeros(0, np.float32)], 0
@@ -630,7 +649,8 @@ def repeated_paragraphs(shelf: Shelf, ranks: np.ndarray, fewest: int, folder: Pa
             for number in range(len(shelf.shards))
         ]
         documents = np.concatenate(owners)
-        held = ranks[documents] != NONE
+        held = np.flatnonzero(ranks[documents] != NONE)
+        held = held[_shared(hashes[held, 0], fewest)]
         goes, stays = _not_the_best(
             *(hashes[held, 0], ranks[documents[held]], documents[held], (starts[numbers] + places)[held], fewest)
         )
