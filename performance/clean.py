@@ -193,7 +193,7 @@ class Ours:
                 "clean_seconds": clean.seconds,
                 "dedup_seconds": dedup.seconds,
             },
-            **{"peak_mb": max(clean.peak_mb, dedup.peak_mb), "read": read},
+            **{"peak_mb": max(clean.peak_mb, dedup.peak_mb), "clean_peak_mb": clean.peak_mb, "read": read},
             **{"dropped_clean": read - cleaned, "dropped_dedup": cleaned - kept},
         }
 
@@ -244,7 +244,7 @@ def line(name: str, size_mb: float, run: dict[str, Any]) -> str:
     return (
         f"{name:22} {size_mb / run['seconds']:7.2f} MB/s  {run['seconds']:7.1f} s of {size_mb:7.1f} MB  "
         f"{run['read']:7,.0f} documents, dropped {run['dropped_clean']:,.0f} and {run['dropped_dedup']:,.0f}  "
-        f"{run['peak_mb']:7,.0f} MB"
+        f"peak {run['peak_mb']:,.0f} MB"
     )
 
 

@@ -299,7 +299,8 @@ def put_in(rng: Random, text: str, blocks: Iterable[str]) -> str:
 def after_sentence(rng: Random, text: str, sentence: str) -> str:
     """The text with a sentence added to one of its lines of prose, or on a line of its own after one."""
     lines = text.split("\n")
-    place = rng.choice([i for i, line in enumerate(lines) if is_prose(line)])
+    full = [i for i, line in enumerate(lines) if line.strip()]
+    place = rng.choice([i for i in full if is_prose(lines[i])] or full)  # what was added before may have left no prose
     stops = [found.end() for found in re.finditer("。", lines[place])] or [len(lines[place])]
     at = rng.choice(stops)
     lines[place] = rng.choice((lines[place] + "\n" + sentence, lines[place][:at] + sentence + lines[place][at:]))
@@ -544,7 +545,7 @@ def judge(planted: Planted, train: dict[str, str], validation: dict[str, str]) -
             count(kind, document, "" if left is None else "is there", f"{mark} … {left}")
         for kind, mark in document.kept:
             there = not gone and squeezed(mark) in squeezed(text)
-            count(kind, document, "" if there else "document is gone" if gone else "masked", mark)
+            count(kind, document, "" if there else "document is gone" if gone else "is gone", mark)
         if document.body:
             share = 0.0 if gone else _kept_share(document.body, text)
             count(
