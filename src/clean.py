@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,11 +35,12 @@ def clean(
     results: Path,
     run: Run,
 ) -> dict[str, Any]:
+    shards.warm(params.threads)
     limits = Limits.of(params.clean)
     model = run.work / "quality.npy"
     if not model.exists():
         count_model(raw_corpus, limits, params.clean.quality_chars, model)
-    roles = {"corpus": (raw_corpus, corpus), "instructions": (raw_instructions, instructions)}
+    roles = {"instructions": (raw_instructions, instructions), "corpus": (raw_corpus, corpus)}
     tasks = {
         f"{role}-{number:05d}": (role, str(part), limits, str(model))
         for role, (raw, _) in roles.items()
@@ -68,12 +71,16 @@ def count_model(raw: Path, limits: Limits, characters: int, path: Path) -> None:
     parts = tables.parts(raw)
     quota = characters // len(parts) // SAMPLED_CHARS + 1
 
+    # Whatever its language, it is counted: to ask py3langid would cost more than the whole sample.
+    limits = dataclasses.replace(limits, min_han=0.0, languages=[*limits.languages, "zh"])
+
     def sampled() -> Iterator[str]:
         for part in track(parts, "clean: sample for the quality model", "shards"):
             with pq.ParquetFile(part) as file:
-                group = file.read_row_group(0) if file.num_row_groups else file.schema_arrow.empty_table()
-            rows = group.take(list(range(0, len(group), cleaning.evenly(len(group), quota)))).to_pylist()
-            heads = [{**row, "text": row["text"][: 2 * SAMPLED_CHARS]} for row in rows]  # half may be markup
+                column = file.read_row_group(0, ["text"])["text"] if file.num_row_groups else []
+            chosen = (column[place].as_py() for place in range(0, len(column), evenly(len(column), quota)))
+            # Twice what is wanted of each, since half of a page may be markup.
+            heads = [{"id": "", "source": "", "text": text[: 2 * SAMPLED_CHARS]} for text in chosen]
             for record in cleaning.documents(heads, limits, None, Funnel()):
                 yield record["text"][:SAMPLED_CHARS]
 
@@ -95,7 +102,7 @@ def clean_shard(task: tuple[str, str, Limits, str], folder: Path) -> dict[str, A
                 kept = cleaning.documents(batch, limits, model, funnel)
                 cleaning.add_histograms(histograms, cleaning.histograms(kept))
             else:
-                kept = [c for record in batch if (c := cleaning.conversation(record, limits, funnel)) is not None]
+                kept = cleaning.conversations(batch, limits, funnel)
             for record in kept:
                 table.add(record)
     os.replace(folder / "table" / "part-00000.parquet", folder / "part.parquet")
@@ -115,6 +122,11 @@ def batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def evenly(total: int, wanted: int) -> int:
+    """The step at which `wanted` of `total` records are met: at least 1."""
+    return max(1, math.ceil(total / wanted))
 
 
 def clean_documents(raw: Path, out: Path) -> Funnel:

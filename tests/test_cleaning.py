@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,9 +45,10 @@ SUBJECTS = [
 GOOD = [ARTICLE.format(a, b) for a in SUBJECTS for b in SUBJECTS if a != b]
 
 
-def rare(number: int, span: int) -> str:
-    """Nine hanzi that make no word."""
-    return "".join(chr(0x4E00 + (number * 7919 + i * 6151) % span) for i in range(9))
+def shuffled(seed: int) -> str:
+    """Common hanzi in no order at all."""
+    letters = [c for c in GOOD[seed] if "\u4e00" <= c <= "\u9fff"]
+    return "".join(random.Random(seed).sample(letters, len(letters)))
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +92,22 @@ def test_good_text_passes_unchanged(model):
         ("太短了。", "length"),
         ("本店主营各类手机。\n" * 40, "repetition"),
         ("哈" * 200 + "。", "repetition"),
-        ("\n".join(f"{n * 7919 % 100000:05d} {n * 104729 % 1000000:06d} 件" for n in range(60)), "ratios"),
-        ("| 型号 | 价格 |\n" + "\n".join(f"| ＝{'◆★▲●■'[n % 5] * 9} | ※{'甲乙丙丁'[n % 4]} |" for n in range(30)), "ratios"),
-        ("\n".join(rare(n, 20_000) for n in range(30)), "ratios"),
-        ("，".join(rare(n, 3_000) for n in range(30)) + "。", "quality"),
+        ("\n".join(f"编号 {n * 7919 % 100000:05d} {n * 104729 % 1000000:06d} 件" for n in range(60)), "ratios"),
+        ("型号，价格。" + "\n".join(f"【{'◆★▲●■'[n % 5] * (n % 7)}】※{'甲乙丙丁'[n % 4]}件" for n in range(30)), "ratios"),
+        ("\n".join(shuffled(n)[:9] for n in range(30)), "ratios"),
     ],
 )  # fmt: skip
 def test_each_step_drops_what_it_is_for(text, step, model):
     left, counts = cleaned(text, model)
     assert left is None
     assert counts == {f"dropped_{step}": 1} | ({"changed_encoding": 1} if counts.get("changed_encoding") else {})
+
+
+def test_what_the_quality_model_finds_improbable_is_dropped(model):
+    text = "，".join(shuffled(n) for n in range(9)) + "。"
+    limits = dataclasses.replace(LIMITS, max_bits=2.0)
+    assert cleaned(GOOD[0], model, limits)[0] == GOOD[0]
+    assert cleaned(text, model, limits) == (None, {"dropped_quality": 1})
 
 
 def test_steps_that_change_a_text_are_counted(model):
@@ -170,8 +178,8 @@ def talk(*said: str | None, system: str | None = None) -> list[dict]:
 
 def conversation(messages: list[dict]) -> tuple[list[dict] | None, dict[str, int]]:
     funnel = Funnel()
-    kept = cleaning.conversation({"id": "1", "source": "试", "messages": messages}, LIMITS, funnel)
-    return (kept["messages"] if kept else None), dict(+funnel.counts)
+    kept = cleaning.conversations([{"id": "1", "source": "试", "messages": messages}], LIMITS, funnel)
+    return (kept[0]["messages"] if kept else None), dict(+funnel.counts)
 
 
 @pytest.mark.parametrize(

@@ -69,13 +69,13 @@ def plain(text: str) -> dict[str, float]:
         if len(bare) > 1:
             repeated += len(bare) if bare in lines else 0
             lines.add(bare)
-    long_lines = [b for line in text.split("\n") if len(b := "".join(c for c in line if kinds[ord(c)] != SPACE)) >= 10]
-    ended = sum(kinds[ord(line[-1])] in (STOP, PAUSE) for line in long_lines)
+    solid_lines = [b for line in text.split("\n") if (b := "".join(c for c in line if kinds[ord(c)] != SPACE))]
+    ended = sum(kinds[ord(line[-1])] in (STOP, PAUSE) for line in solid_lines)
     return {
         "top_ngram": min(len(dense), best * measures.TOP) / total if best >= 3 else 0.0,
         "repeated_ngrams": len(covered) / total,
         "repeated_lines": repeated / total,
-        "ended_lines": ended / len(long_lines) if long_lines else 1.0,
+        "ended_lines": ended / len(solid_lines),
         "variety": len(set(dense)) / (5 * len(dense) ** 0.5) if dense else 0.0,
     }
 

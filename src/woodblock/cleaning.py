@@ -7,7 +7,6 @@ measures are of characters: filters made for English words wreck Chinese, which 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -104,10 +103,10 @@ def simplified(text: str) -> str:
 
 def stripped(record: Mapping[str, Any], limits: Limits, funnel: Funnel) -> str | None:
     """The text of a record after the steps that need no measures; None, counted, where it stays garbled."""
-    text = repair(record["text"])
-    if (mended := encodings.mend(text)) != text:
+    # Mended first: what a wrong reading leaves holds control characters, which `repair` would take away.
+    if (text := encodings.mend(record["text"])) != record["text"]:
         funnel.change("encoding")
-        text = repair(mended)
+    text = repair(text)
     if encodings.broken(text):
         funnel.drop("encoding", record, text, "garbled")
         return None
@@ -134,7 +133,7 @@ def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, 
         ("repetition", "repeated_ngrams", row["repeated_ngrams"] > limits.max_repeated_ngrams),
         ("repetition", "repeated_lines", row["repeated_lines"] > limits.max_repeated_lines),
         ("repetition", "longest_run", row["longest_run"] > limits.max_longest_run),
-        ("repetition", "variety", row["variety"] < limits.min_variety),
+        ("repetition", "variety", row["variety"] < limits.min_variety and row["han"] > 0.5),  # an alphabet is small
         ("ratios", "digit", row["digit"] > limits.max_digits),
         ("ratios", "symbol", row["symbol"] > limits.max_symbols),
         ("ratios", "punctuation", row["punctuation"] > limits.max_punctuation),
@@ -203,30 +202,52 @@ def masked(text: str, limits: Limits, funnel: Funnel) -> str:
 # --- conversations ----------------------------------------------------------------------------------------------------
 
 
-def conversation(record: Mapping[str, Any], limits: Limits, funnel: Funnel) -> dict[str, Any] | None:
-    """A conversation's record with its messages repaired and masked; None, counted, where it cannot be learned from.
+def conversations(records: Sequence[Mapping[str, Any]], limits: Limits, funnel: Funnel) -> list[dict[str, Any]]:
+    """Clean a batch of conversations: those that can be learned from, with their messages repaired and masked.
 
     A conversation is an optional system message, then user and assistant in turn, ending with the assistant. What people
     write in a prompt is theirs: markup, language and style are left alone.
     """
-    funnel.counts["read"] += 1
-    messages = [{"role": m["role"], "content": encodings.mend(repair(m["content"] or ""))} for m in record["messages"]]
-    text = "\n".join(f"{m['role']}: {m['content']}" for m in messages)
-    if step := unusable(messages, text, limits):
-        funnel.drop(*step[:1], record, text, *step[1:])
-        return None
-    before = funnel.counts["changed_personal_data"]
-    content = [masked(m["content"], limits, funnel) for m in messages]
-    funnel.counts["changed_personal_data"] = before + (content != [m["content"] for m in messages])
-    if limits.simplified:
-        content = [simplified(text) for text in content]
-    funnel.counts["kept"] += 1
-    messages = [{"role": m["role"], "content": text} for m, text in zip(messages, content, strict=True)]
-    return {**record, "messages": messages}
+    funnel.counts["read"] += len(records)
+    repaired = [(record, messages := repaired_messages(record["messages"]), joined(messages)) for record in records]
+    replies = ["\n".join(m["content"] for m in messages if m["role"] == "assistant") for _, messages, _ in repaired]
+    kept = []
+    for (record, messages, text), row in zip(repaired, measures.measure(replies), strict=True):
+        measured = dict(zip(measures.MEASURES, row.tolist(), strict=True))
+        if verdict := unusable(messages, text, measured, limits):
+            step, reason, value = verdict
+            funnel.drop(step, record, text, reason, value)
+            continue
+        if personal_data.mask(text, limits.personal_data)[1]:
+            changed = funnel.counts["changed_personal_data"] + 1
+            messages = [{**m, "content": masked(m["content"], limits, funnel)} for m in messages]
+            funnel.counts["changed_personal_data"] = changed  # of conversations, not of messages
+        if limits.simplified:
+            messages = [{**m, "content": simplified(m["content"])} for m in messages]
+        kept.append({**record, "messages": messages})
+    funnel.counts["kept"] += len(kept)
+    return kept
 
 
-def unusable(messages: Sequence[Mapping[str, str]], text: str, limits: Limits) -> tuple[str, str, float] | None:
-    """(step, reason, value) of the first step that drops a conversation; None where it stays."""
+def repaired_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    contents = [m["content"] or "" for m in messages]
+    whole = "\n".join(contents)
+    if encodings.mend(whole) != whole:  # asked once a conversation: it nearly always is as it should be
+        contents = [encodings.mend(content) for content in contents]
+    return [{"role": m["role"], "content": repair(text)} for m, text in zip(messages, contents, strict=True)]
+
+
+def joined(messages: Sequence[Mapping[str, str]]) -> str:
+    return "\n".join(f"{m['role']}: {m['content']}" for m in messages)
+
+
+def unusable(
+    messages: Sequence[Mapping[str, str]], text: str, replies: Mapping[str, float], limits: Limits
+) -> tuple[str, str, float] | None:
+    """(step, reason, value) of the first step that drops a conversation; None where it stays.
+
+    text: all that is said; replies: the measures of what the assistant says.
+    """
     roles = [m["role"] for m in messages]
     turns = roles[1:] if roles[:1] == ["system"] else roles
     if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
@@ -235,19 +256,16 @@ def unusable(messages: Sequence[Mapping[str, str]], text: str, limits: Limits) -
         return "empty", f"message {empty[0]}", empty[0]
     if encodings.broken(text):
         return "encoding", "garbled", 0.0
-    replies = [m["content"] for m in messages if m["role"] == "assistant"]
-    if cut_short(replies[-1]):
-        return "cut", "the last reply breaks off", len(replies[-1])
-    measured = measures.measure(["\n".join(replies)])[0]
-    row = dict(zip(measures.MEASURES, measured.tolist(), strict=True))
-    if row["characters"] >= LISTED_CHARS:
+    if cut_short(messages[-1]["content"]):
+        return "cut", "the last reply breaks off", len(messages[-1]["content"])
+    if replies["characters"] >= LISTED_CHARS:
         for measure, limit in (
             ("repeated_ngrams", limits.max_repeated_ngrams),
             ("repeated_lines", limits.max_repeated_lines),
             ("longest_run", limits.max_longest_run),
         ):
-            if row[measure] > limit:
-                return "repetition", measure, row[measure]
+            if replies[measure] > limit:
+                return "repetition", measure, replies[measure]
     return None
 
 
@@ -270,7 +288,13 @@ def cut_short(reply: str) -> bool:
     sentence = re.split("[。！？!?；]", last)[-1]
     prose = sum("\u4e00" <= c <= "\u9fff" for c in sentence)
     running = len(re.findall("[。！？]", reply)) >= 2 and reply.count("\n") <= len(reply) / 60
-    return running and "#" not in sentence and not _LIST_ITEM.match(last) and prose >= 12 and "\u4e00" <= reply[-1] <= "\u9fff"
+    return (
+        running
+        and "#" not in sentence
+        and not _LIST_ITEM.match(last)
+        and prose >= 12
+        and "\u4e00" <= reply[-1] <= "\u9fff"
+    )
 
 
 # --- distributions ----------------------------------------------------------------------------------------------------
@@ -297,8 +321,3 @@ def add_histograms(total: dict[str, dict[str, list[int]]], more: Mapping[str, Ma
         for source, counts in by_source.items():
             summed = total.setdefault(name, {}).setdefault(source, [0] * len(counts))
             total[name][source] = [a + b for a, b in zip(summed, counts, strict=True)]
-
-
-def evenly(total: int, wanted: int) -> int:
-    """The step at which `wanted` of `total` records are met, evenly: at least 1."""
-    return max(1, math.ceil(total / max(1, wanted)))

@@ -38,7 +38,7 @@ MEASURES = (
     "punctuation",  # sentence ends and pauses
     "variety",  # different characters for one of a chunk, relative to what running text of that length has
     "longest_run",  # longest run of one character, as a share
-    "ended_lines",  # of the lines of 10 characters or more, those that end with a mark of punctuation
+    "ended_lines",  # of the lines, those that end with a mark of punctuation
     "repeated_lines",  # characters in lines that came before, as a share
     "top_ngram",  # characters in the most frequent TOP-gram, as a share; 0 where none comes three times
     "repeated_ngrams",  # characters covered by REPEAT-grams that came before, as a share
@@ -100,7 +100,7 @@ def _measure(points, starts, kinds, out):
         first, last = starts[text], starts[text + 1]
         numbers = np.zeros(CLASSES, dtype=np.int64)
         run, longest, before = 0, 0, np.uint32(0)
-        long_lines, ended, repeated, total_lines = 0, 0, 0, 0
+        ended, repeated, total_lines = 0, 0, 0
         line_hash, line_length, line_kind = np.uint64(0), 0, SPACE
         filled, variety, chunks, top, again, looked = 0, 0.0, 0, 0, 0, 0
         lines[:] = 0
@@ -109,9 +109,7 @@ def _measure(points, starts, kinds, out):
             kind = kinds[point]
             if kind == NEWLINE:
                 if line_length:
-                    if line_length >= 10:
-                        long_lines += 1
-                        ended += line_kind in (STOP, PAUSE)
+                    ended += line_kind in (STOP, PAUSE)
                     total_lines += 1
                     # The table of lines is emptied where it would grow full: a text of 30,000 lines.
                     if total_lines % CHUNK == 0:
@@ -158,7 +156,7 @@ def _measure(points, starts, kinds, out):
         if looked:
             row[9] = variety / looked
         row[10] = longest / total
-        row[11] = ended / long_lines if long_lines else 1.0
+        row[11] = ended / total_lines
         row[12] = repeated / total
         row[13] = top / total
         row[14] = again / total

@@ -90,6 +90,18 @@ def _one(function: Callable[[Any, Path], dict[str, Any]], task: Any, folder: Pat
     os.replace(partial, folder)
 
 
+_pools: dict[int, ProcessPoolExecutor] = {}
+
+
+def warm(workers: int) -> None:
+    """Start the processes, so that they read their libraries while this one prepares the work."""
+    if workers > 1 and workers not in _pools:
+        # Not fork: a forked process inherits the locks of threads that it does not have.
+        _pools[workers] = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        for _ in range(workers):
+            _pools[workers].submit(os.getpid)
+
+
 def _many(
     function: Callable[[Any, Path], dict[str, Any]],
     tasks: Mapping[str, Any],
@@ -97,22 +109,27 @@ def _many(
     workers: int,
     progress: Progress,
 ) -> None:
-    # Not fork: a forked process inherits the locks of threads that it does not have.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context)
+    """Do tasks in the processes of the pool, which serve all rounds of a stage: starting one takes a second."""
+    warm(workers)
+    waiting = [_pools[workers].submit(_one, function, task, folder / name) for name, task in tasks.items()]
     try:
-        waiting = [pool.submit(_one, function, task, folder / name) for name, task in tasks.items()]
         for finished in as_completed(waiting):
             finished.result()
             progress.advance()
     except BrokenProcessPool:
+        _end(workers)
         raise UserError(
             "a worker was killed, most likely for memory; lower download.shard_chars or threads in params.yaml. "
             "The shards that are finished are kept"
         ) from None
     except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
+        _end(workers)
         raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end(workers: int) -> None:
+    """End the processes at once: what they have under way is lost, what is finished stays."""
+    pool = _pools.pop(workers)
+    for process in list((pool._processes or {}).values()):
+        process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
