@@ -76,6 +76,7 @@ def plain(text: str) -> dict[str, float]:
         "repeated_ngrams": len(covered) / total,
         "repeated_lines": repeated / total,
         "ended_lines": ended / len(solid_lines),
+        "line_length": total / len(solid_lines),
         "variety": len(set(dense)) / (5 * len(dense) ** 0.5) if dense else 0.0,
     }
 

@@ -54,7 +54,9 @@ class Limits:
     max_digits: float
     max_symbols: float
     max_punctuation: float
+    min_punctuation: float
     min_stops: float
+    max_list_line: float
     personal_data: list[str]
     max_bits: float
     weight_by_quality: float
@@ -126,10 +128,11 @@ def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, 
     found = language(text, row, limits.min_han)
     if found not in limits.languages:
         return "language", found, row["han"]
-    # A text without a sentence in it, most of whose lines end in nothing, is a list: code has both, verse its marks.
-    unended = row["stop"] < limits.min_stops and row["ended_lines"] < 0.5 and row["characters"] >= LISTED_CHARS
+    long_enough = row["characters"] >= LISTED_CHARS
+    # Short lines that end in nothing, and not a sentence among them: a list. Verse and code have one or the other.
+    unended = row["stop"] < limits.min_stops and row["ended_lines"] < 0.5
     checks = (
-        ("repetition", "top_ngram", row["top_ngram"] > limits.max_top_ngram and len(text) >= LISTED_CHARS),
+        ("repetition", "top_ngram", long_enough and row["top_ngram"] > limits.max_top_ngram),
         ("repetition", "repeated_ngrams", row["repeated_ngrams"] > limits.max_repeated_ngrams),
         ("repetition", "repeated_lines", row["repeated_lines"] > limits.max_repeated_lines),
         ("repetition", "longest_run", row["longest_run"] > limits.max_longest_run),
@@ -137,7 +140,8 @@ def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, 
         ("ratios", "digit", row["digit"] > limits.max_digits),
         ("ratios", "symbol", row["symbol"] > limits.max_symbols),
         ("ratios", "punctuation", row["punctuation"] > limits.max_punctuation),
-        ("ratios", "stop", unended),
+        ("ratios", "punctuation", long_enough and row["punctuation"] < limits.min_punctuation),
+        ("ratios", "line_length", long_enough and unended and row["line_length"] < limits.max_list_line),
     )
     for step, measure, failed in checks:
         if failed:

@@ -39,6 +39,7 @@ MEASURES = (
     "variety",  # different characters for one of a chunk, relative to what running text of that length has
     "longest_run",  # longest run of one character, as a share
     "ended_lines",  # of the lines, those that end with a mark of punctuation
+    "line_length",  # characters of a line, on average; empty lines are none
     "repeated_lines",  # characters in lines that came before, as a share
     "top_ngram",  # characters in the most frequent TOP-gram, as a share; 0 where none comes three times
     "repeated_ngrams",  # characters covered by REPEAT-grams that came before, as a share
@@ -157,9 +158,10 @@ def _measure(points, starts, kinds, out):
             row[9] = variety / looked
         row[10] = longest / total
         row[11] = ended / total_lines
-        row[12] = repeated / total
-        row[13] = top / total
-        row[14] = again / total
+        row[12] = total / total_lines
+        row[13] = repeated / total
+        row[14] = top / total
+        row[15] = again / total
 
 
 @njit(cache=True, nogil=True, inline="always")

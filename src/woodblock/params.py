@@ -67,7 +67,9 @@ class Clean(Block):
     max_digits: Share
     max_symbols: Share
     max_punctuation: Share
+    min_punctuation: Share
     min_stops: Share
+    max_list_line: Annotated[float, Field(ge=0)]
     personal_data: list[Literal["mobile", "email", "id_card", "bank_card", "ip"]]
     quality_chars: Positive
     max_bits: Rate
