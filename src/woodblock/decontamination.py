@@ -8,8 +8,9 @@ What is compared are letters, digits and hanzi alone, in compatibility form and 
 punctuation, width or line break hides nothing. A hanzi says more than a letter: letters and digits of alphabets count
 half, and 64 of them are about those 13 words.
 
-Of SEED characters at every s-th place of the questions a hash is kept, with s = length - SEED + 1, so that every run of
-`length` characters holds a seed whole; over a text the same hash rolls from character to character (Rabin & Karp 1987).
+Of the questions a hash is kept of SEED characters here and there, so that each run holds such a seed whole: of hanzi one
+in length - 9 characters, of letters one in twice that. Over a text the same hash rolls from character to character
+(Rabin & Karp 1987).
 A hash decides nothing: where it is found, the characters themselves are compared, as far as they agree in both
 directions. So no text is dropped by a collision, and none is missed.
 """
@@ -133,8 +134,8 @@ def _translate(codes, target, starts, expansions):
 class Overlaps:
     """All runs of a set of questions, to be looked for in texts. Made by `of`, or by `load` from what `save` wrote.
 
-    In memory it takes 4 bytes a character of the questions and 16 to 24 a seed, of which there is one in length - 9
-    characters: 5 bytes a character at length 32 (measured: 4.9 of 50 million). `of` needs 25 to 40 for a while.
+    In memory it takes 4 bytes a character of the questions and 16 to 24 a seed: about 5 bytes a character at length 32
+    (measured: 4.9 of 50 million hanzi). `of` needs 25 to 40 for a while.
     """
 
     length: int
@@ -193,7 +194,7 @@ class Overlaps:
         is_new = np.array([i == 0 or keys[i][0] != keys[i - 1][0] for i in range(len(keys))], dtype=bool)
         firsts = np.array([first for *_, first in keys], dtype=np.int64)
         lines = _Texts(characters, starts, sizes, firsts, np.cumsum(is_new).astype(np.uint32))
-        templates = _mark_templates(lines, 2 * length)
+        templates, lengths = _mark_templates(lines, 2 * length)
         least = np.array([2 * _least(owner) for _, owner, _ in keys], dtype=np.int64)
         wholes, formulas = _wholes(lines, least, 2 * length)
         checked = {
@@ -204,7 +205,7 @@ class Overlaps:
             }
             for name in names
         }
-        return cls(length, checked, characters, *_index(lines, owners, wholes, length))
+        return cls(length, checked, characters, *_index(lines, owners, wholes, lengths, length))
 
     def save(self, path: Path) -> None:
         """Write a folder of .npy files and a JSON, the same bytes for the same texts in whatever order they came."""
@@ -235,17 +236,26 @@ class Overlaps:
         lines so that none does, the line with most of it goes. Lines are what stands between newlines.
         """
         lines, removed = text.split("\n"), 0
-        while gone := self._lines(lines):
-            lines = [line for place, line in enumerate(lines) if place not in gone]
+        gone, sizes = self._lines(lines)
+        while gone:
+            kept = [place for place in range(len(lines)) if place not in gone]
+            joints = [i for i in range(1, len(kept)) if kept[i] - kept[i - 1] > 1]
+            lines, sizes = [lines[place] for place in kept], [sizes[place] for place in kept]
             removed += len(gone)
+            # What is left can only form runs anew over where lines stood.
+            gone = {
+                start + place
+                for start, end in _around_joints(joints, sizes, 2 * self.length)
+                for place in self._lines(lines[start:end])[0]
+            }
         return "\n".join(lines), removed
 
-    def _lines(self, lines: list[str]) -> set[int]:
-        """The places of the lines that go in one turn; what is left may form runs anew, over where they stood."""
+    def _lines(self, lines: list[str]) -> tuple[set[int], list[int]]:
+        """(the places of the lines that go, how many characters each of the lines is compared by; empty if none goes)."""
         characters, places = _normalised("\n".join(lines))
         cover = np.zeros(characters.size + 1, dtype=np.int32)
         if not self._found(characters, cover).any():
-            return set()
+            return set(), []
         edges = np.diff(np.cumsum(cover) > 0, prepend=False).astype(np.int8)  # the last of cover's sums is 0
         begins, ends = np.flatnonzero(edges)[::2], np.flatnonzero(edges)[1::2]
         weights = np.concatenate([[0], np.cumsum(1 + (characters >= _FULL))])
@@ -261,7 +271,7 @@ class Overlaps:
             needed = {line: int(weights[borders[line + 1]] - weights[borders[line]]) for line in shares}
             whole = {n for n, share in shares.items() if 0 < min(2 * self.length, needed[n]) <= share}
             gone |= whole or {max(shares, key=lambda n: (shares[n], -n))}
-        return gone
+        return gone, np.diff(borders).tolist()
 
     def _found(self, characters: np.ndarray, cover: np.ndarray) -> np.ndarray:
         """uint8 [benchmarks]: of which there is a run. cover [characters + 1]: +1 where one begins, -1 behind it."""
@@ -293,6 +303,19 @@ class _Texts:
         return np.array([_weight(self.characters[start : start + size]) for start, size in pairs], dtype=np.int64)
 
 
+def _around_joints(joints: list[int], sizes: list[int], reach: int) -> list[tuple[int, int]]:
+    """Ranges of lines that hold `reach` characters on either side of each joint (a place between lines)."""
+    # A letter at either end of a line may be a label or none, as its neighbour changes.
+    total = np.cumsum([0, *(max(size - 2, 0) for size in sizes)])
+    ranges: list[tuple[int, int]] = []
+    for joint in joints:
+        start = max(int(np.searchsorted(total, total[joint] - reach, "right")) - 1, 0)
+        if ranges and start <= ranges[-1][1]:
+            start = ranges.pop()[0]
+        ranges.append((start, int(np.searchsorted(total, total[joint] + reach))))
+    return ranges
+
+
 def _least(benchmark: str) -> int:
     return MIN_OWN if benchmark == OWN else MIN_WHOLE
 
@@ -302,16 +325,19 @@ def _weight(characters: np.ndarray) -> int:
     return characters.size + int(np.count_nonzero((characters & _CHARACTER) >= _FULL))
 
 
-def _index(texts: _Texts, owners: np.ndarray, wholes: np.ndarray, length: int) -> tuple[np.ndarray, ...]:
-    """positions, owners, wholes, heads and bloom of Overlaps. wholes [texts]: as `_wholes` has them."""
+def _index(
+    texts: _Texts, owners: np.ndarray, wholes: np.ndarray, lengths: np.ndarray, length: int
+) -> tuple[np.ndarray, ...]:
+    """positions, owners, wholes, heads and bloom of Overlaps. wholes [texts]: as `_wholes` has them.
+
+    lengths [characters]: of the runs that start there.
+    """
     seed = min(SEED, length)
-    step = length - seed + 1
-    runs = texts.weights(texts.sizes) >= 2 * length
-    numbers = np.where(runs, (texts.sizes - seed) // step + 1, wholes > 0)
-    text = np.repeat(np.arange(len(numbers)), numbers)
-    turn = np.arange(len(text)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
-    positions, owners = (texts.starts[text] + turn * step).astype(np.uint32), owners[text]
-    wholes = np.where(turn == 0, wholes[text], 0).astype(np.uint32)
+    with_whole = np.flatnonzero(wholes)
+    within_runs = _seeds(texts.starts, texts.sizes, lengths, seed)
+    text = np.concatenate([with_whole, np.searchsorted(texts.starts, within_runs, "right") - 1])
+    positions = np.concatenate([texts.starts[with_whole], within_runs]).astype(np.uint32)
+    owners, wholes = owners[text], np.where(np.arange(len(text)) < len(with_whole), wholes[text], 0).astype(np.uint32)
     bits = max(8, len(positions).bit_length())
     hashes = _hashes(texts.characters, positions, seed)
     slots = (hashes >> np.uint64(64 - bits)).astype(np.int64)
@@ -372,19 +398,22 @@ def _not_alike(
     return np.setdiff1d(np.arange(len(positions)), ranked[1:][alike])
 
 
-def _mark_templates(texts: _Texts, wanted: int) -> np.ndarray:
-    """Set _IN_TEMPLATE on the characters at which a template of weight `wanted` starts; int64 [texts]: how many.
+def _mark_templates(texts: _Texts, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """Set _IN_TEMPLATE on the characters at which a template of weight `wanted` starts.
+
+    Returns (int64 [texts]: how many; uint32 [characters]: the length of the run that starts there, 0 for none).
 
     A passage that ten questions are asked about stands in ten texts too, and is no template: that is a run which
     TEMPLATE texts or more share, but which is not within one of twice the weight that they share.
     """
-    short, short_lengths = _shared(texts, wanted)
+    short, lengths = _shared(texts, wanted)
     if short.any():
         long, long_lengths = _shared(texts, 2 * wanted)
-        _leave_passages_out(short, short_lengths, long, long_lengths)
+        _leave_passages_out(short, lengths, long, long_lengths)
         texts.characters[short] |= _IN_TEMPLATE
     # A text and the 0 behind it are one piece or more, as reduceat needs.
-    return np.add.reduceat(short, texts.starts, dtype=np.int64) if len(texts.starts) else np.zeros(0, np.int64)
+    counts = np.add.reduceat(short, texts.starts, dtype=np.int64) if len(texts.starts) else np.zeros(0, np.int64)
+    return counts, lengths
 
 
 def _shared(texts: _Texts, wanted: int) -> tuple[np.ndarray, np.ndarray]:
@@ -540,41 +569,44 @@ def _scan(text, characters, positions, owners, wholes, heads, bloom, seed, wante
         bits = _bits(mixed)
         if bloom[mixed >> shift] & bits != bits:
             continue
-        at, slot = i - seed + 1, mixed >> (shift - np.uint64(_WORDS))
+        at, slot, is_covered = i - seed + 1, mixed >> (shift - np.uint64(_WORDS)), cover.size == 0
         for j in range(heads[slot], heads[slot + np.uint64(1)]):
-            if cover.size or not found[owners[j]]:
+            if not (is_covered and found[owners[j]]):
                 place = np.int64(positions[j])
-                if _compare(text, at, characters, place, seed, np.int64(wholes[j]), wanted, cover):
+                runs, most = _compare(text, at, characters, place, seed, np.int64(wholes[j]), wanted, cover)
+                if runs:
                     found[owners[j]] = 1
+                is_covered |= runs == most
 
 
 @njit(cache=True, nogil=True)
 def _compare(text, at, characters, place, seed, whole, wanted, cover):
-    """Whether text at `at` and question at `place` share a run around their seed; marks it in cover."""
+    """(runs that text at `at` and question at `place` share around their seed, the most there can be); marks cover."""
+    most = wanted - seed + 1
     right = 0
     while right < wanted and at + right < text.size and characters[place + right] & _CHARACTER == text[at + right]:
         right += 1
     if right < seed:
-        return False
-    left, reach, hit = 0, wanted - seed, False
+        return 0, most
+    left, reach, runs = 0, wanted - seed, 0
     # A text holds no 0, which stands on both sides of every question.
     while left < reach and at > left and characters[place - left - 1] & _CHARACTER == text[at - left - 1]:
         left += 1
     weight, end = 0, at - left
-    for begin in range(at - left, at + 1):
+    for begin in range(at - left, at + 1 if 2 * (left + right) >= wanted else at - left):
         while weight < wanted and end < at + right:
             weight += _half(text[end])
             end += 1
         if weight < wanted:
             break
         if not characters[place + begin - at] & _IN_TEMPLATE:
-            hit = True
+            runs += 1
             _mark(cover, begin, end)
         weight -= _half(text[begin])
     if whole and right >= whole:
-        hit = True
+        runs = max(runs, 1)
         _mark(cover, at, at + whole)
-    return hit
+    return runs, most
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -582,6 +614,26 @@ def _mark(cover, begin, end):
     if cover.size:
         cover[begin] += 1
         cover[end] -= 1
+
+
+@njit(cache=True, nogil=True)
+def _seeds(starts, sizes, lengths, seed):
+    """int64: places of seeds such that every run holds one whole, each as far behind the one before it as can be."""
+    places = np.empty(0, np.int64)
+    for turn in range(2):  # count, then keep
+        n = 0
+        for text in range(starts.size):
+            begin = starts[text]
+            while begin < starts[text] + sizes[text] and lengths[begin]:
+                # The run from here on ends first of those that the seeds so far are not within.
+                place = begin + np.int64(lengths[begin]) - seed
+                if turn == 1:
+                    places[n] = place
+                n += 1
+                begin = place + 1
+        if turn == 0:
+            places = np.empty(n, np.int64)
+    return places
 
 
 @njit(cache=True, nogil=True)
