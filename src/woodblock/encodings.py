@@ -1,0 +1,406 @@
+"""Text whose bytes were read in the wrong encoding: undone where nothing was lost, known as broken where something was.
+
+The three accidents of Chinese pages: UTF-8 read as Latin-1 or Windows-1252 (ä½ å¥½), UTF-8 read as GBK (浣犲ソ), GBK read
+as Latin-1 (ÄãºÃ). Each leaves traces that right text does not have, so a text without traces is never touched, and one
+in which a part cannot be undone stays as it is: `broken` then sees it. The tables come from the encodings themselves:
+GB/T 2312-1980 sorts its first 3,755 hanzi by use, Big5 its first 5,401; UTF-8 (RFC 3629) has few bytes that may follow
+one another.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import numpy as np
+
+# What is known of each character of the basic plane, as bits.
+COMMON = 1  # a hanzi of GB 2312's first level or of Big5's frequent plane
+RARE = 2  # any other hanzi
+FIRST = 4  # in GBK: the first two bytes of a hanzi or a mark in UTF-8
+SECOND = 8  # in GBK: the last byte of one and the first of the next
+THIRD = 16  # in GBK: the last two bytes of one
+ACCENTED = 32  # a letter or sign of Latin-1 or Windows-1252 that seldom stands beside another
+LOST = 64  # U+FFFD and private use
+LEAD = 128  # in Latin-1: the first byte of a character in UTF-8
+EURO = ACCENTED | SECOND  # byte 80: no other character has these two
+
+LOST_SHARE = 0.0015  # of the characters: names in old books lose a hanzi to private use now and then
+LOST_ALONE = 0.01  # one lost character is a mark only in a text as short as this
+SOUP_SHARE = 0.005  # of pairs of accented characters among the pairs of a text; 4 pairs at least, or half a short text
+MISREAD_SHARE = 0.004  # of the hanzi of a text that are UTF-8 read as GBK
+ALONE_HANZI = 30  # one such place is a mark only in a text of so few
+RARE_SHARE = 0.35  # of the hanzi; ten of them at least
+FILLER_SHARE = 0.02  # of uninitialised memory read as GBK
+MISREAD_HANZI = 4  # so many must come out of a text before a part of it is taken for UTF-8 read as GBK
+ALONE_SHARE = 0.5  # less will do where the parts that change are so much of the text
+COMMON_SHARE = 0.7  # of the hanzi that come out of what is mended
+ROUNDS = 3  # a text may have been misread more than once
+SKIPPED = 4  # signs of right text that may stand before a run of Latin-1
+UNALIGNED = 64  # bytes after which a run of UTF-8 in GBK must have met the end of a character
+
+_LATIN = {
+    ord(bytes([byte]).decode("cp1252")): byte for byte in range(0x80, 0xA0) if byte not in b"\x81\x8d\x8f\x90\x9d"
+}
+_CP1252 = "".join(map(chr, _LATIN))
+_TAIL = f"[\x80-\xbf{_CP1252}]"
+UTF8_IN_LATIN = re.compile(f"[\xc2-\xdf]{_TAIL}|[\xe0-\xef]{_TAIL}{{2}}|[\xf0-\xf4]{_TAIL}{{3}}")
+LATIN_RUN = re.compile(f"[\x20-\x7e\x80-\xff{_CP1252}]+")
+# Punctuation that right Chinese text has too: it may stand beside what was misread, and proves nothing.
+AMBIGUOUS = "–—‘’“”•…™‹›·×°±÷§®©"
+BEFORE_LETTER = re.compile("[\u3400-\u9fff](?=[A-Za-z])")
+FILLERS = ("烫烫", "屯屯", "锟斤拷")
+
+
+def mend(text: str) -> str:
+    """The text with misread parts (whole, or lines, or from somewhere on) as they were written. Idempotent.
+
+    A text that is right, or that lost bytes so that a part cannot be undone, is returned as it is. Give it the text
+    as it was read: what removes control characters also removes the tails of UTF-8 read as Latin-1.
+    """
+    for _ in range(ROUNDS):
+        mended = _mend_once(text)
+        if mended == text:
+            break
+        text = mended
+    return text
+
+
+def broken(text: str) -> bool:
+    """Whether a text holds the marks of an encoding that was lost, at rates that right text does not reach."""
+    if text.isascii():
+        return False
+    kinds = _kinds(text)
+    hanzi = np.count_nonzero(kinds & (COMMON | RARE))
+    lost = np.count_nonzero(kinds & LOST)
+    if lost > LOST_SHARE * len(kinds) and (lost > 1 or lost > LOST_ALONE * len(kinds)):
+        return True
+    soup = _soup(kinds)
+    if soup > SOUP_SHARE * len(kinds) and soup >= min(4, (len(kinds) - 1) / 2):
+        return True
+    if 3 * _misread(kinds) > MISREAD_SHARE * hanzi:
+        sure = _misread_surely(text)
+        if 3 * sure > MISREAD_SHARE * hanzi and (sure > 1 or hanzi <= ALONE_HANZI):
+            return True
+    if hanzi >= 10 and np.count_nonzero(kinds & RARE) > RARE_SHARE * hanzi:
+        return True
+    return sum(text.count(filler) * len(filler) for filler in FILLERS) > FILLER_SHARE * len(text)
+
+
+def _mend_once(text: str) -> str:
+    if text.isascii():
+        return text
+    kinds = _kinds(text)
+    if (kinds & LEAD).any():
+        mended = _from_latin_utf8(text)
+        if mended == text and _soup(kinds):
+            mended = _from_latin_gbk(text)
+        if mended != text:
+            return mended
+    if _misread(kinds):
+        return _from_gbk_utf8(text)
+    return text
+
+
+@cache
+def _table() -> np.ndarray:
+    """The bits of each character of the basic plane, as uint8 (65536,)."""
+    table = np.zeros(0x10000, np.uint8)
+    table[0x3400:0x4DC0] = table[0x4E00:0xA000] = table[0xF900:0xFB00] = RARE
+    tails = [*range(0x40, 0x7F), *range(0x80, 0xFF)]
+    for lead in range(0x81, 0xFF):
+        for tail in tails:
+            code = _decoded(bytes([lead, tail]), "gb18030")
+            if 0xB0 <= lead <= 0xD7 and tail >= 0xA1 and table[code] == RARE:
+                table[code] = COMMON
+            begins, ends = _begins(lead), _begins(tail)
+            if begins and 0x80 <= tail <= 0xBF:
+                table[code] |= FIRST
+            if lead <= 0xBF and ends:
+                table[code] |= SECOND
+            if lead <= 0xBF and 0x80 <= tail <= 0xBF:
+                table[code] |= THIRD
+    for lead in range(0xA4, 0xC7):
+        for tail in [*range(0x40, 0x7F), *range(0xA1, 0xFF)]:
+            code = _decoded(bytes([lead, tail]), "big5")
+            if table[code] & RARE:
+                table[code] ^= COMMON | RARE
+    table[0xFFFD] |= LOST
+    table[0xE000:0xF900] |= LOST
+    table[0xA1:0x100] |= ACCENTED
+    table[list(_LATIN)] |= ACCENTED
+    table[[ord(c) for c in AMBIGUOUS]] &= 0xFF ^ ACCENTED
+    table[0xC2:0xF5] |= LEAD
+    table[ord("€")] = EURO
+    table[0] = 0
+    return table
+
+
+def _begins(byte: int) -> bool:
+    """Whether a byte begins a hanzi, or a mark of Chinese text, in UTF-8."""
+    return 0xE2 <= byte <= 0xE9 or byte == 0xEF
+
+
+def _decoded(raw: bytes, encoding: str) -> int:
+    """The character of two bytes, or 0 where they are not one of the basic plane."""
+    text = raw.decode(encoding, "ignore")
+    return ord(text) if len(text) == 1 and ord(text) < 0x10000 else 0
+
+
+def _kinds(text: str) -> np.ndarray:
+    """The bits of each of a text's UTF-16 units, as uint8 (units,)."""
+    return _table()[np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)]
+
+
+def _soup(kinds: np.ndarray) -> int:
+    """The pairs of accented characters side by side."""
+    pairs = kinds[:-1] & kinds[1:]
+    return int(np.count_nonzero(pairs & ACCENTED))
+
+
+def _misread(kinds: np.ndarray) -> int:
+    """The places where two characters of UTF-8 were read as three of GBK, or as one and the euro sign (byte 80)."""
+    first = kinds & FIRST != 0
+    if not first.any():
+        return 0
+    second = kinds & SECOND != 0
+    third = kinds & THIRD != 0
+    threes = np.count_nonzero(first[:-2] & second[1:-1] & third[2:]) if len(kinds) > 2 else 0
+    return int(threes + np.count_nonzero(first[:-1] & (kinds[1:] == EURO)))
+
+
+def _characters(bit: int) -> str:
+    """The characters that have a bit, as a class of a regular expression."""
+    return re.escape("".join(chr(code) for code in np.flatnonzero(_table() & bit)))
+
+
+@cache
+def _misread_pattern() -> re.Pattern[str]:
+    """What _misread counts."""
+    return re.compile(f"[{_characters(FIRST)}](?:€|[{_characters(SECOND)}][{_characters(THIRD)}])")
+
+
+def _misread_surely(text: str) -> int:
+    """The places that _misread counts where two common hanzi or marks come out: 韬光父 would be 霰庸."""
+    read = (_gbk_bytes(match.group()).decode("utf-8", "replace") for match in _misread_pattern().finditer(text))
+    return sum(not (_kinds(characters) & RARE).any() for characters in read)
+
+
+def _common_hanzi(text: str) -> tuple[int, bool]:
+    """The hanzi of a text; and whether they are common ones for the most part, and nothing in it is lost."""
+    kinds = _kinds(text)
+    common, rare, lost = (np.count_nonzero(kinds & bit) for bit in (COMMON, RARE, LOST))
+    return int(common + rare), not lost and common >= COMMON_SHARE * (common + rare)
+
+
+def _enough(hanzi: int, changed: int, text: str) -> bool:
+    return hanzi >= MISREAD_HANZI or changed >= ALONE_SHARE * len(text)
+
+
+# UTF-8 read as Latin-1 or Windows-1252
+
+
+def _from_latin_utf8(text: str) -> str:
+    """The text with each run of Latin letters that is UTF-8 decoded; as it is where such runs are cut or mixed."""
+    found = sure = 0
+    whole = True
+
+    def decoded(match: re.Match[str]) -> str:
+        nonlocal found, sure, whole
+        run = match.group()
+        try:
+            character = _latin_bytes(run).decode("utf-8")
+        except UnicodeDecodeError:
+            whole = False
+            return run
+        found += 1
+        # "é——" is French and a dash, and also three bytes of UTF-8; "Ã©" and "ä½\xa0" are nothing else.
+        sure += any(c not in AMBIGUOUS for c in run[1:]) if len(run) > 2 else run[0] in "ÂÃ" and run[1] <= "\xff"
+        return character
+
+    mended = UTF8_IN_LATIN.sub(decoded, text)
+    if not whole or (sure < 2 and found < ALONE_SHARE * len(text) / 3) or 2 * sure < found:
+        return text
+    rests = UTF8_IN_LATIN.split(text)
+    for n, rest in enumerate(rests):
+        before, after = rest[-1:] if n + 1 < len(rests) else "", rest[:1] if n else ""
+        cut = any("\x80" <= c <= "\xff" or (c in _CP1252 and c not in AMBIGUOUS) for c in before + after)
+        if cut or _soup(_kinds(rest)):
+            return text  # bytes are missing here
+    return mended
+
+
+def _latin_bytes(text: str) -> bytes:
+    """The bytes that were read as Latin-1 or Windows-1252 to make a text."""
+    return text.translate(_LATIN).encode("latin-1")
+
+
+# GBK read as Latin-1 or Windows-1252
+
+
+def _from_latin_gbk(text: str) -> str:
+    """The text with each run of Latin-1 that is GBK decoded; as it is where a run with pairs of letters is not."""
+    runs: list[tuple[int, int, str]] = []
+    hanzi = changed = 0
+    for match in LATIN_RUN.finditer(text):
+        run = match.group()
+        if run.isascii():
+            continue
+        skipped, decoded, found = _gbk(run)
+        pairs = _soup(_kinds(run))
+        if not decoded and pairs:
+            return text
+        if (
+            decoded
+            and "\ufffd" in text[max(0, match.start() - 1) : match.start()] + text[match.end() : match.end() + 1]
+        ):
+            return text
+        if decoded:
+            runs.append((match.start() + skipped, match.end(), decoded))
+            if pairs:
+                hanzi += found
+                changed += len(run) - skipped
+    if not _enough(hanzi, changed, text):
+        return text
+    pieces, end = [], 0
+    for start, stop, decoded in runs:
+        pieces += [text[end:start], decoded]
+        end = stop
+    return "".join(pieces) + text[end:]
+
+
+def _gbk(run: str) -> tuple[int, str, int]:
+    """A run of Latin-1 as GBK: the characters before it that are right, the text ("" if it is none), its hanzi."""
+    first = next(n for n, c in enumerate(run) if not c.isascii())
+    for start in range(first, min(first + SKIPPED, len(run))):
+        raw = _latin_bytes(run[start:])
+        text = raw.decode("gb18030", "ignore") if len(set(raw)) > 1 else ""  # not ×× or ——
+        hanzi, common = _common_hanzi(text)
+        whole = text and text.encode("gb18030") == raw
+        wide = sum(c > "\x7f" for c in text)
+        high = sum(byte > 0x7F for byte in raw)
+        # Nearly every character is of GB 2312, whose bytes are both above 7F.
+        if whole and common and high >= 1.9 * wide and _chinese(text) and not _out_of_step(text):
+            return start, text, hanzi
+        if run[start] not in AMBIGUOUS:
+            break
+    return 0, "", 0
+
+
+def _chinese(text: str) -> bool:
+    """Whether what is not ASCII in a text is of Chinese text."""
+    return all(c <= "\x7f" or "\u2010" <= c <= "\u266f" or "\u3000" <= c <= "\uffef" for c in text)
+
+
+def _out_of_step(text: str) -> bool:
+    """Whether a hanzi of GBK took the first letter of a word (珿uava): a byte is missing before it."""
+    before = (match.group().encode("gb18030") for match in BEFORE_LETTER.finditer(text))
+    return any(len(code) == 2 and code[1:].isalpha() for code in before)
+
+
+# UTF-8 read as GBK
+
+
+def _from_gbk_utf8(text: str) -> str:
+    """The text with each run of GBK that is UTF-8 decoded; as it is where bytes of such a run are missing."""
+    decoded = _utf8(text)
+    if decoded and _enough(_common_hanzi(decoded)[0], len(text), text):
+        return decoded
+    lines = text.split("\n")
+    hanzi = changed = 0
+    for n, line in enumerate(lines):
+        if not _misread_pattern().search(line):
+            continue
+        mended = _utf8(line) or _utf8_runs(line)
+        if not mended:
+            return text
+        gained = _common_hanzi(mended)[0] - 2 * (len(mended) - len(line)) if len(mended) > len(line) else 0
+        hanzi += max(gained, 2 * (len(line) - len(mended)))  # three characters of GBK make two
+        changed += len(line)
+        lines[n] = mended
+    if not _enough(hanzi, changed, text):
+        return text
+    for n, line in enumerate(lines):  # lines of one hanzi or mark have no trace of their own
+        if not line.isascii() and (decoded := _utf8(line)) and all(c <= "\x7f" or c >= "\u0800" for c in decoded):
+            lines[n] = decoded
+    return "\n".join(lines)
+
+
+def _gbk_bytes(text: str) -> bytes:
+    """The bytes that were read as GBK to make a text; b"" where no bytes make it."""
+    try:
+        return b"\x80".join(part.encode("gb18030") for part in text.split("€"))
+    except UnicodeEncodeError:
+        return b""
+
+
+def _utf8(text: str) -> str:
+    """A text that was UTF-8 read as GBK as it was written; "" if it was not."""
+    try:
+        decoded = _gbk_bytes(text).decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    return decoded if _common_hanzi(decoded)[1] else ""
+
+
+def _utf8_runs(line: str) -> str:
+    """A line with the runs that were UTF-8 read as GBK decoded; "" where bytes are missing beside one, or none is."""
+    raw = _gbk_bytes(line)
+    characters = _character_places(raw)
+    pieces, written, start = [], 0, 0
+    while start < len(raw):
+        stop = _aligned_utf8(raw, characters, start)
+        decoded = raw[start:stop].decode("utf-8", "replace")
+        hanzi, common = _common_hanzi(decoded)
+        if hanzi >= 2 and common:
+            before = line[characters[start] - 1 : characters[start]] if start > written else ""
+            if raw[stop : stop + 1] > b"\x7f" or (_kinds(before) & FIRST).any():
+                return ""
+            pieces += [line[characters[written] : characters[start]], decoded]
+            written = start = stop
+        else:
+            start = max(start + 1, stop)
+            while characters[start] < 0:
+                start += 1
+    mended = "".join(pieces) + line[characters[written] :]
+    return "" if not pieces or "\ufffd" in mended or _misread_pattern().search(mended) else mended
+
+
+def _character_places(raw: bytes) -> list[int]:
+    """For each place in bytes of GB 18030, and for their end, the number of the character that begins there; or -1."""
+    characters = [-1] * len(raw) + [0]
+    place = number = 0
+    while place < len(raw):
+        characters[place] = number
+        number += 1
+        if raw[place] <= 0x80:
+            place += 1
+        else:
+            place += 4 if raw[place + 1 : place + 2].isdigit() else 2
+    characters[len(raw)] = number
+    return characters
+
+
+def _aligned_utf8(raw: bytes, characters: list[int], start: int) -> int:
+    """Where the UTF-8 that begins at `start` ends, at the end of a character of GB 18030; `start` if there is none."""
+    place = aligned = start
+    while place < len(raw) and place - aligned <= UNALIGNED:
+        lead = raw[place]
+        size = (
+            1
+            if lead < 0x80
+            else 2
+            if 0xC2 <= lead < 0xE0
+            else 3
+            if 0xE0 <= lead < 0xF0
+            else 4
+            if 0xF0 <= lead < 0xF5
+            else 0
+        )
+        tails = raw[place + 1 : place + size]
+        if not size or len(tails) != size - 1 or any(tail & 0xC0 != 0x80 for tail in tails):
+            break
+        place += size
+        if characters[place] >= 0:
+            aligned = place
+    return aligned
