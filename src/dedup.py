@@ -218,7 +218,8 @@ def compare_documents(
     shards.work(near.meet, meetings, work / "meetings", params.threads, "dedup: buckets")
     places = [(work / "meetings" / name, band) for name, task in meetings.items() for band in task.bands]
     tasks = near.comparisons(
-        shelf, work / "ranks" / "order.bin", places, settings.ngram, permutations, settings.threshold
+        *(shelf, work / "ranks" / "order.bin", places),
+        *(settings.ngram, permutations, settings.threshold, settings.copied),
     )
     done = shards.work(near.compare, tasks, work / "comparisons", params.threads, "dedup: pairs")
     better, similar = np.full(len(shelf), NONE, dtype=np.uint32), np.zeros(len(shelf), dtype=np.float32)
@@ -232,7 +233,7 @@ def compare_documents(
     trained = np.where((original == NONE) & ~held_out, ranks, NONE)
     near.repeated_paragraphs(shelf, trained, settings.paragraph_documents, work / "paragraphs")
     clock.lap("paragraphs")
-    pairs = {key: sum(result[key] for result in done.values()) for key in ("candidates", "compared", "near")}
+    pairs = {key: sum(result[key] for result in done.values()) for key in ("candidates", "compared", "alike", "near")}
     return {"original": original, "similar": similar[ranks]}, pairs
 
 

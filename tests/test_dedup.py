@@ -24,6 +24,7 @@ SETTINGS = {
     "bands": 24,
     "rows": 3,
     "threshold": 0.5,
+    "copied": 0.0,
     "paragraph_chars": 12,
     "paragraph_documents": 3,
     "overlap_chars": 16,
@@ -198,8 +199,8 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
     One document is held out in both: the index of held-out text is as large as that text.
     """
     peaks = []
-    for documents in (60, 300):
-        case = Case(tmp_path / str(documents), part_characters=120_000)
+    for turn, documents in enumerate((300, 60, 300)):  # the first loads what is loaded once
+        case = Case(tmp_path / str(turn), part_characters=120_000)
         case.folder.mkdir()
         chance = random.Random(1)
         alphabet = [chr(point) for point in range(0x4E00, 0x9000)]
@@ -214,7 +215,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
         case.run()
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.3 * peaks[0]
+    assert peaks[2] < 1.3 * peaks[1]
 
 
 def test_parts_are_numbered_without_gaps_and_empty_ones_left_out(case):

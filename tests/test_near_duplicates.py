@@ -207,6 +207,26 @@ def test_a_document_goes_for_a_better_one_that_stays_and_for_no_other(pairs):
         assert similar[rank] == values[ordered.index((rank, better))]
 
 
+def test_a_copy_that_was_edited_is_told_from_a_text_of_the_same_form():
+    """Both have the same Jaccard index: one text with a tenth of its letters replaced, one with a quarter of its own."""
+    rng = np.random.default_rng(1)
+    letters = np.array([chr(point) for point in range(0x4E00, 0x9000)])
+    text = rng.choice(letters, 6000)
+    edited, other = text.copy(), text.copy()
+    places = rng.choice(6000, 600, replace=False)
+    edited[places] = rng.choice(letters, 600)
+    other[1000:2600] = rng.choice(letters, 1600)
+
+    def sets(characters):
+        return [near.gram_set("".join(characters).encode(), n) for n in (3, 6)]
+
+    for made, copied in ((edited, 1.0), (other, 4400 / 6000)):
+        assert near.jaccard(sets(text)[0], sets(made)[0]) == pytest.approx(0.575, abs=0.02)
+        assert near.copied_share(sets(text), sets(made)) == pytest.approx(copied, abs=0.03)
+    assert near.copied_share(sets(text), sets(text)) == 1.0
+    assert near.copied_share(sets(text), sets(rng.choice(letters, 50))) == 0.0
+
+
 def near_of(shelf: Shelf, work: Path, bands: int, rows: int, threshold: float) -> dict[tuple[int, int], float]:
     """All near pairs of a shelf, by the tasks in their order, as places (worse, better) with their Jaccard index."""
     ranks = near.ranking(np.zeros(len(shelf)), shelf.column("lengths", np.uint32))
@@ -220,7 +240,7 @@ def near_of(shelf: Shelf, work: Path, bands: int, rows: int, threshold: float) -
         near.meet(task, work / name)
         places += [(work / name, band) for band in task.bands]
     found, last = {}, -1
-    for name, task in near.comparisons(shelf, work / "order.bin", places, 3, bands * rows, threshold).items():
+    for name, task in near.comparisons(shelf, work / "order.bin", places, 3, bands * rows, threshold, 0.0).items():
         (work / name).mkdir()
         near.compare(task, work / name)
         for pair, value in zip(*near.near_pairs(work / name), strict=True):

@@ -131,6 +131,19 @@ def jaccard(one: np.ndarray, other: np.ndarray) -> float:
     return common / max(1, len(one) + len(other) - common)
 
 
+def copied_share(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
+    """The share of two texts that is a copy of the other, edited here and there or not; 1 up to the error of the sets.
+
+    one, other: the sets of a text's n-grams and of its 2n-grams. A copy of which a share e of the letters was edited
+    keeps (1 - e)^n of its n-grams and (1 - e)^2n of its 2n-grams; a text of which only a share s is copied, the rest
+    being of its own, keeps s of both. With both, the parts in common (Dice's index) are c(n) = s (1 - e)^n, so that
+    s = c(n)^2 / c(2n). A Jaccard index alone can't tell an edited copy from a text of the same form: two laws of two
+    cities share as many 3-grams as two copies with a tenth of their letters edited.
+    """
+    short, long = (2 * int(_common(a, b)) / max(1, len(a) + len(b)) for a, b in zip(one, other, strict=True))
+    return min(1.0, short * short / long) if long else 0.0
+
+
 def band_hashes(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
     """uint64 [bands, n]: documents whose signatures agree in all rows of a band have the same hash there."""
     values = signatures.reshape(-1, bands, rows).astype(np.uint64)
@@ -499,32 +512,36 @@ class Comparison(NamedTuple):
     ngram: int
     permutations: int
     threshold: float
+    copied: float
 
 
 def compare(task: Comparison, folder: Path) -> dict[str, Any]:
-    """Write the pairs whose true Jaccard index reaches the threshold, in ascending order: near.bin (uint64, as
-    bucket_pairs has them) and jaccard.bin (float32). Returns how many were compared by signatures and truly.
+    """Write the pairs whose true Jaccard index reaches the threshold and of which a share `copied` is a copy, in
+    ascending order: near.bin (uint64, as bucket_pairs has them) and jaccard.bin (float32). Returns how many were
+    compared by signatures, truly, and how many have the index but are too much their own.
     """
     margin = ERRORS * (task.threshold * (1 - task.threshold) / task.permutations) ** 0.5
     order = np.fromfile(task.order, dtype=np.uint32)
     pairs = _distinct(np.concatenate([_range(Path(name), band, task.first, task.last) for name, band in task.pairs]))
     # In the order of the better document: the versions of one text lie together, and its set is made once.
     pairs = pairs[np.lexsort((pairs >> np.uint64(32), pairs & np.uint64(NONE)))]
-    found, values, truly = [np.zeros(0, np.uint64)], [np.zeros(0, np.float32)], 0
+    found, values, truly, alike = [np.zeros(0, np.uint64)], [np.zeros(0, np.float32)], 0, 0
     for start in range(0, len(pairs), CHUNK_PAIRS):
         chunk = pairs[start : start + CHUNK_PAIRS]
         sides = order[np.stack([chunk >> np.uint64(32), chunk & np.uint64(NONE)])]
         likely = _agreement(task.shelf, sides, task.permutations) >= task.threshold - margin
         chunk, sides = chunk[likely], sides[:, likely]
         truly += len(chunk)
-        similar = _true_jaccard(task.shelf, sides, task.ngram)
-        found.append(chunk[similar >= task.threshold])
-        values.append(similar[similar >= task.threshold].astype(np.float32))
+        similar, copied = _compare_truly(task.shelf, sides, task.ngram, task.threshold)
+        is_near = (similar >= task.threshold) & (copied >= task.copied)
+        alike += int(np.sum(similar >= task.threshold) - np.sum(is_near))
+        found.append(chunk[is_near])
+        values.append(similar[is_near].astype(np.float32))
     near, values = np.concatenate(found), np.concatenate(values)
     ascending = np.argsort(near)
     near[ascending].tofile(folder / "near.bin")
     values[ascending].tofile(folder / "jaccard.bin")
-    return {"candidates": len(pairs), "compared": truly, "near": len(near)}
+    return {"candidates": len(pairs), "compared": truly, "alike": alike, "near": len(near)}
 
 
 def _range(folder: Path, band: int, first: int, last: int) -> np.ndarray:
@@ -552,22 +569,30 @@ def _agreement(shelf: Shelf, sides: np.ndarray, permutations: int) -> np.ndarray
     return agreement
 
 
-def _true_jaccard(shelf: Shelf, sides: np.ndarray, ngram: int) -> np.ndarray:
-    """float [pairs]: the Jaccard indices of the pairs' sets. Texts are read for CHUNK_BYTES at a time."""
+def _compare_truly(shelf: Shelf, sides: np.ndarray, ngram: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """float [pairs]: the Jaccard indices of the pairs' sets, and their copied shares (0 where the index is too low).
+
+    Texts are read for CHUNK_BYTES at a time.
+    """
     documents, places = np.unique(sides, return_inverse=True)
     places = places.reshape(sides.shape)
-    similar = np.empty(sides.shape[1])
+    similar, copied = np.zeros(sides.shape[1]), np.zeros(sides.shape[1])
     sizes = shelf.rows("lengths", np.uint32, 1, documents)[:, 0].astype(np.int64) * 3
     start = 0
     while start < len(similar):
         end = _as_many_as_fit(places[:, start:], sizes) + start
         wanted, local = np.unique(places[:, start:end], return_inverse=True)
-        sets = [gram_set(text, ngram) for text in shelf.texts(documents[wanted])]
-        local = local.reshape(2, end - start)
-        for pair in range(end - start):
-            similar[start + pair] = jaccard(sets[local[0, pair]], sets[local[1, pair]])
+        texts = list(shelf.texts(documents[wanted]))
+        sets = [gram_set(text, ngram) for text in texts]
+        long: dict[int, np.ndarray] = {}  # of 2n-grams: few pairs come so far
+        for pair, (one, other) in enumerate(local.reshape(2, end - start).T.tolist(), start):
+            similar[pair] = jaccard(sets[one], sets[other])
+            if similar[pair] >= threshold:
+                for text in {one, other} - long.keys():
+                    long[text] = gram_set(texts[text], 2 * ngram)
+                copied[pair] = copied_share((sets[one], long[one]), (sets[other], long[other]))
         start = end
-    return similar
+    return similar, copied
 
 
 def _as_many_as_fit(places: np.ndarray, sizes: np.ndarray) -> int:
@@ -589,6 +614,7 @@ def comparisons(
     ngram: int,
     permutations: int,
     threshold: float,
+    copied: float,
 ) -> dict[str, Comparison]:
     """The tasks of `compare`, in the order of the worse document's rank, each of RANGE_PAIRS pairs or a RANGE more."""
     ranges = -(-len(shelf) // RANGE)
@@ -601,7 +627,7 @@ def comparisons(
         held += int(counts[number])
         if held >= RANGE_PAIRS or number == ranges - 1:
             tasks[f"ranks-{first:06d}"] = Comparison(
-                *(shelf, order, names, first, number + 1, ngram, permutations, threshold)
+                *(shelf, order, names, first, number + 1, ngram, permutations, threshold, copied)
             )
             first, held = number + 1, 0
     return tasks

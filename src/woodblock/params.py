@@ -81,6 +81,7 @@ class Dedup(Block):
     bands: Positive
     rows: Positive
     threshold: Annotated[float, Field(gt=0, le=1)]
+    copied: Share
     paragraph_chars: Positive
     paragraph_documents: Annotated[int, Field(ge=2)]
     overlap_chars: Annotated[int, Field(ge=12)]
