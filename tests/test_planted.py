@@ -138,6 +138,17 @@ def test_edits_leave_the_jaccard_that_they_should(percent, kinds, expected):
     assert planted.jaccard(text, got) == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.1])
+def test_lost_characters_that_are_left_out_are_not_mended(share):
+    rng = Random(2)
+    text = "".join(rng.choices([chr(0x4E00 + i) for i in range(3000)], k=5000))
+    lost = set(rng.sample(range(len(text)), round(share * len(text))))
+    assert not planted._is_mended("".join(c for i, c in enumerate(text) if i not in lost), text)
+    assert not planted._is_mended("".join("\ufffd" if i in lost else c for i, c in enumerate(text)), text)
+    assert planted._is_mended("\n".join(text[i : i + 70] for i in range(0, 5000, 100)), text)
+    assert not planted._is_mended(text[:2000], text)
+
+
 @given(TEXT, st.sampled_from(sorted(planted.WAYS)), st.integers())
 def test_a_question_in_other_signs_is_the_same_question(text, way, seed):
     assert planted.bare(planted.WAYS[way](Random(seed), text)) == planted.bare(text)
