@@ -20,7 +20,8 @@ from woodblock.funnel import SAMPLES, Funnel
 from woodblock.quality import Model
 from woodblock.texts import repair
 
-LISTED_CHARS = 100  # from this length on a text without a sentence in it is a list
+LISTED_CHARS = 100  # from this length on a text may be called a list
+STRUNG_CHARS = 150  # characters of a line on average, in which running text has one sentence end at least
 CUT_CHARS = 100  # a reply as long as this that ends in the middle of a sentence was cut
 
 # What happens to a document, in this order. Those marked + change it, those marked - drop it.
@@ -129,8 +130,10 @@ def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, 
     if found not in limits.languages:
         return "language", found, row["han"]
     long_enough = row["characters"] >= LISTED_CHARS
-    # Short lines that end in nothing, and not a sentence among them: a list. Verse and code have one or the other.
-    unended = row["stop"] < limits.min_stops and row["ended_lines"] < 0.5
+    # Not a sentence, and short lines that end in nothing: a list. Verse and code have one or the other. Or not a sentence
+    # in lines as long as paragraphs: keywords strung together.
+    listed = row["line_length"] < limits.max_list_line and row["ended_lines"] < 0.5
+    strung = row["line_length"] > STRUNG_CHARS
     checks = (
         ("repetition", "top_ngram", long_enough and row["top_ngram"] > limits.max_top_ngram),
         ("repetition", "repeated_ngrams", row["repeated_ngrams"] > limits.max_repeated_ngrams),
@@ -141,7 +144,7 @@ def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, 
         ("ratios", "symbol", row["symbol"] > limits.max_symbols),
         ("ratios", "punctuation", row["punctuation"] > limits.max_punctuation),
         ("ratios", "punctuation", long_enough and row["punctuation"] < limits.min_punctuation),
-        ("ratios", "line_length", long_enough and unended and row["line_length"] < limits.max_list_line),
+        ("ratios", "stop", long_enough and row["stop"] < limits.min_stops and (listed or strung)),
     )
     for step, measure, failed in checks:
         if failed:
