@@ -92,9 +92,11 @@ def test_good_text_passes_unchanged(model):
         ("太短了。", "length"),
         ("本店主营各类手机。\n" * 40, "repetition"),
         ("哈" * 200 + "。", "repetition"),
-        ("\n".join(f"编号 {n * 7919 % 100000:05d} {n * 104729 % 1000000:06d} 件" for n in range(60)), "ratios"),
+        ("\n".join(f"编号 {n * 7919 % 100000:05d} {n * 104729 % 1000000:06d} 件" for n in range(60)), "repetition"),
         ("型号，价格。" + "\n".join(f"【{'◆★▲●■'[n % 5] * (n % 7)}】※{'甲乙丙丁'[n % 4]}件" for n in range(30)), "ratios"),
         ("\n".join(shuffled(n)[:9] for n in range(30)), "ratios"),
+        ("、".join(shuffled(n)[:5] for n in range(60)), "ratios"),
+        ("\n".join(f"{shuffled(n)[:8]} https://example.com{'/x' * n}" for n in range(9)), "ratios"),
     ],
 )  # fmt: skip
 def test_each_step_drops_what_it_is_for(text, step, model):

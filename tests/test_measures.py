@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -69,6 +70,14 @@ def plain(text: str) -> dict[str, float]:
         if len(bare) > 1:
             repeated += len(bare) if bare in lines else 0
             lines.add(bare)
+    shapes, templated = set(), 0
+    for line in text.split("\n"):
+        bare = [c for c in line if kinds[ord(c)] != SPACE]
+        runs = "".join(c if kinds[ord(c)] in (STOP, PAUSE, SYMBOL) else f"<{kinds[ord(c)]}>" for c in bare)
+        shape = re.sub(r"(<\d>)\1+", r"\1", runs)
+        if len(bare) > 3 and any(kinds[ord(c)] in (DIGIT, LETTER, SYMBOL) for c in bare):
+            templated += len(bare) if shape in shapes else 0
+            shapes.add(shape)
     solid_lines = [b for line in text.split("\n") if (b := "".join(c for c in line if kinds[ord(c)] != SPACE))]
     ended = sum(kinds[ord(line[-1])] in (STOP, PAUSE) for line in solid_lines)
     return {
@@ -76,6 +85,7 @@ def plain(text: str) -> dict[str, float]:
         "repeated_ngrams": len(covered) / total,
         "repeated_lines": repeated / total,
         "ended_lines": ended / len(solid_lines),
+        "templated": templated / total,
         "line_length": total / len(solid_lines),
         "variety": len(set(dense)) / (5 * len(dense) ** 0.5) if dense else 0.0,
     }
@@ -96,6 +106,11 @@ def test_repetition_is_what_plain_counting_finds(pieces):
     row = of(text)
     for name, value in plain(text).items():
         assert row[name] == pytest.approx(value, abs=1e-5), name
+
+
+def test_a_full_stop_between_a_letter_and_a_space_ends_a_sentence():
+    assert of("One day. Two\nends.\nend.")["stop"] == pytest.approx(3 / 19)
+    assert of("v1.2 is at example.org/a.html; 1. first")["stop"] == pytest.approx(1 / 34)  # the semicolon
 
 
 def test_a_batch_gives_what_each_text_gives_alone():

@@ -51,6 +51,7 @@ class Limits:
     max_repeated_ngrams: float
     max_repeated_lines: float
     max_longest_run: float
+    max_templated: float
     min_variety: float
     max_digits: float
     max_symbols: float
@@ -58,6 +59,7 @@ class Limits:
     min_punctuation: float
     min_stops: float
     max_list_line: float
+    max_links: float
     personal_data: list[str]
     max_bits: float
     weight_by_quality: float
@@ -139,6 +141,7 @@ def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, 
         ("repetition", "repeated_ngrams", row["repeated_ngrams"] > limits.max_repeated_ngrams),
         ("repetition", "repeated_lines", row["repeated_lines"] > limits.max_repeated_lines),
         ("repetition", "longest_run", row["longest_run"] > limits.max_longest_run),
+        ("repetition", "templated", long_enough and row["templated"] > limits.max_templated),
         ("repetition", "variety", row["variety"] < limits.min_variety and row["han"] > 0.5),  # an alphabet is small
         ("ratios", "digit", row["digit"] > limits.max_digits),
         ("ratios", "symbol", row["symbol"] > limits.max_symbols),
@@ -149,7 +152,17 @@ def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, 
     for step, measure, failed in checks:
         if failed:
             return step, measure, row[measure]
+    if (links := link_share(text)) > limits.max_links:
+        return "ratios", "links", links
     return None
+
+
+_LINK = re.compile(r"https?://[!-~]+")
+
+
+def link_share(text: str) -> float:
+    """The share of a text's characters that are addresses of pages; 0 where there are fewer than five."""
+    return sum(map(len, _LINK.findall(text))) / len(text) if text.count("://") >= 5 else 0.0
 
 
 def documents(

@@ -17,7 +17,8 @@ from numba import njit
 SPACE, NEWLINE, HAN, KANA, HANGUL, LETTER, DIGIT, STOP, PAUSE, SYMBOL = range(10)
 CLASSES = 10
 
-STOPS = "。！？!?…；;．"  # they end a sentence or a clause; the Latin full stop counts where no digit follows
+STOPS = "。！？!?…；;．"  # they end a sentence or a clause; so does a full stop between a letter and a space
+FULL_STOP = 0x2E
 # Other marks of running text. Brackets, slashes, pipes and the like are symbols: texts have few, code and tables many.
 PAUSES = "，、：,:.“”‘’\"'「」『』《》〈〉（）()—－-·～"
 
@@ -41,6 +42,7 @@ MEASURES = (
     "ended_lines",  # of the lines, those that end with a mark of punctuation
     "line_length",  # characters of a line, on average; empty lines are none
     "repeated_lines",  # characters in lines that came before, as a share
+    "templated",  # characters in lines of the same shape as one before, other hanzi, letters and digits in it, as a share
     "top_ngram",  # characters in the most frequent TOP-gram, as a share; 0 where none comes three times
     "repeated_ngrams",  # characters covered by REPEAT-grams that came before, as a share
 )
@@ -97,17 +99,26 @@ def _measure(points, starts, kinds, out):
     slots = np.zeros(2 * CHUNK, dtype=np.uint64)  # n-grams of a chunk, by hash
     counts = np.zeros(2 * CHUNK, dtype=np.int32)
     lines = np.zeros(2 * CHUNK, dtype=np.uint64)
+    shapes = np.zeros(2 * CHUNK, dtype=np.uint64)
     for text in range(len(starts) - 1):
         first, last = starts[text], starts[text + 1]
         numbers = np.zeros(CLASSES, dtype=np.int64)
         run, longest, before = 0, 0, np.uint32(0)
         ended, repeated, total_lines = 0, 0, 0
         line_hash, line_length, line_kind = np.uint64(0), 0, SPACE
+        shape, marked, templated = np.uint64(0), False, 0
         filled, variety, chunks, top, again, looked = 0, 0.0, 0, 0, 0, 0
         lines[:] = 0
+        shapes[:] = 0
         for place in range(first, last + 1):
             point = points[place] if place < last else np.uint32(10)
             kind = kinds[point]
+            if (
+                point == FULL_STOP
+                and line_kind == LETTER
+                and (place + 1 == last or kinds[points[place + 1]] <= NEWLINE)
+            ):
+                kind = STOP  # it ends a sentence, and is no part of a number, a name or an address
             if kind == NEWLINE:
                 if line_length:
                     ended += line_kind in (STOP, PAUSE)
@@ -115,14 +126,26 @@ def _measure(points, starts, kinds, out):
                     # The table of lines is emptied where it would grow full: a text of 30,000 lines.
                     if total_lines % CHUNK == 0:
                         lines[:] = 0
+                        shapes[:] = 0
                     if line_length > 1 and _seen(lines, line_hash):
                         repeated += line_length
+                    # Verse has lines of one shape too, but of hanzi and their punctuation alone.
+                    if marked and line_length > 3 and _seen(shapes, shape):
+                        templated += line_length
                 line_hash, line_length, line_kind = np.uint64(0), 0, SPACE
+                shape, marked = np.uint64(0), False
             elif kind != SPACE:
                 numbers[kind] += 1
                 line_hash = (line_hash ^ np.uint64(point)) * np.uint64(0x9E3779B97F4A7C15)
                 line_hash ^= line_hash >> np.uint64(29)
                 line_length += 1
+                # A run of hanzi, of letters or of digits is one mark of the line's shape; anything else is itself.
+                if kind in (STOP, PAUSE, SYMBOL):
+                    shape = (shape ^ np.uint64(point)) * np.uint64(0xC2B2AE3D27D4EB4F)
+                elif kind != line_kind:
+                    shape = (shape ^ np.uint64(kind + 1)) * np.uint64(0xC2B2AE3D27D4EB4F)
+                shape ^= shape >> np.uint64(29)
+                marked |= kind in (DIGIT, LETTER, SYMBOL)
                 line_kind = kind
                 run = run + 1 if point == before else 1
                 longest = max(longest, run)
@@ -160,8 +183,9 @@ def _measure(points, starts, kinds, out):
         row[11] = ended / total_lines
         row[12] = total / total_lines
         row[13] = repeated / total
-        row[14] = top / total
-        row[15] = again / total
+        row[14] = templated / total
+        row[15] = top / total
+        row[16] = again / total
 
 
 @njit(cache=True, nogil=True, inline="always")

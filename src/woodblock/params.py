@@ -63,6 +63,7 @@ class Clean(Block):
     max_repeated_ngrams: Share
     max_repeated_lines: Share
     max_longest_run: Share
+    max_templated: Share
     min_variety: Annotated[float, Field(ge=0)]
     max_digits: Share
     max_symbols: Share
@@ -70,6 +71,7 @@ class Clean(Block):
     min_punctuation: Share
     min_stops: Share
     max_list_line: Annotated[float, Field(ge=0)]
+    max_links: Share
     personal_data: list[Literal["mobile", "email", "id_card", "bank_card", "ip"]]
     quality_chars: Positive
     max_bits: Rate
