@@ -140,11 +140,10 @@ def _measure(points, starts, kinds, out):
                 line_hash ^= line_hash >> np.uint64(29)
                 line_length += 1
                 # A run of hanzi, of letters or of digits is one mark of the line's shape; anything else is itself.
-                if kind in (STOP, PAUSE, SYMBOL):
-                    shape = (shape ^ np.uint64(point)) * np.uint64(0xC2B2AE3D27D4EB4F)
-                elif kind != line_kind:
-                    shape = (shape ^ np.uint64(kind + 1)) * np.uint64(0xC2B2AE3D27D4EB4F)
-                shape ^= shape >> np.uint64(29)
+                if kind in (STOP, PAUSE, SYMBOL) or kind != line_kind:
+                    mark = point if kind in (STOP, PAUSE, SYMBOL) else np.uint32(kind)
+                    shape = (shape ^ np.uint64(mark)) * np.uint64(0xC2B2AE3D27D4EB4F)
+                    shape ^= shape >> np.uint64(29)
                 marked |= kind in (DIGIT, LETTER, SYMBOL)
                 line_kind = kind
                 run = run + 1 if point == before else 1
