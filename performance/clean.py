@@ -166,6 +166,7 @@ class Ours:
         """Make data/raw from a corpus, a few conversations, and the benchmarks' questions if they are there."""
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["threads"] = self.workers
+        params["dedup"]["validation_share"] = 0.02  # as in presets/book-mini.yaml, which reads this corpus
         params["download"] |= {
             "corpus": [{"url": corpus.as_uri(), "licence": LICENCE}],
             "instructions": [{"url": INSTRUCTIONS.as_uri(), "max_records": WARM, "licence": LICENCE}],

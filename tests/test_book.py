@@ -21,7 +21,7 @@ from woodblock import graph, packing, presets
 from woodblock.folder import load
 
 MIRROR = ROOT.parent / "shared/data/mirror"
-STAGES = ("download", "clean", "tokenizer", "pack", "pretrain")
+STAGES = ("download", "clean", "dedup", "tokenizer", "pack", "pretrain")
 PARAMETERS = 215_127_040
 STEPS, BATCH, CONTEXT = 3, 1024, 512
 
@@ -29,7 +29,7 @@ STEPS, BATCH, CONTEXT = 3, 1024, 512
 OVERRIDES = {
     "mirror": str(MIRROR),
     "device": "cpu",
-    "clean.validation_share": 0.00024,
+    "dedup.validation_share": 0.00024,
     "pretrain.tokens": STEPS * BATCH,
     "pretrain.batch_tokens": BATCH,
     "pretrain.micro_batch_tokens": BATCH // 2,
@@ -125,10 +125,13 @@ def project(tmp_path_factory: pytest.TempPathFactory):
 @pytest.mark.slow
 @pytest.mark.network
 def test_all_of_the_text_reaches_the_shards(project: Project) -> None:
-    download, clean, pack = (read(project, f"metrics/{name}.json") for name in ("download", "clean", "pack"))
+    names = ("download", "clean", "dedup", "pack")
+    download, clean, dedup, pack = (read(project, f"metrics/{name}.json") for name in names)
     assert download["corpus"]["records"] == 8936 and download["corpus"]["characters"] > 54_000_000
     assert download["instructions"]["records"] > 17_900
-    assert clean["corpus"]["kept"] == pack["train_documents"] + pack["validation_documents"] > 8800
+    assert clean["corpus"]["kept"] == dedup["corpus"]["read"] > 8800
+    documents = dedup["corpus"]["train_documents"] + dedup["corpus"]["validation_documents"]
+    assert documents == pack["train_documents"] + pack["validation_documents"] > 8300
     assert pack["validation_documents"] == 1
     assert pack["train_bytes"] > 130_000_000
 
