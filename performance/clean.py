@@ -37,7 +37,6 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 CORPUS = SHARED / "mirror/ddzhu123/seq-monkey/mobvoi_seq_monkey_general_open_corpus.jsonl.tar.bz2"
 INSTRUCTIONS = SHARED / "mirror/BelleGroup/train_3.5M_CN/train_3.5M_CN.json"
-BENCHMARKS = [SHARED / "bench" / name for name in ("cmmlu", "c3", "gsm8k")]
 LICENCE = "the sources' own; nothing is kept"
 PEER = ROOT / ".woodblock" / "peer"
 
@@ -163,7 +162,7 @@ class Ours:
         return measure([sys.executable, *shlex.split(self.stages[name].cmd)[1:]], self.folder)
 
     def download(self, corpus: Path) -> None:
-        """Make data/raw from a corpus, a few conversations, and the benchmarks' questions if they are there."""
+        """Make data/raw from a corpus and a few conversations. No benchmarks: datatrove's side has no decontamination."""
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["threads"] = self.workers
         params["dedup"]["validation_share"] = 0.02  # as in presets/book-mini.yaml, which reads this corpus
@@ -171,7 +170,7 @@ class Ours:
             "corpus": [{"url": corpus.as_uri(), "licence": LICENCE}],
             "instructions": [{"url": INSTRUCTIONS.as_uri(), "max_records": WARM, "licence": LICENCE}],
             "documents": [],
-            "benchmarks": [{"url": path.as_uri(), "licence": LICENCE} for path in BENCHMARKS if path.exists()],
+            "benchmarks": [],
         }
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
         shutil.rmtree(self.folder / "data", ignore_errors=True)

@@ -96,8 +96,9 @@ _pools: dict[int, ProcessPoolExecutor] = {}
 def warm(workers: int) -> None:
     """Start the processes, so that they read their libraries while this one prepares the work."""
     if workers > 1 and workers not in _pools:
-        # Not fork: a forked process inherits the locks of threads that it does not have.
-        _pools[workers] = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        # Not fork: a forked process inherits the locks of threads that it does not have. The server that these are forked
+        # from has no threads; it reads the libraries once for all.
+        _pools[workers] = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
         for _ in range(workers):
             _pools[workers].submit(os.getpid)
 
