@@ -30,8 +30,10 @@ LOST_ALONE = 0.01  # one lost character is a mark only in a text as short as thi
 SOUP_SHARE = 0.005  # of pairs of accented characters among the pairs of a text; 4 pairs at least, or half a short text
 MISREAD_SHARE = 0.004  # of the hanzi of a text that are UTF-8 read as GBK
 ALONE_HANZI = 30  # one such place is a mark only in a text of so few
-RARE_SHARE = 0.35  # of the hanzi; ten of them at least
-FILLER_SHARE = 0.02  # of uninitialised memory read as GBK
+RARE_SHARE = 0.35  # of the hanzi of a text that has RARE_HANZI of them; names of places and of substances are rare too
+RARE_HANZI = 60
+ALL_RARE = 0.8  # of the hanzi of a shorter one, of eight at least
+FILLER_SHARE = 0.015  # of the characters, three at least: uninitialised memory and replacement characters read as GBK
 MISREAD_HANZI = 4  # so many must come out of a text before a part of it is taken for UTF-8 read as GBK
 ALONE_SHARE = 0.5  # less will do where the parts that change are so much of the text
 COMMON_SHARE = 0.7  # of the hanzi that come out of what is mended
@@ -49,7 +51,7 @@ LATIN_RUN = re.compile(f"[\x20-\x7e\x80-\xff{_CP1252}]+")
 # Punctuation that right Chinese text has too: it may stand beside what was misread, and proves nothing.
 AMBIGUOUS = "–—‘’“”•…™‹›·×°±÷§®©"
 BEFORE_LETTER = re.compile("[\u3400-\u9fff](?=[A-Za-z])")
-FILLERS = ("烫烫", "屯屯", "锟斤拷")
+FILLERS = ("烫烫烫", "屯屯屯", "锟斤拷")
 
 
 def mend(text: str) -> str:
@@ -82,9 +84,11 @@ def broken(text: str) -> bool:
         sure = _misread_surely(text)
         if 3 * sure > MISREAD_SHARE * hanzi and (sure > 1 or hanzi <= ALONE_HANZI):
             return True
-    if hanzi >= 10 and np.count_nonzero(kinds & RARE) > RARE_SHARE * hanzi:
+    rare = np.count_nonzero(kinds & RARE)
+    if rare > (RARE_SHARE if hanzi >= RARE_HANZI else ALL_RARE) * hanzi and hanzi >= 8:
         return True
-    return sum(text.count(filler) * len(filler) for filler in FILLERS) > FILLER_SHARE * len(text)
+    fillers = sum(text.count(filler) for filler in FILLERS)
+    return fillers >= 3 and fillers * len(FILLERS[0]) > FILLER_SHARE * len(text)
 
 
 def _mend_once(text: str) -> str:
@@ -183,7 +187,7 @@ def _misread_pattern() -> re.Pattern[str]:
 def _misread_surely(text: str) -> int:
     """The places that _misread counts where two common hanzi or marks come out: 韬光父 would be 霰庸."""
     read = (_gbk_bytes(match.group()).decode("utf-8", "replace") for match in _misread_pattern().finditer(text))
-    return sum(not (_kinds(characters) & RARE).any() for characters in read)
+    return sum(not (_kinds(characters) & (RARE | LOST)).any() for characters in read)
 
 
 def _common_hanzi(text: str) -> tuple[int, bool]:
@@ -225,7 +229,7 @@ def _from_latin_utf8(text: str) -> str:
     for n, rest in enumerate(rests):
         before, after = rest[-1:] if n + 1 < len(rests) else "", rest[:1] if n else ""
         cut = any("\x80" <= c <= "\xff" or (c in _CP1252 and c not in AMBIGUOUS) for c in before + after)
-        if cut or _soup(_kinds(rest)):
+        if cut or "Ã" in rest or "Â" in rest or _soup(_kinds(rest)):
             return text  # bytes are missing here
     return mended
 

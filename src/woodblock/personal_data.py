@@ -30,7 +30,8 @@ _DIGIT = "[0-9０-９]"
 # Eleven digits or more, single spaces or dashes between them: what may be a number of a person, or several.
 # (Each expression begins with a class of characters, by which it is found fast, and then looks back before it.)
 NUMBERS = re.compile(
-    rf"{_DIGIT}(?<![A-Za-z0-9０-９_.=/#$%\-].)(?:[ \-－]?{_DIGIT}){{10,}}[XxＸｘ]?(?![A-Za-z0-9０-９_%]|[.\-]{_DIGIT})"
+    rf"{_DIGIT}(?<![A-Za-z0-9０-９_.=#$%\-].)(?<![^0-9０-９]/.)(?:[ \-－]?{_DIGIT}){{10,}}[XxＸｘ]?"
+    rf"(?![A-Za-z0-9０-９_%]|[.\-]{_DIGIT})"
 )
 TOKEN = re.compile(r"\d+X?")
 
@@ -48,16 +49,20 @@ ID_WORD_CHARS = 24  # before a number
 BANK_CARD = re.compile(r"(?:62|9558|6013|6858)\d{12,17}|(?:4\d|5[1-5]|35|2[2-7])\d{14}")
 
 EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+\-:/@＠])([A-Za-z0-9_][A-Za-z0-9._%+\-]{0,63})[@＠]"
+    r"(?<![A-Za-z0-9._%+\-/@＠])([A-Za-z0-9_][A-Za-z0-9._%+\-]{0,63})[@＠]"
     r"((?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,62})\.){1,6}[A-Za-z]{2,18})(?![A-Za-z0-9\-_@]|\.[A-Za-z0-9]|:[\w/~.]|/)"
 )
+PASSWORD = re.compile(r"//[^\s/@]*:\Z")  # mysql://user:password@host
 NAMELESS = re.compile("git|[xX]+")
 NO_MAILBOX = re.compile(
     r"(?:^|\.)(?:example|test|invalid|localhost|local|internal|service)(?:\.(?:com|net|org|cn))?$", re.I
 )
 
-IPV4 = re.compile(r"[0-9](?<![\w.\-].)(?<![A-Za-z]/.)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![\w\-]|\.\w)")
-IPV6 = re.compile(r"[23](?<![\w:.].)[0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:]|\.[0-9])")
+IPV4 = re.compile(
+    r"[0-9](?<![A-Za-z0-9_.\-].)(?<![A-Za-z]/.)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![A-Za-z0-9_\-]|\.[A-Za-z0-9])"
+)
+# Addresses of persons are of 2000::/3.
+IPV6 = re.compile(r"[23](?<![A-Za-z0-9_:.].)[0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![A-Za-z0-9_:]|\.[0-9])")
 VERSION = re.compile(
     r"(?:\bv|\bver\.?|version|release|版本|版本号|版|第|[§§]|章|节|条|图|表)\s*(?:为|是)?\s*[:：]?\s*$", re.I
 )
@@ -115,7 +120,9 @@ def _clues(text: str) -> tuple[bool, bool, bool]:
 
 
 def _no_mailbox(match: re.Match[str]) -> bool:
-    """Whether an address is of nobody: xxx@qq.com, the user of a repository, of a domain kept for examples."""
+    """Whether an address is of nobody: xxx@qq.com, the user of a repository or a service, a domain kept for examples."""
+    if PASSWORD.search(match.string, max(0, match.start() - BEFORE_CHARS * 4), match.start()):
+        return True
     return bool(NAMELESS.fullmatch(match[1]) or NO_MAILBOX.search(match[2]))
 
 
