@@ -493,7 +493,7 @@ def _unescaped(code: str) -> str:
 
 def _without_contents(text: str) -> str:
     """A text without its lists of links to its own headings, and lists of links under 目录."""
-    if "](#" not in text and not any(word in text for word in TOC_WORDS):
+    if text.count("](") < TOC_ITEMS or ("](#" not in text and not any(word in text for word in TOC_WORDS)):
         return text
     lines = text.split("\n")
     kept: list[str] = []
