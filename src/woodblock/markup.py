@@ -85,7 +85,7 @@ def plain(text: str) -> str:
     """
     if not _has_markup(text):
         return text
-    text = text.replace(GONE, "")
+    given = text = text.replace(GONE, "")
     for _ in range(ROUNDS):
         before = text
         text = text[_front_matter(text) :]
@@ -95,11 +95,11 @@ def plain(text: str) -> str:
         pieces = list(_pieces(text))
         text = "".join(piece if code else _prose(piece, marks) for code, piece in pieces)
         if text == before:
-            return text
+            break
         # Where lines went, others may be indented for another reason; where the first went, front matter may begin.
         if not marks.again and not any(code == INDENTED for code, _ in pieces) and not _front_matter(text):
             break
-    return text.strip("\n")
+    return text if text == given else text.strip("\n")
 
 
 def _has_markup(text: str) -> bool:
@@ -352,6 +352,7 @@ def _prose(text: str, marks: _Marks) -> str:
     """A piece without code as `plain` leaves it."""
     brackets = "[" in text
     links = brackets and "](" in text
+    before = text
     if links:
         text = _without_contents(text)
     if brackets and "]:" in text:
@@ -360,6 +361,7 @@ def _prose(text: str, marks: _Marks) -> str:
         text = TOC_MARK.sub(GONE, text)
     if "{" in text and ("{#" in text or "{:" in text or "{ #" in text):
         text = ANCHOR.sub(r"\1", text)
+    marks.again = marks.again or text != before
     wanted = "[!" if links else "[" if marks.references and "]" in text else ""
     wanted += "".join(mark[0] for mark in ("<", "&", "{{") if mark in text)
     if not wanted:
