@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from woodblock import cleaning, shards, tables, texts
+from woodblock import cleaning, encodings, markup, measures, shards, tables, texts
 from woodblock.cleaning import Limits
 from woodblock.errors import UserError
 from woodblock.funnel import Funnel
@@ -22,6 +22,7 @@ from woodblock.stage import Run, run_stage
 
 BATCH_CHARS = 2_000_000  # characters that are in hand at once, in each process
 SAMPLED_CHARS = 2_000  # of a document, for the quality model
+SAMPLED_PARTS = 16  # parts of the table from which documents are drawn for it, evenly
 
 
 def clean(
@@ -35,7 +36,7 @@ def clean(
     results: Path,
     run: Run,
 ) -> dict[str, Any]:
-    shards.warm(params.threads)
+    shards.warm(params.threads, load)
     limits = Limits.of(params.clean)
     model = run.work / "quality.npy"
     if not model.exists():
@@ -66,9 +67,16 @@ def clean(
     return {role: dict(sorted((+funnel.counts).items())) for role, funnel in funnels.items()}
 
 
+def load() -> None:
+    """Load the kernels and tables of cleaning, which takes a second."""
+    measures.measure(["<p>文</p>"])
+    encodings.broken(markup.plain("<p>文</p>"))
+
+
 def count_model(raw: Path, limits: Limits, characters: int, path: Path) -> None:
     """Count the quality model on documents drawn evenly from the first row group of each part, once they are clean."""
     parts = tables.parts(raw)
+    parts = parts[:: evenly(len(parts), SAMPLED_PARTS)]
     quota = characters // len(parts) // SAMPLED_CHARS + 1
 
     # Whatever its language, it is counted: to ask py3langid would cost more than the whole sample.

@@ -616,16 +616,19 @@ def comparisons(
     threshold: float,
     copied: float,
 ) -> dict[str, Comparison]:
-    """The tasks of `compare`, in the order of the worse document's rank, each of RANGE_PAIRS pairs or a RANGE more."""
+    """The tasks of `compare`, in the order of the worse document's rank: eight of like size, or more of RANGE_PAIRS pairs
+    each; up to the pairs of a RANGE. Which they are does not depend on the number of processes, nor does what comes out.
+    """
     ranges = -(-len(shelf) // RANGE)
     counts = np.zeros(ranges, dtype=np.int64)
     for folder, band in pairs:
         counts += np.diff(_borders(folder, band))
     names = tuple((str(folder), band) for folder, band in pairs)
     tasks, first, held = {}, 0, 0
+    enough = min(RANGE_PAIRS, int(counts.sum()) // 8 + 1)
     for number in range(ranges):
         held += int(counts[number])
-        if held >= RANGE_PAIRS or number == ranges - 1:
+        if held >= enough or number == ranges - 1:
             tasks[f"ranks-{first:06d}"] = Comparison(
                 *(shelf, order, names, first, number + 1, ngram, permutations, threshold, copied)
             )

@@ -93,14 +93,17 @@ def _one(function: Callable[[Any, Path], dict[str, Any]], task: Any, folder: Pat
 _pools: dict[int, ProcessPoolExecutor] = {}
 
 
-def warm(workers: int) -> None:
-    """Start the processes, so that they read their libraries while this one prepares the work."""
+def warm(workers: int, ready: Callable[[], object] = os.getpid) -> None:
+    """Start the processes, so that they read their libraries while this one prepares the work.
+
+    ready: is called in each of them, to load what else its first task would wait for.
+    """
     if workers > 1 and workers not in _pools:
         # Not fork: a forked process inherits the locks of threads that it does not have. The server that these are forked
         # from has no threads; it reads the libraries once for all.
         _pools[workers] = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
         for _ in range(workers):
-            _pools[workers].submit(os.getpid)
+            _pools[workers].submit(ready)
 
 
 def _many(
