@@ -336,7 +336,7 @@ def test_the_funnel_counts_down_step_by_step(root):
     assert (corpus["read"], corpus["kept"]) == (352, 340)
     html = reporting.render(run, "x")
     text = Page(html).text
-    for shown in ("Corpus: 352 came, 340 stay", "Jaccard 0.81 with laws-3", "<太短>", "32 – 64", "2.0 –", "本法"):
+    for shown in ("Corpus: 352 came, 340 stay", "Jaccard 0.81 with laws-3", "<太短>", "from 32", "from 2.0", "本法"):
         assert shown in text
 
 

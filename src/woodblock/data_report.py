@@ -117,13 +117,10 @@ def histogram(histograms: Mapping[str, Any], name: str, title: str, label: str) 
         return None
     counts = [sum(column) for column in zip(*by_source.values(), strict=True)]
     filled = [place for place, count in enumerate(counts) if count]
-    bars = [(_bin(edges, place), counts[place], f"{counts[place]:,}") for place in range(filled[0], filled[-1] + 1)]
+    bars = [
+        (f"from {edges[place]:,}", counts[place], f"{counts[place]:,}") for place in range(filled[0], filled[-1] + 1)
+    ]
     return charts.bar_chart(title, bars, label)
-
-
-def _bin(edges: Sequence[float], place: int) -> str:
-    low = f"{edges[place]:,}"
-    return f"{low} –" if place == len(edges) - 1 else f"{low} – {edges[place + 1]:,}"
 
 
 def samples(drops: pd.DataFrame) -> list[dict[str, Any]]:
