@@ -302,7 +302,7 @@ def test_a_stage_that_was_killed_does_the_shards_that_are_left(tmp_path, monkeyp
     with pytest.raises(shards.PortionDone):
         run_clean(tmp_path / "half", GOOD, 1, part_characters=3000)
     monkeypatch.delenv(shards.PORTION)
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "half/work/shards").glob("*/done.json")}
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "half" / "work" / "shards").glob("*/done.json")}
     assert before
     settings = SimpleNamespace(threads=1, clean=params.load(ROOT / "params.yaml").clean)
     raw = [tmp_path / "half" / role for role in ("corpus", "instructions", "documents")]

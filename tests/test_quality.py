@@ -10,9 +10,9 @@ import pytest
 from woodblock import quality
 from woodblock.quality import Model
 
-SUBJECTS = "公民 法人 国家机关 企业 用人单位 劳动者 监护人 当事人 人民法院 行政机关".split()
-VERBS = "应当依法保护 不得侵犯 可以请求确认 有权要求赔偿 负责组织实施 必须按期公布".split()
-OBJECTS = "他人的合法权益 财产权利 有关的证明材料 本条规定的措施 因此受到的损失 个人信息".split()
+SUBJECTS = ["公民", "法人", "国家机关", "企业", "用人单位", "劳动者", "监护人", "当事人", "人民法院", "行政机关"]
+VERBS = ["应当依法保护", "不得侵犯", "可以请求确认", "有权要求赔偿", "负责组织实施", "必须按期公布"]
+OBJECTS = ["他人的合法权益", "财产权利", "有关的证明材料", "本条规定的措施", "因此受到的损失", "个人信息"]
 
 
 def sentences(seed: int, count: int) -> str:

@@ -58,7 +58,7 @@ def test_an_error_keeps_what_is_finished_and_the_next_run_does_the_rest(tmp_path
 
 
 def test_a_killed_worker_is_an_error_in_one_line(tmp_path):
-    with pytest.raises(UserError, match="a worker was killed.*shard_chars") as caught:
+    with pytest.raises(UserError, match=r"a worker was killed.*shard_chars") as caught:
         shards.work(dies, TASKS, tmp_path / "work", 2, "test")
     assert "\n" not in str(caught.value)
 
