@@ -219,7 +219,7 @@ def compare_documents(
     places = [(work / "meetings" / name, band) for name, task in meetings.items() for band in task.bands]
     tasks = near.comparisons(
         *(shelf, work / "ranks" / "order.bin", places),
-        *(settings.ngram, permutations, settings.threshold, settings.copied),
+        *(settings.ngram, permutations, settings.threshold, settings.edited, settings.copied),
     )
     done = shards.work(near.compare, tasks, work / "comparisons", params.threads, "dedup: pairs")
     better, similar = np.full(len(shelf), NONE, dtype=np.uint32), np.zeros(len(shelf), dtype=np.float32)

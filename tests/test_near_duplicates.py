@@ -240,7 +240,9 @@ def near_of(shelf: Shelf, work: Path, bands: int, rows: int, threshold: float) -
         near.meet(task, work / name)
         places += [(work / name, band) for band in task.bands]
     found, last = {}, -1
-    for name, task in near.comparisons(shelf, work / "order.bin", places, 3, bands * rows, threshold, 0.0).items():
+    for name, task in near.comparisons(
+        shelf, work / "order.bin", places, 3, bands * rows, threshold, threshold, 1.0
+    ).items():
         (work / name).mkdir()
         near.compare(task, work / name)
         for pair, value in zip(*near.near_pairs(work / name), strict=True):

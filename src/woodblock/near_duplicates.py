@@ -512,15 +512,17 @@ class Comparison(NamedTuple):
     ngram: int
     permutations: int
     threshold: float
+    edited: float
     copied: float
 
 
 def compare(task: Comparison, folder: Path) -> dict[str, Any]:
-    """Write the pairs whose true Jaccard index reaches the threshold and of which a share `copied` is a copy, in
-    ascending order: near.bin (uint64, as bucket_pairs has them) and jaccard.bin (float32). Returns how many were
+    """Write the pairs whose true Jaccard index reaches the threshold, or reaches `edited` where a share `copied` is a
+    copy, in ascending order: near.bin (uint64, as bucket_pairs has them) and jaccard.bin (float32). Returns how many were
     compared by signatures, truly, and how many have the index but are too much their own.
     """
-    margin = ERRORS * (task.threshold * (1 - task.threshold) / task.permutations) ** 0.5
+    floor = min(task.threshold, task.edited)
+    margin = ERRORS * (floor * (1 - floor) / task.permutations) ** 0.5
     order = np.fromfile(task.order, dtype=np.uint32)
     pairs = _distinct(np.concatenate([_range(Path(name), band, task.first, task.last) for name, band in task.pairs]))
     # In the order of the better document: the versions of one text lie together, and its set is made once.
@@ -529,12 +531,12 @@ def compare(task: Comparison, folder: Path) -> dict[str, Any]:
     for start in range(0, len(pairs), CHUNK_PAIRS):
         chunk = pairs[start : start + CHUNK_PAIRS]
         sides = order[np.stack([chunk >> np.uint64(32), chunk & np.uint64(NONE)])]
-        likely = _agreement(task.shelf, sides, task.permutations) >= task.threshold - margin
+        likely = _agreement(task.shelf, sides, task.permutations) >= floor - margin
         chunk, sides = chunk[likely], sides[:, likely]
         truly += len(chunk)
-        similar, copied = _compare_truly(task.shelf, sides, task.ngram, task.threshold)
-        is_near = (similar >= task.threshold) & (copied >= task.copied)
-        alike += int(np.sum(similar >= task.threshold) - np.sum(is_near))
+        similar, copied = _compare_truly(task.shelf, sides, task.ngram, floor)
+        is_near = (similar >= task.threshold) | (similar >= task.edited) & (copied >= task.copied)
+        alike += int(np.sum(similar >= task.edited) - np.sum(is_near))
         found.append(chunk[is_near])
         values.append(similar[is_near].astype(np.float32))
     near, values = np.concatenate(found), np.concatenate(values)
@@ -614,6 +616,7 @@ def comparisons(
     ngram: int,
     permutations: int,
     threshold: float,
+    edited: float,
     copied: float,
 ) -> dict[str, Comparison]:
     """The tasks of `compare`, in the order of the worse document's rank: eight of like size, or more of RANGE_PAIRS pairs
@@ -630,7 +633,7 @@ def comparisons(
         held += int(counts[number])
         if held >= enough or number == ranges - 1:
             tasks[f"ranks-{first:06d}"] = Comparison(
-                *(shelf, order, names, first, number + 1, ngram, permutations, threshold, copied)
+                *(shelf, order, names, first, number + 1, ngram, permutations, threshold, edited, copied)
             )
             first, held = number + 1, 0
     return tasks

@@ -83,6 +83,7 @@ class Dedup(Block):
     bands: Positive
     rows: Positive
     threshold: Annotated[float, Field(gt=0, le=1)]
+    edited: Annotated[float, Field(gt=0, le=1)]
     copied: Share
     paragraph_chars: Positive
     paragraph_documents: Annotated[int, Field(ge=2)]
