@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from woodblock import cleaning, encodings, markup, measures, shards, tables, texts
 from woodblock.cleaning import Limits
 from woodblock.errors import UserError
-from woodblock.funnel import Funnel
+from woodblock.funnel import KEPT, Funnel
 from woodblock.progress import track
 from woodblock.quality import Model
 from woodblock.stage import Run, run_stage
@@ -162,7 +162,7 @@ def write_results(folder: Path, funnels: dict[str, Funnel], histograms: dict[str
     steps = [*cleaning.STEPS, "roles", "empty", "cut", "duplicate"]
     drops = (row for funnel in funnels.values() for row in funnel.rows(steps))
     tables.write(folder / "drops", drops, tables.DROPS)
-    tables.write(folder / "kept", funnels["corpus"].rows(["kept"]), tables.DROPS)
+    tables.write(folder / "kept", funnels["corpus"].rows([KEPT]), tables.DROPS)
     edges = {"length": cleaning.LENGTHS, "bits": cleaning.BITS}
     text = json.dumps({"edges": edges, "counts": histograms}, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / "histograms.json").write_text(text + "\n", encoding="utf-8")

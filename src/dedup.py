@@ -23,7 +23,7 @@ from woodblock import decontamination, shards, tables
 from woodblock import near_duplicates as near
 from woodblock.decontamination import OWN, Overlaps
 from woodblock.errors import UserError
-from woodblock.funnel import SAMPLES, Funnel
+from woodblock.funnel import KEPT, Funnel
 from woodblock.near_duplicates import NONE, Shelf
 from woodblock.progress import say
 from woodblock.stage import Run, run_stage
@@ -386,7 +386,7 @@ def write_documents(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel
             writers[split].add({**record, "text": text})
             funnel.counts[f"{split}_documents"] += 1
             funnel.counts[f"{split}_chars"] += len(text)
-            funnel.sample("kept", record, text, split, record["quality"], 2 * SAMPLES)
+            funnel.sample(KEPT, record, text, split, record["quality"])
             groups[split].add(int.from_bytes(fingerprint(record["group"])[:8], "big"))
     save(folder, {f"groups-{split}": np.array(sorted(names), dtype=np.uint64) for split, names in groups.items()})
 
@@ -427,7 +427,7 @@ def without_paragraphs(record: Mapping[str, Any], gone: list[tuple[int, int, int
     funnel.change("paragraphs")
     funnel.counts["paragraphs_removed"] += len(gone)
     start, end, keeper = gone[0]
-    funnel.sample("paragraphs", record, data[start:end].decode("utf-8"), str(keeper), len(gone), SAMPLES)
+    funnel.sample("paragraphs", record, data[start:end].decode("utf-8"), str(keeper), len(gone))
     return tidy(b"".join(pieces).decode("utf-8"))
 
 
@@ -446,7 +446,7 @@ def without_overlaps(
         funnel.change("validation")
         funnel.counts["train_lines_removed"] += lines
         gone = Counter(text.split("\n")) - Counter(left.split("\n"))
-        funnel.sample("validation", record, "\n".join(gone), "held-out text", lines, SAMPLES)
+        funnel.sample("validation", record, "\n".join(gone), "held-out text", lines)
         text = tidy(left)
     return text
 
@@ -489,7 +489,7 @@ def write_articles(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel,
                 step = "validation" if found == [OWN] else "benchmarks"
                 funnel.change(step)
                 named = {"id": record["id"], "source": record["law"]}
-                funnel.sample(step, named, record["text"], ", ".join(found), len(found), SAMPLES)
+                funnel.sample(step, named, record["text"], ", ".join(found), len(found))
             funnel.counts[f"{split}_articles"] += 1
             table.add({**record, "split": split})
 
@@ -528,7 +528,7 @@ def write_results(
                 row = {**row, "reason": REASONS[row["step"]].format(id=better, value=row["value"])}
             drops.append(row)
     tables.write(folder / "drops", drops, tables.DROPS)
-    tables.write(folder / "kept", funnels["corpus"].rows(["kept"]), tables.DROPS)
+    tables.write(folder / "kept", funnels["corpus"].rows([KEPT]), tables.DROPS)
 
 
 def record_id(shelf: Shelf, parts: Sequence[Path], place: int) -> str:

@@ -133,6 +133,14 @@ def test_both_engines_have_this_graph(new_project) -> None:
     assert {above for above, below in edges if below == "all"} == set(STAGES)
 
 
+def test_portions_are_jobs_before_the_stages_that_work_by_shards(new_project) -> None:
+    project = new_project()
+    plan = project.run("snakemake", "--dry-run", "--config", "portions=3").stdout
+    jobs = set(re.findall(r"output: \.woodblock/portions/(\S+)", plan))
+    assert jobs == {f"{stage}-{part}-of-3" for stage in ("clean", "dedup") for part in (1, 2, 3)}
+    assert "rule portion" not in project.run("snakemake", "--dry-run").stdout
+
+
 def test_a_circle_is_an_error_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "dvc.yaml"
     entry = "  {0}:\n    cmd: python src/{0}.py {1} {0}\n    deps: [{1}]\n    outs: [{0}]\n"

@@ -338,6 +338,20 @@ return {}
     assert not [name for name in written(folder) if "partial" in name]
 
 
+def test_a_portion_ends_without_outputs_and_beside_others(tmp_path: Path) -> None:
+    """A stage that is asked for a part of its shards makes no output, and no other part's lock stops it."""
+    fill(tmp_path)
+    command = script(tmp_path, 'from woodblock import shards\nraise shards.PortionDone("2 of 8 shards")\n')
+    (tmp_path / ".woodblock/locks").mkdir(parents=True)
+    before = set(written(tmp_path))
+    with (tmp_path / ".woodblock/locks/clean-1-of-4").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        portion = environment() | {"WOODBLOCK_SHARDS": "2/4"}
+        done = subprocess.run(command, cwd=tmp_path, env=portion, capture_output=True, text=True, check=True)
+    assert done.stderr == "clean: 2 of 8 shards are done\n"
+    assert set(written(tmp_path)) == before
+
+
 def test_threads_are_those_of_the_params(tmp_path: Path) -> None:
     fill(tmp_path)
     check = "import woodblock, os; print([os.environ[v] for v in woodblock.THREAD_VARIABLES])"

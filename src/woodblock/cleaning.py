@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from woodblock import encodings, markup, measures, personal_data
-from woodblock.funnel import SAMPLES, Funnel
+from woodblock.funnel import KEPT, Funnel
 from woodblock.quality import Model
 from woodblock.texts import repair
 
@@ -205,7 +205,7 @@ def documents(
         weight = record["weight"] * (1.0 if not limits.weight_by_quality else (2 / bits) ** limits.weight_by_quality)
         kept.append({**record, "text": text, "weight": weight, "quality": round(-float(bits), 4)})
         counts["characters_kept"] += len(text)
-        funnel.sample("kept", record, text, "bits per byte", bits, 2 * SAMPLES)
+        funnel.sample(KEPT, record, text, "bits per byte", bits)
     counts["kept"] += len(kept)
     return kept
 

@@ -40,7 +40,6 @@ STEPS = (
     ("dedup", "validation", "shares text with the validation split"),
     ("dedup", "short", "too short after all this"),
 )
-COUNTS = ("read", "kept", "characters_read", "characters_kept")
 
 
 @dataclass(frozen=True)

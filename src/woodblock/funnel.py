@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SAMPLES = 10  # dropped documents of each step that are kept to be looked at; twice as many of those that stay
+SAMPLES = 10  # dropped documents of each step that are kept to be looked at
+KEPT = "kept"  # the step under which those that stay are sampled: twice as many
 SAMPLE_CHARS = 300
 
 
@@ -22,29 +23,34 @@ class Funnel:
     def drop(self, step: str, record: Mapping[str, Any], text: str, reason: str, value: float = 0.0) -> None:
         """Count a record that a step drops. reason: in a few words; value: what was measured."""
         self.counts[f"dropped_{step}"] += 1
-        self.sample(step, record, text, reason, value, SAMPLES)
+        self.sample(step, record, text, reason, value)
 
     def change(self, step: str) -> None:
         self.counts[f"changed_{step}"] += 1
 
-    def sample(self, step: str, record: Mapping[str, Any], text: str, reason: str, value: float, samples: int) -> None:
-        """Keep a record to be looked at, if its hash is among the `samples` smallest of its step."""
+    def sample(self, step: str, record: Mapping[str, Any], text: str, reason: str, value: float) -> None:
+        """Keep a record to be looked at, if its hash is among the smallest of its step."""
         mark = hashlib.sha256(f"{step}\0{record['id']}".encode()).hexdigest()[:16]
-        kept = self.drops.setdefault(step, {})
-        if len(kept) < samples or mark < max(kept):
+        if self._has_room(step, mark):
             row = {"id": record["id"], "source": record["source"], "step": step, "reason": reason}
-            kept[mark] = {**row, "value": float(value), "text": text[:SAMPLE_CHARS]}
-            if len(kept) > samples:
-                del kept[max(kept)]
+            self._keep(mark, {**row, "value": float(value), "text": text[:SAMPLE_CHARS]})
 
     def merge(self, counts: Mapping[str, int], samples: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Add another funnel's counts and samples, as `as_json` gives them."""
         self.counts.update(counts)
         for mark, row in samples:
-            kept = self.drops.setdefault(row["step"], {})
-            kept[mark] = dict(row)
-            if len(kept) > (SAMPLES if row["step"] != "kept" else 2 * SAMPLES):
-                del kept[max(kept)]
+            if self._has_room(row["step"], mark):
+                self._keep(mark, dict(row))
+
+    def _has_room(self, step: str, mark: str) -> bool:
+        kept = self.drops.get(step, {})
+        return len(kept) < _samples_of(step) or mark < max(kept)
+
+    def _keep(self, mark: str, row: dict[str, Any]) -> None:
+        kept = self.drops.setdefault(row["step"], {})
+        kept[mark] = row
+        if len(kept) > _samples_of(row["step"]):
+            del kept[max(kept)]
 
     def as_json(self) -> dict[str, Any]:
         rows = [(mark, row) for kept in self.drops.values() for mark, row in kept.items()]
@@ -54,3 +60,7 @@ class Funnel:
         """The samples of some steps, in the order of the steps and of their hashes."""
         for step in steps:
             yield from (row for _, row in sorted(self.drops.get(step, {}).items()))
+
+
+def _samples_of(step: str) -> int:
+    return 2 * SAMPLES if step == KEPT else SAMPLES
