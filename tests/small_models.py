@@ -6,6 +6,7 @@ import functools
 import tempfile
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 
@@ -68,12 +69,12 @@ def tokenizer(vocab_size: int = 600) -> Tokenizer:
     return Tokenizer.load(tokenizer_folder(vocab_size))
 
 
-def config(**changes: int | float) -> Config:
+def config(**changes: Any) -> Config:
     """A small shape; init_std is wide, so that random models have opinions."""
     shape = {"vocab_size": 600, "dim": 32, "layers": 2, "heads": 4, "kv_heads": 2, "hidden_dim": 48, "context": 32}
     return Config(**{**shape, "init_std": 0.3, **changes})
 
 
-def model(seed: int = 0, **changes: int | float) -> Transformer:
+def model(seed: int = 0, **changes: Any) -> Transformer:
     """A random model in evaluation mode."""
     return Transformer(config(**changes)).initialise(seed).eval()

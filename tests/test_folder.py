@@ -62,8 +62,12 @@ def test_two_savings_give_the_same_bytes_and_a_copy_of_a_copy_too(saved, tmp_pat
             assert file.read_bytes() == (tmp_path / other / file.name).read_bytes(), file.name
 
 
-def test_numbers_of_the_config_come_back(tmp_path):
-    model = small_models.model(rope_theta=500.0, norm_eps=1e-6, init_std=0.07, kv_heads=1, context=48)
+@pytest.mark.parametrize("qk_norm", [False, True])
+@pytest.mark.parametrize("kind", [None, "linear", "yarn", "llama3"])
+def test_numbers_of_the_config_come_back(tmp_path, kind, qk_norm):
+    rope = {"rope_scaling": kind, "rope_factor": 4.0} if kind else {}
+    numbers = {"rope_theta": 500.0, "norm_eps": 1e-6, "init_std": 0.07, "kv_heads": 1, "context": 48}
+    model = small_models.model(qk_norm=qk_norm, **rope, **numbers)
     folder.save(model, small_models.tokenizer_folder(), tmp_path)
     assert folder.read_config(tmp_path) == model.config
 
@@ -92,7 +96,12 @@ def test_another_kind_of_model_is_refused(saved):
     values = json.loads((path / "config.json").read_text())
     for change in ({"model_type": "bert"}, {"tie_word_embeddings": False}):
         (path / "config.json").write_text(json.dumps(values | change))
-        with pytest.raises(UserError, match="not a Llama with tied embeddings"):
+        with pytest.raises(UserError, match="not a Llama or Qwen3 with tied embeddings"):
+            folder.load(path, CPU)
+    dynamic = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    for change in ({"head_dim": 16}, {"rope_parameters": dynamic}):
+        (path / "config.json").write_text(json.dumps(values | change))
+        with pytest.raises(UserError, match="head_dim or rope_parameters are none that are made here"):
             folder.load(path, CPU)
 
 

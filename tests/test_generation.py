@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import small_models
 import torch
-from transformers import LlamaForCausalLM
+from transformers import AutoModelForCausalLM
 
 from woodblock import folder, generation
 from woodblock.errors import UserError
@@ -24,12 +24,20 @@ def transformers_greedy(theirs, prompt, new, stop):
     return found[0, len(prompt) :].tolist()
 
 
-@pytest.mark.parametrize("kv_heads", [2, 4])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"kv_heads": 2},
+        {"kv_heads": 4},
+        {"qk_norm": True},
+        {"qk_norm": True, "rope_scaling": "yarn", "rope_factor": 4.0},
+    ],
+)
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
-def test_replies_are_those_of_transformers(tmp_path, kv_heads, batch_size):
-    model = small_models.model(seed=kv_heads, kv_heads=kv_heads, context=64)
+def test_replies_are_those_of_transformers(tmp_path, shape, batch_size):
+    model = small_models.model(seed=2, context=64, **shape)
     folder.save(model, small_models.tokenizer_folder(), tmp_path)
-    theirs = LlamaForCausalLM.from_pretrained(tmp_path).eval()
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     asked = prompts((5, 1, 17, 5, 30, 2, 11))
     free = [transformers_greedy(theirs, prompt, 12, None) for prompt in asked]
     assert len({token for reply in free for token in reply}) > 8  # the model has something to say

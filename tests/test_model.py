@@ -1,24 +1,46 @@
-"""The model is Hugging Face's Llama to 1e-4, counts itself rightly, and says the same with and without a cache."""
+"""The model is Hugging Face's Llama or Qwen3 to 1e-5, counts itself rightly, and says the same with and without a
+cache, and within a document whatever stands beside it."""
 
 from __future__ import annotations
+
+import itertools
+from dataclasses import replace
 
 import pytest
 import small_models
 import torch
 import torch.nn.functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import SDPBackend, flex_attention, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM
 
 from woodblock import folder
-from woodblock.model import Cache, Config, Transformer, count_parameters, flops_per_token, rotary_table, rotate
+from woodblock import model as model_module
+from woodblock.model import (
+    Cache,
+    Config,
+    LinearCrossEntropy,
+    Transformer,
+    attend,
+    count_parameters,
+    document_mask,
+    document_numbers,
+    flops_per_token,
+    rotary_frequencies,
+    rotary_table,
+    rotate,
+)
 
 SHAPES = [
     {"heads": 4, "kv_heads": 2},
     {"heads": 4, "kv_heads": 4},
     {"heads": 4, "kv_heads": 1, "layers": 3, "rope_theta": 500.0, "norm_eps": 1e-3},
     {"heads": 1, "kv_heads": 1, "dim": 8, "hidden_dim": 24, "layers": 1},
+    {"heads": 4, "kv_heads": 2, "qk_norm": True},
+    {"heads": 4, "kv_heads": 1, "qk_norm": True, "norm_eps": 1e-3, "rope_scaling": "linear", "rope_factor": 2.0},
 ]
+# Heads wide and a context long enough that some pairs of channels are kept, some stretched and some in between.
+STRETCHED = {"dim": 128, "context": 384, "rope_theta": 500.0, "rope_factor": 3.0}
 
 
 def ids(model: Transformer, rows: int, length: int, seed: int = 0) -> torch.Tensor:
@@ -42,11 +64,32 @@ def test_logits_are_those_of_transformers(shape, tmp_path):
     folder.save(model, small_models.tokenizer_folder(), tmp_path)
     theirs, info = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True, dtype=torch.float32)
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"))
+    assert type(theirs).__name__ == ("Qwen3ForCausalLM" if model.config.qk_norm else "LlamaForCausalLM")
     tokens = ids(model, 3, model.config.context)
     with torch.no_grad():
         ours, wanted = model(tokens), theirs(tokens).logits
     assert ours.std() > 0.1
-    torch.testing.assert_close(ours, wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("qk_norm", [False, True])
+@pytest.mark.parametrize("kind", ["linear", "yarn", "llama3"])
+def test_stretched_positions_are_those_of_transformers(kind, qk_norm, tmp_path):
+    model = shaken(small_models.model(qk_norm=qk_norm, rope_scaling=kind, init_std=0.1, **STRETCHED))
+    folder.save(model, small_models.tokenizer_folder(), tmp_path)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    found, _ = rotary_frequencies(model.config)
+    torch.testing.assert_close(found, theirs.model.rotary_emb.inv_freq, rtol=1e-6, atol=0)
+    ratio = rotary_frequencies(replace(model.config, rope_scaling=None))[0] / found
+    assert ratio.max() == pytest.approx(3) and (kind == "linear" or ratio.min() == 1)
+    assert kind == "linear" or ((ratio > 1.01) & (ratio < 2.99)).any()
+    tokens = ids(model, 2, model.config.context)
+    plain = Transformer(replace(model.config, rope_scaling=None))
+    plain.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        ours, wanted, unscaled = model(tokens), theirs(tokens).logits, plain(tokens)
+    torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=0)
+    assert (ours - unscaled).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -77,16 +120,17 @@ def test_operations_are_those_that_torch_counts(shape):
     assert counter.get_total_flops() == rows * length * (flops_per_token(config, length) + masked_half)
 
 
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("rows", [1, 300])
-def test_loss_and_gradient_are_those_of_cross_entropy(masked, rows):
+def test_loss_and_gradient_are_those_of_cross_entropy(masked, rows, known):
     """300 rows of 12 make more than one of the chunks in which the loss is taken."""
     model = small_models.model(context=12)
     tokens = ids(model, rows, 13)
     inputs, targets = tokens[:, :-1], tokens[:, 1:].clone()
     if masked:
         targets[torch.rand(targets.shape, generator=torch.Generator().manual_seed(1)) < 0.6] = -1
-    loss = model.loss(inputs, targets)
+    loss = model.loss(inputs, targets, count=int((targets >= 0).sum()) if known else None)
     (loss / 3).backward()
     found = {name: weight.grad.clone() for name, weight in model.named_parameters()}
     model.zero_grad()
@@ -95,6 +139,43 @@ def test_loss_and_gradient_are_those_of_cross_entropy(masked, rows):
     torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-3)
     for name, weight in model.named_parameters():
         torch.testing.assert_close(found[name], weight.grad, rtol=1e-4, atol=2e-4 * float(weight.grad.abs().max()))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_targets_that_do_not_count_may_stay_among_those_that_do(kind):
+    """As on a GPU, where nobody asks which they are; in bf16 too, with sums in fp32."""
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(700, 16, generator=draw, requires_grad=True)
+    weight = torch.randn(50, 16, generator=draw, requires_grad=True)
+    targets = torch.randint(-3, 50, (700,), generator=draw)
+    assert (targets < 0).any()
+    with torch.autocast("cpu", kind, enabled=kind != torch.float32):
+        loss = LinearCrossEntropy.apply(hidden, weight, targets)
+    assert loss.dtype == torch.float32
+    (loss / 7).backward()
+    found = hidden.grad, weight.grad
+    hidden.grad = weight.grad = None
+    wanted = F.cross_entropy(hidden @ weight.T, targets.clamp(min=-1), ignore_index=-1, reduction="sum")
+    (wanted / 7).backward()
+    tolerance = 1e-5 if kind == torch.float32 else 2e-2  # bf16 keeps eight bits
+    torch.testing.assert_close(loss, wanted, rtol=tolerance, atol=0)
+    assert (found[0][targets < 0] == 0).all()
+    for gradient, true in zip(found, (hidden.grad, weight.grad), strict=True):
+        assert gradient.dtype == torch.float32
+        torch.testing.assert_close(gradient, true, rtol=0, atol=tolerance * float(true.abs().max()))
+
+
+@pytest.mark.parametrize("documents", [False, True])
+def test_loss_is_one_graph_for_a_compiler(documents):
+    """No break and no value asked for: what torch.compile(fullgraph=True) takes waits for no device."""
+    model = small_models.model()
+    tokens = ids(model, 2, 21)
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    numbers = document_numbers(inputs, 1) if documents else None
+    step = torch.compile(model.loss, backend="eager", fullgraph=True)
+    found, wanted = (loss(inputs, targets, numbers, targets.numel()) for loss in (step, model.loss))
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, list(model.parameters())) for loss in (found, wanted)))
 
 
 def test_loss_without_gradients_is_the_same():
@@ -174,7 +255,7 @@ def test_too_long_a_sequence_is_refused():
 
 
 def test_rotary_positions_are_relative_and_keep_lengths():
-    table = rotary_table(64, 16, 10_000.0)
+    table = rotary_table(small_models.config(dim=64, heads=4, context=64))
     draw = torch.Generator().manual_seed(0)
     q, k = (torch.randn(1, 1, 1, 16, generator=draw) for _ in range(2))
 
@@ -184,6 +265,118 @@ def test_rotary_positions_are_relative_and_keep_lengths():
     torch.testing.assert_close(product(7, 3), product(44, 40))
     assert (product(7, 3) - product(7, 5)).abs() > 1e-3
     torch.testing.assert_close(rotate(q, table[:, 9:10]).norm(), q.norm())
+
+
+def cut(draw, length, lengths):
+    """Row of ids [length] in which documents begin, with a start token of 1, after `lengths` tokens of the last."""
+    row = torch.randint(6, 600, (length,), generator=draw)
+    for place in itertools.accumulate(lengths):
+        row[place] = 1
+    return row
+
+
+DOCUMENTS = [(5, 9, 1, 20), (0, 30), (39,), (0, 1, 1, 1), (13, 13)]  # of rows of 40; the first starts in mid-document
+
+
+def test_documents_are_numbered_from_their_start_tokens():
+    rows = torch.tensor([[7, 1, 8, 1, 1], [1, 9, 9, 9, 2]])
+    assert document_numbers(rows, 1).tolist() == [[0, 1, 1, 2, 3], [1, 1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("qk_norm", [False, True])
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_with_documents_each_is_read_as_if_it_stood_alone(kv_heads, qk_norm):
+    """Loss and gradient too: those of all the documents one by one."""
+    model = shaken(small_models.model(context=40, kv_heads=kv_heads, qk_norm=qk_norm, init_std=0.1))
+    draw = torch.Generator().manual_seed(0)
+    tokens = torch.stack([cut(draw, 41, lengths) for lengths in DOCUMENTS])
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    documents = document_numbers(inputs, 1)
+    found = model.hidden(inputs, documents=documents)
+    loss = model.loss(inputs, targets, documents)
+    loss.backward()
+    gradients = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+    wanted, alone = torch.empty_like(found), torch.zeros(())
+    for row, numbers in enumerate(documents):
+        for number in numbers.unique():
+            here = numbers == number
+            wanted[row, here] = model.hidden(inputs[row, here][None])[0]
+            alone = alone + model.loss(inputs[row, here][None], targets[row, here][None])
+    alone.backward()
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(loss, alone, atol=0, rtol=1e-6)
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(gradients[name], weight.grad, rtol=0, atol=1e-5 * float(weight.grad.abs().max()))
+    with torch.no_grad():
+        assert (found - model.hidden(inputs)).abs().max() > 0.1  # it does matter
+        one = model.hidden(inputs, documents=torch.zeros_like(documents))
+        torch.testing.assert_close(one, model.hidden(inputs), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_the_block_mask_of_a_gpu_sees_what_the_mask_of_a_cpu_sees(monkeypatch):
+    """FlexAttention runs forward on a CPU too, uncompiled: there its block mask stands in for the boolean one."""
+    monkeypatch.setattr(model_module, "compiled", lambda function: function)
+    monkeypatch.setattr(model_module, "is_fused", lambda documents, head_dim: True)
+    documents = torch.randint(0, 2, (2, 384), generator=torch.Generator().manual_seed(0)).cumsum(1) // 20
+    block = document_mask(documents, 16)
+    assert isinstance(block, flex_attention.BlockMask) and block.sparsity() > 0
+    monkeypatch.undo()
+    mask = document_mask(documents, 16)
+    assert mask.dtype == torch.bool and 0 < mask.sum() < mask.numel() / 2
+    draw = torch.Generator().manual_seed(0)
+    q = torch.randn(2, 4, 384, 16, generator=draw)
+    k, v = (torch.randn(2, 2, 384, 16, generator=draw) for _ in range(2))
+    monkeypatch.setattr(model_module, "compiled", lambda function: function)
+    torch.testing.assert_close(attend(q, k, v, block), attend(q, k, v, mask), atol=1e-5, rtol=0)
+
+
+def test_documents_and_a_cache_exclude_each_other():
+    model = small_models.model()
+    tokens = ids(model, 1, 4)
+    with pytest.raises(ValueError, match="it goes with no document numbers"):
+        model.hidden(tokens, Cache(model.config, 1, 8, model.embed_tokens.weight), torch.zeros_like(tokens))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_documents_on_a_gpu_are_those_of_a_cpu():
+    model = small_models.model(context=256, dim=64, init_std=0.1)
+    draw = torch.Generator().manual_seed(0)
+    tokens = torch.stack([cut(draw, 257, lengths) for lengths in ((5, 90, 1, 120), (0, 200), (255,))])
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    wanted = model.loss(inputs, targets, document_numbers(inputs, 1))
+    wanted.backward()
+    gradients = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+    model.cuda()
+    inputs, targets = inputs.cuda(), targets.cuda()
+    found = model.loss(inputs, targets, document_numbers(inputs, 1))
+    found.backward()
+    torch.testing.assert_close(found.cpu(), wanted, rtol=1e-3, atol=0)
+    for name, weight in model.named_parameters():
+        size = float(gradients[name].abs().max())
+        torch.testing.assert_close(weight.grad.cpu(), gradients[name], rtol=0, atol=2e-2 * size)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_loss_on_a_gpu_waits_for_nothing_and_agrees_in_bf16():
+    model = small_models.model(context=64, dim=64, init_std=0.1).cuda()
+    tokens = ids(model, 8, 65).cuda()
+    inputs, targets = tokens[:, :-1], tokens[:, 1:].clone()
+    targets[:, ::3] = -1
+    count = int((targets >= 0).sum())
+    with torch.autocast("cuda", torch.bfloat16):
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            losses = [model.loss(inputs, targets, count=known) for known in (None, count)]
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    wanted = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
+    for loss in losses:
+        torch.testing.assert_close(loss, wanted, rtol=1e-2, atol=0)
 
 
 def test_initial_weights_are_of_the_seed_and_the_stated_spread():

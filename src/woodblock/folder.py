@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from woodblock.errors import UserError
-from woodblock.model import Config, Transformer
+from woodblock.model import LLAMA3_ROTATIONS, YARN_ROTATIONS, Config, RopeScaling, Transformer
 from woodblock.tokenization import Tokenizer
 
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -38,9 +38,11 @@ def make_deterministic() -> None:
 
 def hf_config(config: Config, tokenizer: Tokenizer) -> dict[str, Any]:
     """The config.json that makes transformers build the same model."""
+    rope = rope_parameters(config)
+    kind, architecture = ("qwen3", "Qwen3ForCausalLM") if config.qk_norm else ("llama", "LlamaForCausalLM")
     return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+        "architectures": [architecture],
+        "model_type": kind,
         "vocab_size": config.vocab_size,
         "hidden_size": config.dim,
         "intermediate_size": config.hidden_dim,
@@ -49,19 +51,34 @@ def hf_config(config: Config, tokenizer: Tokenizer) -> dict[str, Any]:
         "num_key_value_heads": config.kv_heads,
         "head_dim": config.head_dim,
         "max_position_embeddings": config.context,
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
-        "rope_theta": config.rope_theta,  # where readers older than transformers 5 look for it
+        "rope_parameters": rope,
+        "rope_theta": config.rope_theta,  # where readers older than transformers 5 look for it, and for rope_scaling
+        **({"rope_scaling": {k: v for k, v in rope.items() if k != "rope_theta"}} if config.rope_scaling else {}),
         "rms_norm_eps": config.norm_eps,
         "initializer_range": config.init_std,
         "hidden_act": "silu",
         "attention_bias": False,
-        "mlp_bias": False,
+        **({"use_sliding_window": False} if config.qk_norm else {"mlp_bias": False}),
         "tie_word_embeddings": True,
         "bos_token_id": tokenizer.start_id,
         "eos_token_id": [tokenizer.end_id, tokenizer.turn_end_id],
         "pad_token_id": tokenizer.pad_id,
         "dtype": "float32",
     }
+
+
+def rope_parameters(config: Config) -> dict[str, Any]:
+    """The rotary settings as transformers 5 names them; the constants that it would take by itself are said as well."""
+    named = {"rope_type": config.rope_scaling or "default", "rope_theta": config.rope_theta}
+    if config.rope_scaling:
+        named["factor"] = config.rope_factor
+    if config.rope_scaling in ("yarn", "llama3"):
+        named["original_max_position_embeddings"] = config.rope_context
+    if config.rope_scaling == "yarn":
+        named["beta_fast"], named["beta_slow"] = YARN_ROTATIONS
+    if config.rope_scaling == "llama3":
+        named["high_freq_factor"], named["low_freq_factor"] = LLAMA3_ROTATIONS
+    return named
 
 
 def save(model: Transformer, tokenizer_folder: Path, out: Path) -> None:
@@ -88,9 +105,12 @@ def read_config(folder: Path) -> Config:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file; run the stage that makes it, or dvc checkout")
     values = json.loads(path.read_text(encoding="utf-8"))
-    if values.get("model_type") != "llama" or not values.get("tie_word_embeddings"):
-        raise UserError(f"{path}: a {values.get('model_type')} model, not a Llama with tied embeddings as made here")
-    return Config(
+    if values.get("model_type") not in ("llama", "qwen3") or not values.get("tie_word_embeddings"):
+        raise UserError(
+            f"{path}: a {values.get('model_type')} model, not a Llama or Qwen3 with tied embeddings as made here"
+        )
+    rope = values["rope_parameters"]
+    config = Config(
         vocab_size=values["vocab_size"],
         dim=values["hidden_size"],
         layers=values["num_hidden_layers"],
@@ -98,10 +118,17 @@ def read_config(folder: Path) -> Config:
         kv_heads=values["num_key_value_heads"],
         hidden_dim=values["intermediate_size"],
         context=values["max_position_embeddings"],
-        rope_theta=values["rope_parameters"]["rope_theta"],
+        rope_theta=rope["rope_theta"],
         norm_eps=values["rms_norm_eps"],
         init_std=values["initializer_range"],
+        qk_norm=values["model_type"] == "qwen3",
+        rope_scaling=None if rope["rope_type"] == "default" else rope["rope_type"],
+        rope_factor=rope.get("factor", 1.0),
     )
+    known = config.rope_scaling in (None, *get_args(RopeScaling))
+    if not known or values["head_dim"] != config.head_dim or rope != rope_parameters(config):
+        raise UserError(f"{path}: its head_dim or rope_parameters are none that are made here; make the folder anew")
+    return config
 
 
 def load(folder: Path, device: torch.device) -> tuple[Transformer, Tokenizer]:

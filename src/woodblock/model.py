@@ -1,23 +1,29 @@
 """LLaMA's shape in PyTorch, written to be read: RMSNorm, rotary positions, grouped-query attention, SwiGLU, tied
-embeddings, no bias.
+embeddings, no bias; with QK-norm it is Qwen3's.
 
-Parameters bear the names of Hugging Face's LlamaForCausalLM (without its "model." in front), so that saving is copying.
-Sources: Touvron et al. 2023 (LLaMA 2); Zhang & Sennrich 2019 (RMSNorm); Su et al. 2021 (rotary positions); Ainslie et
-al. 2023 (grouped queries); Shazeer 2020 (SwiGLU); Press & Wolf 2017 (tied embeddings).
+Parameters bear the names of Hugging Face's LlamaForCausalLM or Qwen3ForCausalLM (without their "model." in front), so
+that saving is copying. Sources: Touvron et al. 2023 (LLaMA 2); Yang et al. 2025 (Qwen3); Zhang & Sennrich 2019 (RMSNorm);
+Su et al. 2021 (rotary positions); Ainslie et al. 2023 (grouped queries); Shazeer 2020 (SwiGLU); Press & Wolf 2017 (tied
+embeddings); Henry et al. 2020 (QK-norm).
 
 In shapes below, B is the batch, T the length, D the model's dim, H the heads, K the key–value heads, C = D / H.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import flex_attention as flex
+
+RopeScaling = Literal["linear", "yarn", "llama3"]
+Mask = Tensor | flex.BlockMask
 
 
 @dataclass(frozen=True)
@@ -32,10 +38,18 @@ class Config:
     rope_theta: float = 10000.0
     norm_eps: float = 1e-5
     init_std: float = 0.02
+    qk_norm: bool = False  # an RMSNorm on each head's queries and keys: attention's logits stay bounded
+    rope_scaling: RopeScaling | None = None
+    rope_factor: float = 1.0  # how many times as long the context is as the one that rope_theta was chosen for
 
     @property
     def head_dim(self) -> int:
         return self.dim // self.heads
+
+    @property
+    def rope_context(self) -> int:
+        """The context that rope_theta was chosen for; rotary scaling stretches it to `context`."""
+        return round(self.context / self.rope_factor)
 
 
 class RMSNorm(nn.Module):
@@ -50,16 +64,52 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
-def rotary_table(length: int, head_dim: int, theta: float) -> Tensor:
-    """Cosines and sines of the rotary angles [2, length, head_dim].
+YARN_ROTATIONS = (32.0, 1.0)  # a channel that turns more often within the context is kept, less often is stretched
+LLAMA3_ROTATIONS = (4.0, 1.0)  # Llama 3.1's bounds of the same kind
 
-    Position p turns the pair (i, i + C/2) by the angle p · θ^(−2i/C). Halves are paired, as in Hugging Face's Llama, and
+
+def rotary_frequencies(config: Config) -> tuple[Tensor, float]:
+    """How far each pair of channels turns from one position to the next [C / 2], in radians; and a factor on the table.
+
+    Unscaled, pair i turns by θ^(−2i/C). Scaling by a factor f makes a context f times as long look like the one that θ
+    was chosen for: `linear` slows every pair by f (Chen et al. 2023, position interpolation). The others keep the fast
+    pairs, which tell neighbours apart, slow by f those that do not turn once within the original context, and mix between
+    the two: `llama3` in the number of turns (Grattafiori et al. 2024), `yarn` in the number of the pair, with a table
+    multiplied by 0.1 ln f + 1, as sharper attention suits a longer context (Peng et al. 2024).
+    """
+    theta, size, factor = config.rope_theta, config.head_dim, config.rope_factor
+    plain = 1.0 / theta ** (torch.arange(0, size, 2, dtype=torch.float32) / size)
+    turns = config.rope_context / (2 * math.pi) * plain  # within the original context
+    match config.rope_scaling:
+        case None:
+            return plain, 1.0
+        case "linear":
+            return plain / factor, 1.0
+        case "llama3":
+            many, few = LLAMA3_ROTATIONS
+            kept = ((turns - few) / (many - few)).clamp(0, 1)
+            return kept * plain + (1 - kept) * plain / factor, 1.0
+        case "yarn":
+            # The pair that turns r times: i = C · ln(context / 2πr) / (2 ln θ).
+            many, few = (
+                size * math.log(config.rope_context / (2 * math.pi * r)) / (2 * math.log(theta)) for r in YARN_ROTATIONS
+            )
+            first, last = max(0, math.floor(many)), min(size - 1, math.ceil(few))
+            width = last - first or 0.001  # where both bounds are one pair
+            stretched = ((torch.arange(size // 2, dtype=torch.float32) - first) / width).clamp(0, 1)
+            return (1 - stretched) * plain + stretched * plain / factor, 0.1 * math.log(factor) + 1.0
+
+
+def rotary_table(config: Config) -> Tensor:
+    """Cosines and sines of the rotary angles [2, context, C].
+
+    Position p turns the pair (i, i + C/2) by p times its frequency. Halves are paired, as in Hugging Face's Llama, and
     not neighbours, as in the paper: the two differ by a permutation of the channels of q and k.
     """
-    frequencies = theta ** -(torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)
+    frequencies, factor = rotary_frequencies(config)
+    angles = torch.outer(torch.arange(config.context, dtype=torch.float32), frequencies)
     angles = torch.cat([angles, angles], dim=-1)
-    return torch.stack([angles.cos(), angles.sin()])
+    return torch.stack([angles.cos(), angles.sin()]) * factor
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
@@ -72,41 +122,108 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
 class LinearCrossEntropy(torch.autograd.Function):
     """Summed cross-entropy of a linear layer's outputs, without ever holding all the logits.
 
-    Rows are treated in chunks that fit a cache: logits, loss and both gradients, all in place, in the forward pass. The
-    logits of a batch are its largest tensor by far; written to memory and read back, they cost more time than the
-    products that make them. Source of the idea: Wijmans et al. 2024, Cut Your Losses; Hsu et al. 2024, Liger kernels.
+    Rows are treated in chunks: logits, loss and both gradients, all in place, in the forward pass. The logits of a batch
+    are its largest tensor by far; written to memory and read back, they cost more time than the products that make them.
+    The products are taken in the type that autocast asks for, softmax and sums in fp32, the gradient of the weight
+    summed over chunks in fp32. Nothing here waits for a GPU.
+    Source of the idea: Wijmans et al. 2024, Cut Your Losses; Hsu et al. 2024, Liger kernels.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
-        """hidden [N, D], weight [V, D], targets [N] in 0 … V − 1; returns the loss in nats, summed over N."""
-        kind = (
-            torch.get_autocast_dtype("cuda") if hidden.is_cuda and torch.is_autocast_enabled("cuda") else hidden.dtype
-        )
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        """hidden [N, D], weight [V, D], targets [N] below V; returns the loss in nats, summed over targets of 0 or more."""
+        device = hidden.device.type
+        kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+        # 256 rows of 4,096 logits fit a CPU's cache. A GPU needs many rows to be busy, and has room: 512 MiB of logits.
+        rows = 256 if device == "cpu" else max(256, 2**27 // len(weight))
         wanted = ctx.needs_input_grad[0]
         loss = torch.zeros((), device=hidden.device)
         hidden_grad = torch.empty(hidden.shape, dtype=kind, device=hidden.device) if wanted else None
         weight_grad = torch.zeros(weight.shape, device=weight.device) if wanted else None
-        w = weight.to(kind)
-        for start in range(0, len(hidden), rows):
-            h, right = hidden[start : start + rows].to(kind), targets[start : start + rows, None]
-            z = (h @ w.T).float()
-            highest = z.amax(dim=1, keepdim=True)
-            loss += (highest - z.gather(1, right)).sum()
-            total = z.sub_(highest).exp_().sum(dim=1, keepdim=True)
-            loss += total.log().sum()
-            if wanted:  # the gradient of the logits: softmax, less one at the target
-                z.div_(total).scatter_add_(1, right, torch.full_like(total, -1.0))
-                torch.mm(z.to(kind), w, out=hidden_grad[start : start + rows])
-                weight_grad += z.to(kind).T @ h
+        with torch.autocast(device, enabled=False):  # every type is said here
+            h, w = hidden.to(kind), weight.to(kind)
+            for start in range(0, len(h), rows):
+                part, right = h[start : start + rows], targets[start : start + rows, None]
+                counts, right = right >= 0, right.clamp(min=0)
+                z = (part @ w.T).float()
+                highest = z.amax(dim=1, keepdim=True)
+                loss += ((highest - z.gather(1, right)) * counts).sum()
+                total = z.sub_(highest).exp_().sum(dim=1, keepdim=True)
+                loss += (total.log() * counts).sum()
+                if wanted:  # the gradient of the logits: softmax, less one at the target
+                    z.mul_(counts / total).scatter_add_(1, right, -counts.to(z.dtype))
+                    z = z.to(kind)
+                    torch.mm(z, w, out=hidden_grad[start : start + rows])
+                    add_product(weight_grad, z.T, part)
         if wanted:
             ctx.save_for_backward(hidden_grad.to(hidden.dtype), weight_grad.to(weight.dtype))
         return loss
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None]:
         hidden_grad, weight_grad = ctx.saved_tensors
-        return hidden_grad * scale, weight_grad * scale, None, None
+        return hidden_grad * scale, weight_grad * scale, None
+
+
+def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add left @ right to total, which is fp32; on a GPU a product of bf16 comes in fp32 too, without rounding between."""
+    if left.dtype == total.dtype:
+        torch.addmm(total, left, right, out=total)
+    elif left.is_cuda:
+        total += torch.mm(left, right, out_dtype=total.dtype)
+    else:
+        total += left @ right
+
+
+def document_numbers(ids: Tensor, start_id: int) -> Tensor:
+    """The number [B, T] within its row of the document that each of ids [B, T] belongs to.
+
+    A document begins with its start token; what stands before a row's first one, the end of a document that began
+    earlier, is number 0. Works on any device, without waiting for it.
+    """
+    return (ids == start_id).cumsum(dim=1)
+
+
+def document_mask(documents: Tensor, head_dim: int) -> Mask:
+    """What attention may see when it is causal and stays within documents [B, T].
+
+    On a CPU a mask [B, 1, T, T] for scaled_dot_product_attention. On a GPU a block mask of FlexAttention (Dong et al.
+    2024), whose kernel skips the blocks of 128 × 128 positions in which nothing is seen; it takes heads of 16 channels
+    or more. Compiled there, so that the T × T mask it is counted from is never written to memory.
+    """
+    rows, length = documents.shape
+    if not is_fused(documents, head_dim):
+        causal = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
+        return ((documents[:, :, None] == documents[:, None, :]) & causal)[:, None]
+
+    def seen(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (query >= key) & (documents[row, query] == documents[row, key])
+
+    make = flex.create_block_mask if torch.compiler.is_compiling() else compiled(flex.create_block_mask)
+    return make(seen, rows, None, length, length, device=documents.device)
+
+
+def is_fused(documents: Tensor, head_dim: int) -> bool:
+    """Whether FlexAttention's kernel serves here: on a CPU it has no backward pass."""
+    return documents.is_cuda and head_dim >= 16
+
+
+@functools.cache
+def compiled(function: Any) -> Any:
+    """A function compiled when it is first called; each once a process."""
+    return torch.compile(function)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
+    """Softmax attention of q [B, H, T, C] over k and v [B, K, S, C]; without a mask it is causal, and T = S.
+
+    A boolean mask is broadcast over [B, H, T, S] and true where a key is seen.
+    """
+    grouped = q.shape[1] != k.shape[1]
+    if isinstance(mask, flex.BlockMask):
+        run = flex.flex_attention if torch.compiler.is_compiling() else compiled(flex.flex_attention)
+        return run(q, k, v, block_mask=mask, enable_gqa=grouped)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped)
 
 
 class Cache:
@@ -151,19 +268,22 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(config.dim, kv_dim, bias=False)
         self.v_proj = nn.Linear(config.dim, kv_dim, bias=False)
         self.o_proj = nn.Linear(config.dim, config.dim, bias=False)
+        if config.qk_norm:
+            self.q_norm = RMSNorm(config.head_dim, config.norm_eps)
+            self.k_norm = RMSNorm(config.head_dim, config.norm_eps)
+        self.qk_norm = config.qk_norm
 
-    def forward(self, x: Tensor, rotary: Tensor, cache: Cache | None, layer: int, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rotary: Tensor, cache: Cache | None, layer: int, mask: Mask | None) -> Tensor:
         batch, length, dim = x.shape
-        q = self.q_proj(x).view(batch, length, self.heads, self.head_dim).transpose(1, 2)
-        k = self.k_proj(x).view(batch, length, self.kv_heads, self.head_dim).transpose(1, 2)
+        q = self.q_proj(x).view(batch, length, self.heads, self.head_dim)
+        k = self.k_proj(x).view(batch, length, self.kv_heads, self.head_dim)
         v = self.v_proj(x).view(batch, length, self.kv_heads, self.head_dim).transpose(1, 2)
-        q, k = rotate(q, rotary), rotate(k, rotary)
+        if self.qk_norm:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k = rotate(q.transpose(1, 2), rotary), rotate(k.transpose(1, 2), rotary)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=self.heads != self.kv_heads
-        )
-        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, dim))
+        return self.o_proj(attend(q, k, v, mask).transpose(1, 2).reshape(batch, length, dim))
 
 
 class FeedForward(nn.Module):
@@ -189,7 +309,7 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.dim, config.norm_eps)
         self.mlp = FeedForward(config)
 
-    def forward(self, x: Tensor, rotary: Tensor, cache: Cache | None, layer: int, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rotary: Tensor, cache: Cache | None, layer: int, mask: Mask | None) -> Tensor:
         x = x + self.self_attn(self.input_layernorm(x), rotary, cache, layer, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -203,8 +323,7 @@ class Transformer(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.dim)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.dim, config.norm_eps)
-        table = rotary_table(config.context, config.head_dim, config.rope_theta)
-        self.register_buffer("rotary", table, persistent=False)
+        self.register_buffer("rotary", rotary_table(config), persistent=False)
 
     def initialise(self, seed: int) -> Transformer:
         """Draw the weights: N(0, init_std), and the two projections into the residual stream narrower by √(2 · layers).
@@ -224,17 +343,23 @@ class Transformer(nn.Module):
                 weight.copy_(drawn)
         return self
 
-    def hidden(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, cache: Cache | None = None, documents: Tensor | None = None) -> Tensor:
         """The last layer's normalised output [B, T, D] for ids [B, T].
 
         With a cache the ids continue each row behind its length (which the caller then advances); without one they start
-        at position 0. Raises ValueError for more positions than the context has.
+        at position 0. documents [B, T], on the ids' device: numbers that are equal within a document and differ between
+        those of a row (document_numbers makes them); attention then stays within documents. Positions run on over their
+        borders, which changes nothing: rotary positions are relative. Documents and a cache exclude each other.
+        Raises ValueError for more positions than the context has.
         """
         length = ids.shape[1]
         if cache is None:
             if length > self.config.context:
                 raise ValueError(f"{length} tokens are over the model's context of {self.config.context}")
-            rotary, mask = self.rotary[:, :length], None
+            rotary = self.rotary[:, :length]
+            mask = None if documents is None else document_mask(documents, self.config.head_dim)
+        elif documents is not None:
+            raise ValueError("a cache holds one document a row: it goes with no document numbers")
         else:
             positions = cache.lengths[:, None] + torch.arange(length, device=ids.device)  # [B, T]
             rotary = self.rotary[:, positions.clamp(max=self.config.context - 1)].unsqueeze(2)  # [2, B, 1, T, C]
@@ -248,17 +373,22 @@ class Transformer(nn.Module):
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         return self.hidden(ids, cache) @ self.embed_tokens.weight.T
 
-    def loss(self, ids: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, ids: Tensor, targets: Tensor, documents: Tensor | None = None, count: int | None = None) -> Tensor:
         """Summed negative log-likelihood, in nats, of targets [B, T] after ids [B, T]; targets below 0 do not count.
 
-        Logits are computed only where there is a target: in fine-tuning that is on replies alone.
+        documents: as for `hidden`. count: how many targets count, where the caller knows it. Logits are then computed
+        for these positions alone: in fine-tuning that is for replies alone. Without it they are on a CPU too, where
+        counting is free; on a GPU it would mean to wait for the device, so logits are computed everywhere, and those
+        without a target left out of the sum.
         """
-        hidden, wanted = self.hidden(ids).flatten(0, 1), targets.flatten()
-        if not bool((wanted >= 0).all()):
-            kept = wanted >= 0
+        hidden, wanted = self.hidden(ids, documents=documents).flatten(0, 1), targets.flatten()
+        if count is None and wanted.device.type == "cpu":
+            count = int((wanted >= 0).sum())
+        if count is not None and count < len(wanted):
+            # The places of the targets, in order: a sort knows how many to keep, where a boolean index asks the device.
+            kept = (wanted < 0).to(torch.uint8).argsort(stable=True)[:count]
             hidden, wanted = hidden[kept], wanted[kept]
-        rows = 256 if hidden.device.type == "cpu" else 4096  # 4 MB of logits for a cache; enough work for a GPU
-        return LinearCrossEntropy.apply(hidden, self.embed_tokens.weight, wanted, rows)
+        return LinearCrossEntropy.apply(hidden, self.embed_tokens.weight, wanted)
 
 
 def autocast(device: torch.device) -> Any:
@@ -270,7 +400,8 @@ def count_parameters(config: Config) -> int:
     """The number of parameters, tied embeddings counted once."""
     kv_dim = config.kv_heads * config.head_dim
     attention = 2 * config.dim * config.dim + 2 * config.dim * kv_dim
-    layer = attention + 3 * config.dim * config.hidden_dim + 2 * config.dim
+    norms = 2 * config.dim + 2 * config.head_dim * config.qk_norm
+    layer = attention + 3 * config.dim * config.hidden_dim + norms
     return config.vocab_size * config.dim + config.layers * layer + config.dim
 
 
@@ -280,5 +411,5 @@ def flops_per_token(config: Config, length: int) -> int:
     Six for each weight of a matrix (the embedding counts once, as the output layer), and for attention's two products
     12 · length · D a layer, halved since it is causal (Kaplan et al. 2020, and Chowdhery et al. 2022, appendix B).
     """
-    norms = config.dim * (2 * config.layers + 1)
+    norms = config.dim + config.layers * (2 * config.dim + 2 * config.head_dim * config.qk_norm)
     return 6 * (count_parameters(config) - norms) + 6 * config.layers * config.dim * length
