@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,11 @@ def pack(params: Any, tokenizer_folder: Path, train: Path, validation: Path, out
         split: packing.write(
             out,
             split,
-            encoded(texts, tokenizer, params.threads),
+            encoded(records, tokenizer, params.threads),
             vocab_size=tokenizer.vocab_size,
             shard_tokens=params.pack.shard_tokens,
         )
-        for split, texts in (("train", weighted(train)), ("validation", once(validation)))
+        for split, records in (("train", read(train)), ("validation", once(read(validation))))
     }
     packing.write_index(
         out,
@@ -39,35 +37,26 @@ def pack(params: Any, tokenizer_folder: Path, train: Path, validation: Path, out
     return {f"{split}_{key}": entry[key] for split, entry in splits.items() for key in ("tokens", "documents", "bytes")}
 
 
-def once(table: Path) -> Iterator[str]:
-    """The text of each document."""
-    for record in track(tables.stream(table, ["text"]), "pack", "documents", tables.count(table)):
-        yield record["text"]
+def read(table: Path) -> Iterator[dict[str, Any]]:
+    """Text, source and weight of each document."""
+    records = tables.stream(table, ["text", "source", "weight"])
+    return track(records, "pack", "documents", tables.count(table))
 
 
-def weighted(table: Path) -> Iterator[str]:
-    """The text of each document as often as its weight says: 2.5 is two times, and a third for half of the documents.
-
-    Which half, a hash of the document's id decides. Repeats follow in whole passes, so none stands beside its like.
-    """
-    most = max((record["weight"] for record in tables.stream(table, ["weight"])), default=0.0)
-    for turn in range(math.ceil(most)):
-        records = tables.stream(table, ["id", "weight", "text"])
-        for record in track(records, f"pack, pass {turn + 1}", "documents", tables.count(table)):
-            if record["weight"] - turn >= 1 or share(f"{turn} {record['id']}") < record["weight"] - turn:
-                yield record["text"]
+def once(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Held-out documents are read once, whatever their weight."""
+    for record in records:
+        yield {**record, "weight": 1.0}
 
 
-def share(name: str) -> float:
-    """A number from 0 to below 1 that a name alone decides."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
-
-
-def encoded(texts: Iterator[str], tokenizer: Tokenizer, threads: int) -> Iterator[tuple[list[int], int]]:
-    """Each document from its start token to its end token, with its size in bytes."""
-    while batch := list(islice(texts, DOCUMENTS_AT_ONCE)):
-        for text, ids in zip(batch, tokenizer.encode_many(batch, threads), strict=True):
-            yield [tokenizer.start_id, *ids, tokenizer.end_id], len(text.encode())
+def encoded(records: Iterable[dict[str, Any]], tokenizer: Tokenizer, threads: int) -> Iterator[packing.Document]:
+    """Each document from its start token to its end token."""
+    records = iter(records)
+    while batch := list(islice(records, DOCUMENTS_AT_ONCE)):
+        texts = [record["text"] for record in batch]
+        for record, ids in zip(batch, tokenizer.encode_many(texts, threads), strict=True):
+            ids = [tokenizer.start_id, *ids, tokenizer.end_id]
+            yield packing.Document(ids, len(record["text"].encode()), record["source"], record["weight"])
 
 
 if __name__ == "__main__":

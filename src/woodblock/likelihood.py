@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from woodblock.model import Transformer, autocast
+from woodblock.packing import Packed
 
 
-def bits_per_byte(nll: float, size: int) -> float:
+def bits_per_byte(nll: float, size: float) -> float:
     """Bits per byte of text.
 
     nll: summed negative log-likelihood in nats, of the text's tokens and of its end tokens. size: the text's UTF-8 bytes;
@@ -48,6 +49,62 @@ def windows(document: np.ndarray, context: int) -> Iterator[Window]:
         end = done + new
         yield Window(document[max(0, end - context) : end], document[done + 1 : end + 1])
         done = end
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The windows of a split's documents: of each its share of its document's bytes and its source.
+
+    bytes [n] is float: a document's bytes are shared out by targets, so those of all its windows add up to its size.
+    source [n] counts in sources, which are sorted names.
+    """
+
+    windows: list[Window]
+    bytes: np.ndarray
+    source: np.ndarray
+    sources: list[str]
+
+    def spread(self, count: int) -> np.ndarray:
+        """Numbers [≤ count, or one a source where that is more] of windows, in order, taken evenly from every source.
+
+        A source has its share of them by number, and one at least; which ones depends on nothing but the windows.
+        """
+        chosen = []
+        for number in range(len(self.sources)):
+            own = np.flatnonzero(self.source == number)
+            wanted = max(1, min(len(own), count * len(own) // len(self.windows)))
+            chosen.append(own[(np.arange(wanted) * 2 + 1) * len(own) // (2 * wanted)])
+        return np.sort(np.concatenate(chosen))
+
+    def bits_per_byte(self, sums: Sequence[float], chosen: np.ndarray | None = None) -> tuple[float, dict[str, float]]:
+        """Bits per byte of all, and by source, from the summed nats of the chosen windows (all, where none are chosen).
+
+        The figure of all weighs the sources by their bytes in the whole split: it estimates the split, however many of
+        each source's windows were chosen, and is its exact value when all were. Raises ValueError where a source has
+        none among them.
+        """
+        chosen = np.arange(len(self.windows)) if chosen is None else np.asarray(chosen)
+        source, nats = self.source[chosen], np.asarray(sums, dtype=np.float64)
+        by_source, whole = {}, np.bincount(self.source, self.bytes)
+        for number, name in enumerate(self.sources):
+            own = source == number
+            if not own.any():
+                raise ValueError(f"no window of {name} was chosen")
+            by_source[name] = bits_per_byte(math.fsum(nats[own]), math.fsum(self.bytes[chosen[own]]))
+        overall = math.fsum(bpb * size for bpb, size in zip(by_source.values(), whole, strict=True))
+        return overall / math.fsum(whole), by_source
+
+
+def held_out(packed: Packed, context: int) -> HeldOut:
+    """All windows of all documents of a packed split, each read from its start token on."""
+    pieces, sizes, numbers = [], [], []
+    for number in range(len(packed.bytes)):
+        document = packed.document(number)
+        own = list(windows(document, context))
+        pieces += own
+        sizes += [int(packed.bytes[number]) * len(piece.targets) / (len(document) - 1) for piece in own]
+        numbers += [number] * len(own)
+    return HeldOut(pieces, np.asarray(sizes), np.asarray(packed.source)[numbers], packed.sources)
 
 
 @torch.no_grad()
