@@ -29,7 +29,7 @@ def schema(**columns: str) -> pa.Schema:
     return pa.schema([(name, types.get(kind) or pa.type_for_alias(kind)) for name, kind in columns.items()])
 
 
-# weight: how often the source's text is read in one pass over the corpus (pack repeats and leaves out by it).
+# weight: how often the text is read in one pass over the corpus (packing.Windows reads by it).
 CORPUS = schema(id="string", group="string", source="string", title="string", weight="float64", text="string")
 CLEANED = CORPUS.append(pa.field("quality", pa.float64()))
 INSTRUCTIONS = schema(id="string", source="string", messages="messages")
