@@ -22,6 +22,7 @@ from woodblock.stage import Run, run_stage
 
 BATCH_CHARS = 2_000_000  # characters that are in hand at once, in each process
 SAMPLED_CHARS = 2_000  # of a document, for the quality model
+SAMPLED_ROWS = 100  # that are in hand at once
 SAMPLED_PARTS = 16  # parts of the table from which documents are drawn for it, evenly
 
 
@@ -40,7 +41,7 @@ def clean(
     limits = Limits.of(params.clean)
     model = run.work / "quality.npy"
     if not model.exists():
-        count_model(raw_corpus, limits, params.clean.quality_chars, model)
+        count_model(raw_corpus, limits, params.clean.quality_chars, model, params.threads)
     roles = {"instructions": (raw_instructions, instructions), "corpus": (raw_corpus, corpus)}
     tasks = {
         f"{role}-{number:05d}": (role, str(part), limits, str(model))
@@ -69,33 +70,41 @@ def clean(
 
 def load() -> None:
     """Load the kernels and tables of cleaning, which takes a second."""
-    measures.measure(["<p>文</p>"])
-    encodings.broken(markup.plain("<p>文</p>"))
+    text, _ = markup.without_boilerplate(markup.plain("<p>版权所有</p>"))
+    encodings.broken(text)
+    measures.measure([text])
+    Model.count([text])
 
 
-def count_model(raw: Path, limits: Limits, characters: int, path: Path) -> None:
+def count_model(raw: Path, limits: Limits, characters: int, path: Path, workers: int) -> None:
     """Count the quality model on documents drawn evenly from the first row group of each part, once they are clean."""
     parts = tables.parts(raw)
     parts = parts[:: evenly(len(parts), SAMPLED_PARTS)]
     quota = characters // len(parts) // SAMPLED_CHARS + 1
-
     # Whatever its language, it is counted: to ask py3langid would cost more than the whole sample.
     limits = dataclasses.replace(limits, min_han=0.0, languages=[*limits.languages, "zh"])
-
-    def sampled() -> Iterator[str]:
-        for part in track(parts, "clean: sample for the quality model", "shards"):
-            with pq.ParquetFile(part) as file:
-                column = file.read_row_group(0, ["text"])["text"] if file.num_row_groups else []
-            chosen = (column[place].as_py() for place in range(0, len(column), evenly(len(column), quota)))
-            # Twice what is wanted of each, since half of a page may be markup.
-            heads = [{"id": "", "source": "", "text": text[: 2 * SAMPLED_CHARS]} for text in chosen]
-            for record in cleaning.documents(heads, limits, None, Funnel()):
-                yield record["text"][:SAMPLED_CHARS]
-
+    sampled = shards.spread(sample, [(part, limits, quota) for part in parts], workers)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}.npy")
-    Model.count(sampled()).save(partial)
+    found = track(sampled, "clean: sample for the quality model", "shards", len(parts))
+    Model.count(text for texts in found for text in texts).save(partial)
     os.replace(partial, path)
+
+
+def sample(task: tuple[Path, Limits, int]) -> list[str]:
+    """The beginnings of about `quota` documents from the first row group of a part, once they are clean."""
+    part, limits, quota = task
+    heads = []
+    with pq.ParquetFile(part) as file:
+        rows = file.metadata.row_group(0).num_rows if file.num_row_groups else 0
+        wanted, first = range(0, rows, evenly(rows, quota)), 0
+        for batch in file.iter_batches(SAMPLED_ROWS, row_groups=[0] if rows else [], columns=["text"]):
+            places = range(-first % wanted.step, len(batch), wanted.step)
+            # Twice what is wanted of each, since half of a page may be markup.
+            heads += [batch["text"][place].as_py()[: 2 * SAMPLED_CHARS] for place in places]
+            first += len(batch)
+    records = [{"id": "", "source": "", "text": text} for text in heads]
+    return [record["text"][:SAMPLED_CHARS] for record in cleaning.documents(records, limits, None, Funnel())]
 
 
 def clean_shard(task: tuple[str, str, Limits, str], folder: Path) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def dedup(
     results: Path,
     run: Run,
 ) -> dict[str, Any]:
+    shards.warm(params.threads, load)
     sources = {"corpus": corpus, "instructions": instructions, "documents": documents}
     parts = {role: {f"{role}-{part.stem}": part for part in tables.parts(path)} for role, path in sources.items()}
     clock = Clock(run)
@@ -91,6 +92,14 @@ def dedup(
     write_results(results, funnels, shelves, parts)
     clock.lap("collect")
     return {role: dict(sorted(funnel.counts.items())) for role, funnel in funnels.items()} | {"pairs": pairs}
+
+
+def load() -> None:
+    """Load the kernels and tables of both rounds, which takes half a second."""
+    factors, summands = near.permutations(0, 1)
+    near.sketch(np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64), 1, factors, summands, 1)
+    near.gram_set(b"", 1)
+    decontamination.normalised("")
 
 
 class Clock:
@@ -142,14 +151,16 @@ def read_part(task: tuple[Path, Shingles | None], folder: Path) -> dict[str, int
 
 def sketch_documents(part: Path, shingles: Shingles, folder: Path) -> int:
     """Write what documents are compared by, and their texts; returns their number."""
-    table = pq.read_table(part, columns=["text", "quality", "group"])
+    with pq.ParquetFile(part) as file:  # read_table and to_numpy would import pandas
+        table = file.read(columns=["text", "quality", "group"])
     starts, data = utf8(table["text"])
     starts.tofile(folder / "starts.bin")
     data.tofile(folder / "texts.bin")
     factors, summands = near.permutations(shingles.seed, shingles.bands * shingles.rows)
     found = near.sketch(data, starts, shingles.ngram, factors, summands, shingles.paragraph_chars)
     near.keep_sketches(found, shingles.bands, shingles.rows, folder)
-    table["quality"].to_numpy().astype(np.float64).tofile(folder / "qualities.bin")
+    qualities = [np.zeros(0), *(np.from_dlpack(chunk) for chunk in table["quality"].chunks)]
+    np.concatenate(qualities).tofile(folder / "qualities.bin")
     held_out = [is_held_out(group, shingles.validation_share) for group in table["group"].to_pylist()]
     np.array(held_out, dtype=np.bool_).tofile(folder / "held_out.bin")
     return len(table)
@@ -534,7 +545,8 @@ def write_results(
 def record_id(shelf: Shelf, parts: Sequence[Path], place: int) -> str:
     """The id of the record at a place of the whole table."""
     number = int(np.searchsorted(shelf.starts, place, "right")) - 1
-    return pq.read_table(parts[number], columns=["id"])["id"][place - int(shelf.starts[number])].as_py()
+    with pq.ParquetFile(parts[number]) as file:
+        return file.read(columns=["id"])["id"][place - int(shelf.starts[number])].as_py()
 
 
 if __name__ == "__main__":

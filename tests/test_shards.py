@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from woodblock import shards
 from woodblock.errors import UserError
 
+SRC = Path(shards.__file__).parents[1]
 TASKS = {f"part-{n}": n for n in range(5)}
 
 
@@ -61,6 +65,45 @@ def test_a_killed_worker_is_an_error_in_one_line(tmp_path):
     with pytest.raises(UserError, match=r"a worker was killed.*shard_chars") as caught:
         shards.work(dies, TASKS, tmp_path / "work", 2, "test")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_spread_gives_results_in_the_order_of_the_tasks(workers):
+    assert list(shards.spread(abs, [-3, 2, -1], workers)) == [3, 2, 1]
+
+
+def test_a_worker_killed_in_a_spread_is_the_same_error():
+    with pytest.raises(UserError, match=r"a worker was killed.*shard_chars"):
+        list(shards.spread(os._exit, [9], 2))
+    assert list(shards.spread(abs, [-3], 2)) == [3]
+
+
+FORKS = """
+import multiprocessing, signal, sys
+from woodblock import shards
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as run_stage does
+loaded = []
+def ready():
+    loaded.append(len(loaded))
+def found(task):
+    return loaded
+shards.warm(2, ready)
+assert list(shards.spread(found, [1, 2], 2)) == [[0], [0]], "loaded once, before the fork"
+print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
+@pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGTERM])
+def test_forked_processes_have_what_was_loaded_and_end_with_the_one_that_forked_them(signal_):
+    command = [sys.executable, "-c", FORKS]
+    with subprocess.Popen(command, cwd=SRC, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        children = [int(word) for word in process.stdout.readline().split()]
+        assert len(children) == 2 and all(Path(f"/proc/{child}").exists() for child in children)
+        process.send_signal(signal_)
+        assert process.stdout.read() == ""  # until every process that holds the other end has gone
+    assert process.returncode
 
 
 def test_what_was_left_half_done_is_done_anew(tmp_path):

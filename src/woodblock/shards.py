@@ -9,14 +9,19 @@ ends there: this is how Snakemake's executors spread the work over the machines 
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +67,15 @@ def work(
     return {name: json.loads((folder / name / "done.json").read_text(encoding="utf-8")) for name in tasks}
 
 
+def spread(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) -> Iterator[Any]:
+    """The results of function(task), in order, by the processes that serve `work`. Nothing is kept of a killed run."""
+    if workers == 1:
+        yield from map(function, tasks)
+    else:
+        with _ended_by_an_error(workers):
+            yield from _start(workers).map(function, tasks)
+
+
 def place(file: Path, target: Path) -> None:
     """Put a shard's file where an output wants it; it stays where it was too, in case the stage fails later."""
     try:
@@ -94,16 +108,44 @@ _pools: dict[int, ProcessPoolExecutor] = {}
 
 
 def warm(workers: int, ready: Callable[[], object] = os.getpid) -> None:
-    """Start the processes, so that they read their libraries while this one prepares the work.
+    """Start the processes. To be called first of all, before a table is read.
 
-    ready: is called in each of them, to load what else its first task would wait for.
+    ready: loads what the first task of each would else wait for. It is called once, here, where the processes are forked
+    from this one, and otherwise in each of them, while this one prepares the work.
     """
-    if workers > 1 and workers not in _pools:
-        # Not fork: a forked process inherits the locks of threads that it does not have. The server that these are forked
-        # from has no threads; it reads the libraries once for all.
-        _pools[workers] = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
+    if workers == 1 or workers in _pools:
+        return
+    if sys.platform == "linux" and threading.active_count() == 1:
+        # They have libraries and kernels at once, and share their memory. Threads there are of libraries alone: those of
+        # BLAS and of Arrow, which were given nothing to do yet, so that none of them holds a lock.
+        ready()
+        gc.freeze()  # what is loaded stays: to look through it for garbage takes long, above all when a process ends
+        _start(workers, "fork").submit(os.getpid)  # with the first task all are forked
+    else:
         for _ in range(workers):
-            _pools[workers].submit(ready)
+            _start(workers, "forkserver").submit(ready)
+
+
+def _start(workers: int, method: str = "forkserver") -> ProcessPoolExecutor:
+    """The processes. Not forked from this one, by default: they would inherit the locks of threads that they lack."""
+    if workers not in _pools:
+        _pools[workers] = ProcessPoolExecutor(
+            workers, mp_context=multiprocessing.get_context(method), initializer=_begin
+        )
+    return _pools[workers]
+
+
+def _begin() -> None:
+    """In each process, first of all: leave it to the one that started it when to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it comes to all of them
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed: the lock of the stage is held by both."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _many(
@@ -114,12 +156,17 @@ def _many(
     progress: Progress,
 ) -> None:
     """Do tasks in the processes of the pool, which serve all rounds of a stage: starting one takes a second."""
-    warm(workers)
-    waiting = [_pools[workers].submit(_one, function, task, folder / name) for name, task in tasks.items()]
-    try:
-        for finished in as_completed(waiting):
+    pool = _start(workers)
+    with _ended_by_an_error(workers):
+        for finished in as_completed([pool.submit(_one, function, tasks[name], folder / name) for name in tasks]):
             finished.result()
             progress.advance()
+
+
+@contextmanager
+def _ended_by_an_error(workers: int) -> Iterator[None]:
+    try:
+        yield
     except BrokenProcessPool:
         _end(workers)
         raise UserError(
