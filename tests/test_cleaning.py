@@ -12,11 +12,12 @@ import pytest
 from conftest import ROOT
 
 import clean
-from woodblock import cleaning, params, shards, tables, texts
+from woodblock import cleaning, params, shards, tables
 from woodblock.cleaning import Limits
 from woodblock.errors import UserError
 from woodblock.funnel import SAMPLES, Funnel
 from woodblock.quality import Model
+from woodblock.repairing import repair
 
 LIMITS = Limits.of(params.load(ROOT / "params.yaml").clean)
 
@@ -321,4 +322,4 @@ def test_a_corpus_of_which_nothing_is_left_is_an_error_in_one_line(tmp_path):
 def test_cleaned_text_is_in_its_one_form(tmp_path):
     run_clean(tmp_path / "run", [f"　　{GOOD[0]}\r\n\r\n\r\n{GOOD[1]}\u200b"], 1)
     (text,) = tables.read(tmp_path / "run/out/corpus")["text"]
-    assert text == f"{GOOD[0]}\n\n{GOOD[1]}" == texts.repair(text)
+    assert text == f"{GOOD[0]}\n\n{GOOD[1]}" == repair(text)

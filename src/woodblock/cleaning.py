@@ -18,7 +18,7 @@ import numpy as np
 from woodblock import encodings, markup, measures, personal_data
 from woodblock.funnel import KEPT, Funnel
 from woodblock.quality import Model
-from woodblock.texts import repair
+from woodblock.repairing import repair
 
 LISTED_CHARS = 100  # from this length on a text may be called a list
 STRUNG_CHARS = 150  # characters of a line on average, in which running text has one sentence end at least

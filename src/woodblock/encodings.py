@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 # What is known of each character of the basic plane, as bits.
 COMMON = 1  # a hanzi of GB 2312's first level or of Big5's frequent plane
@@ -72,20 +74,17 @@ def broken(text: str) -> bool:
     """Whether a text holds the marks of an encoding that was lost, at rates that right text does not reach."""
     if text.isascii():
         return False
-    kinds = _kinds(text)
-    hanzi = np.count_nonzero(kinds & (COMMON | RARE))
-    lost = np.count_nonzero(kinds & LOST)
-    if lost > LOST_SHARE * len(kinds) and (lost > 1 or lost > LOST_ALONE * len(kinds)):
+    found = _found(text)
+    if found.lost > LOST_SHARE * found.units and (found.lost > 1 or found.lost > LOST_ALONE * found.units):
         return True
-    soup = _soup(kinds)
-    if soup > SOUP_SHARE * len(kinds) and soup >= min(4, (len(kinds) - 1) / 2):
+    if found.soup > SOUP_SHARE * found.units and found.soup >= min(4, (found.units - 1) / 2):
         return True
-    if 3 * _misread(kinds) > MISREAD_SHARE * hanzi:
+    if 3 * found.misread > MISREAD_SHARE * found.hanzi:
         sure = _misread_surely(text)
-        if 3 * sure > MISREAD_SHARE * hanzi and (sure > 1 or hanzi <= ALONE_HANZI):
+        if 3 * sure > MISREAD_SHARE * found.hanzi and (sure > 1 or found.hanzi <= ALONE_HANZI):
             return True
-    rare = np.count_nonzero(kinds & RARE)
-    if rare > (RARE_SHARE if hanzi >= RARE_HANZI else ALL_RARE) * hanzi and hanzi >= 8:
+    rare_share = RARE_SHARE if found.hanzi >= RARE_HANZI else ALL_RARE
+    if found.rare > rare_share * found.hanzi and found.hanzi >= 8:
         return True
     fillers = sum(text.count(filler) for filler in FILLERS)
     return fillers >= 3 and fillers * len(FILLERS[0]) > FILLER_SHARE * len(text)
@@ -94,16 +93,14 @@ def broken(text: str) -> bool:
 def _mend_once(text: str) -> str:
     if text.isascii():
         return text
-    kinds = _kinds(text)
-    if (kinds & LEAD).any():
+    found = _found(text)
+    if found.lead:
         mended = _from_latin_utf8(text)
-        if mended == text and _soup(kinds):
+        if mended == text and found.soup:
             mended = _from_latin_gbk(text)
         if mended != text:
             return mended
-    if _misread(kinds):
-        return _from_gbk_utf8(text)
-    return text
+    return _from_gbk_utf8(text) if found.misread else text
 
 
 @cache
@@ -156,21 +153,41 @@ def _kinds(text: str) -> np.ndarray:
     return _table()[np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)]
 
 
-def _soup(kinds: np.ndarray) -> int:
-    """The pairs of accented characters side by side."""
-    pairs = kinds[:-1] & kinds[1:]
-    return int(np.count_nonzero(pairs & ACCENTED))
+class _Found(NamedTuple):
+    """What a text holds, as numbers."""
+
+    units: int  # of UTF-16
+    hanzi: int
+    rare: int  # of these
+    lost: int
+    lead: int
+    soup: int  # pairs of accented characters side by side
+    misread: (
+        int  # places where two characters of UTF-8 were read as three of GBK, or as one and the euro sign (byte 80)
+    )
 
 
-def _misread(kinds: np.ndarray) -> int:
-    """The places where two characters of UTF-8 were read as three of GBK, or as one and the euro sign (byte 80)."""
-    first = kinds & FIRST != 0
-    if not first.any():
-        return 0
-    second = kinds & SECOND != 0
-    third = kinds & THIRD != 0
-    threes = np.count_nonzero(first[:-2] & second[1:-1] & third[2:]) if len(kinds) > 2 else 0
-    return int(threes + np.count_nonzero(first[:-1] & (kinds[1:] == EURO)))
+def _found(text: str) -> _Found:
+    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
+    return _Found(len(units), *_count(units, _table()))
+
+
+@njit(cache=True, nogil=True)
+def _count(units, table):
+    hanzi = rare = lost = lead = soup = misread = 0
+    first = before = np.uint8(0)  # the kinds of the two units before
+    for unit in units:
+        kind = table[unit]
+        hanzi += kind & (COMMON | RARE) != 0
+        rare += kind & RARE != 0
+        lost += kind & LOST != 0
+        lead += kind & LEAD != 0
+        soup += kind & before & ACCENTED != 0
+        # No `and`: to guess where it would stop takes longer than to go on.
+        misread += (first & FIRST != 0) & (before & SECOND != 0) & (kind & THIRD != 0)
+        misread += (before & FIRST != 0) & (kind == EURO)
+        first, before = before, kind
+    return hanzi, rare, lost, lead, soup, misread
 
 
 def _characters(bit: int) -> str:
@@ -180,12 +197,12 @@ def _characters(bit: int) -> str:
 
 @cache
 def _misread_pattern() -> re.Pattern[str]:
-    """What _misread counts."""
+    """What _Found.misread counts."""
     return re.compile(f"[{_characters(FIRST)}](?:€|[{_characters(SECOND)}][{_characters(THIRD)}])")
 
 
 def _misread_surely(text: str) -> int:
-    """The places that _misread counts where two common hanzi or marks come out: 韬光父 would be 霰庸."""
+    """The places of _Found.misread where two common hanzi or marks come out: 韬光父 would be 霰庸."""
     read = (_gbk_bytes(match.group()).decode("utf-8", "replace") for match in _misread_pattern().finditer(text))
     return sum(not (_kinds(characters) & (RARE | LOST)).any() for characters in read)
 
@@ -229,7 +246,7 @@ def _from_latin_utf8(text: str) -> str:
     for n, rest in enumerate(rests):
         before, after = rest[-1:] if n + 1 < len(rests) else "", rest[:1] if n else ""
         cut = any("\x80" <= c <= "\xff" or (c in _CP1252 and c not in AMBIGUOUS) for c in before + after)
-        if cut or "Ã" in rest or "Â" in rest or _soup(_kinds(rest)):
+        if cut or "Ã" in rest or "Â" in rest or _found(rest).soup:
             return text  # bytes are missing here
     return mended
 
@@ -251,7 +268,7 @@ def _from_latin_gbk(text: str) -> str:
         if run.isascii():
             continue
         skipped, decoded, found = _gbk(run)
-        pairs = _soup(_kinds(run))
+        pairs = _found(run).soup
         if not decoded and pairs:
             return text
         if (

@@ -18,6 +18,7 @@ from functools import cache
 from html.entities import html5
 
 import numpy as np
+from numba import njit
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 ROUNDS = 6  # markup inside markup: [![badge](…)](…), <<b>i>
@@ -1020,7 +1021,9 @@ def _rules() -> list[re.Pattern[str]]:
 
 @cache
 def _pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Which characters begin and end a pair (bits, two of uint32 (65536,)); the pairs, sorted; the rules of each."""
+    """Which characters begin a pair (uint8 (65536,): 0 or one more than a bit) and end it (bits, uint32 (65536,)); the
+    pairs, sorted; the rules of each.
+    """
     rules: dict[int, int] = {}
     for number, pairs in enumerate([PART_PAIRS, *(pairs for pairs, _ in RULES)]):
         for pair in pairs.split():
@@ -1028,11 +1031,10 @@ def _pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
             code = ord(first) << 16 | ord(second)
             rules[code] = rules.get(code, 0) | 1 << number
     codes = np.array(sorted(rules), np.uint32)
-    firsts, seconds = np.zeros(0x10000, np.uint32), np.zeros(0x10000, np.uint32)
+    firsts, seconds = np.zeros(0x10000, np.uint8), np.zeros(0x10000, np.uint32)
     for number, first in enumerate(np.unique(codes >> 16).tolist()):
-        bit = np.uint32(1 << number % 32)
-        firsts[first] = bit
-        seconds[codes[codes >> 16 == first] & 0xFFFF] |= bit
+        firsts[first] = 1 + number % 32
+        seconds[codes[codes >> 16 == first] & 0xFFFF] |= np.uint32(1 << number % 32)
     return firsts, seconds, codes, np.array([rules[code] for code in codes.tolist()], np.uint32)
 
 
@@ -1040,21 +1042,34 @@ def _suspects(text: str) -> dict[int, int]:
     """The numbers of the lines that have a pair of some rule, each with the bits of its rules."""
     if len(text) < 2:
         return {}
-    firsts, seconds, codes, rules = _pairs()
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
-    places = np.flatnonzero(firsts[units[:-1]] & seconds[units[1:]])
-    if not len(places):
-        return {}
-    pairs = units[places].astype(np.uint32) << np.uint32(16) | units[places + 1]
-    known = np.minimum(np.searchsorted(codes, pairs), len(codes) - 1)
-    sure = codes[known] == pairs
-    if not sure.any():
-        return {}
-    breaks = np.flatnonzero(units == ord("\n"))
-    numbers = np.searchsorted(breaks, places[sure])
-    suspects: dict[int, int] = {}
-    starts = np.concatenate(([-1], breaks, [len(units)]))
-    short = starts[numbers + 1] - starts[numbers] <= LINE_CHARS + 1
-    for number, bits in zip(numbers[short].tolist(), rules[known[sure]][short].tolist(), strict=True):
-        suspects[number] = suspects.get(number, 0) | bits
-    return suspects
+    numbers, bits = _lines_with_pairs(units, *_pairs(), LINE_CHARS)
+    return dict(zip(numbers.tolist(), bits.tolist(), strict=True))
+
+
+@njit(cache=True, nogil=True)
+def _lines_with_pairs(units, firsts, seconds, codes, rules, longest):
+    """The numbers (int64) of the lines of up to `longest` units that have a pair, and the bits of their rules (uint32)."""
+    numbers, bits = np.empty(16, np.int64), np.empty(16, np.uint32)
+    found, number, start, of_line = 0, 0, 0, np.uint32(0)
+    for place in range(len(units) + 1):
+        unit = units[place] if place < len(units) else np.uint16(10)
+        if unit == 10:
+            if of_line and place - start <= longest:
+                if found == len(numbers):
+                    numbers, bits = np.append(numbers, numbers), np.append(bits, bits)
+                numbers[found], bits[found] = number, of_line
+                found += 1
+            number, start, of_line = number + 1, place + 1, np.uint32(0)
+        elif firsts[unit] and place + 1 < len(units) and seconds[units[place + 1]] >> (firsts[unit] - 1) & 1:
+            code = np.uint32(unit) << np.uint32(16) | np.uint32(units[place + 1])
+            low, high = 0, len(codes)
+            while low < high:
+                middle = (low + high) // 2
+                if codes[middle] < code:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low < len(codes) and codes[low] == code:
+                of_line |= rules[low]
+    return numbers[:found], bits[:found]

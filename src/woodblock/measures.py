@@ -96,12 +96,17 @@ def code_points(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 @njit(cache=True, nogil=True)
 def _measure(points, starts, kinds, out):
     dense = np.empty(CHUNK, dtype=np.uint32)  # a chunk's letters, digits and hanzi
-    slots = np.zeros(2 * CHUNK, dtype=np.uint64)  # n-grams of a chunk, by hash
-    counts = np.zeros(2 * CHUNK, dtype=np.int32)
-    lines = np.zeros(2 * CHUNK, dtype=np.uint64)
-    shapes = np.zeros(2 * CHUNK, dtype=np.uint64)
+    all_slots = np.zeros(2 * CHUNK, dtype=np.uint64)  # n-grams of a chunk, by hash
+    all_counts = np.zeros(2 * CHUNK, dtype=np.int32)
+    all_lines = np.zeros(2 * CHUNK, dtype=np.uint64)
+    all_shapes = np.zeros(2 * CHUNK, dtype=np.uint64)
     for text in range(len(starts) - 1):
         first, last = starts[text], starts[text + 1]
+        # Of the tables a short text takes as much as keeps them half empty: to empty them whole would take longer than it.
+        room = 2
+        while room < 2 * min(CHUNK, last - first):
+            room *= 2
+        slots, counts, lines, shapes = all_slots[:room], all_counts[:room], all_lines[:room], all_shapes[:room]
         numbers = np.zeros(CLASSES, dtype=np.int64)
         run, longest, before = 0, 0, np.uint32(0)
         ended, repeated, total_lines = 0, 0, 0

@@ -14,6 +14,7 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import numpy as np
+from numba import njit
 
 PLACEHOLDERS = {
     "mobile": "[手机号]",
@@ -106,17 +107,37 @@ def _clues(text: str) -> tuple[bool, bool, bool]:
     """Whether a text may hold a number of eleven digits, an IPv4 and an IPv6 address: without any it is not searched."""
     if len(text) < SHORT_CHARS:
         return True, "." in text, ":" in text
-    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
-    digit = (units - np.uint16(ord("0")) < 10) | (units - np.uint16(ord("０")) < 10)
-    places = np.flatnonzero(digit)
-    dots = np.flatnonzero(units[1:-1] == ord("."))
-    dots = dots[digit[dots] & digit[dots + 2]]
-    colons = np.flatnonzero(units == ord(":"))
-    return (
-        bool((places[10:] - places[:-10] <= 20).any()),  # each with a space or dash before it
-        bool((dots[2:] - dots[:-2] <= 8).any()),
-        bool((colons[1:] - colons[:-1] <= 5).any()),
-    )
+    return _near_one_another(np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16))
+
+
+@njit(cache=True, nogil=True)
+def _near_one_another(units):
+    """Whether there are 11 digits with a space or dash between each at most, 3 dots between digits, and 2 colons, as
+    near one another as in a number and in the two kinds of addresses.
+    """
+    digits = np.full(11, -100, np.int64)  # the places of the last
+    dots = np.full(3, -100, np.int64)
+    colon, number, of_dots = -100, 0, 0
+    numbers = addresses = new_addresses = False
+    was_digit = False
+    for place in range(len(units)):
+        unit = units[place]
+        is_digit = 0x30 <= unit <= 0x39 or 0xFF10 <= unit <= 0xFF19
+        if is_digit:
+            numbers |= place - digits[(number + 1) % 11] <= 20
+            digits[number % 11] = place
+            number += 1
+        elif unit == 0x3A:
+            new_addresses |= place - colon <= 5
+            colon = place
+        elif unit == 0x2E and was_digit and place + 1 < len(units):
+            after = units[place + 1]
+            if 0x30 <= after <= 0x39 or 0xFF10 <= after <= 0xFF19:
+                addresses |= place - dots[(of_dots + 1) % 3] <= 8
+                dots[of_dots % 3] = place
+                of_dots += 1
+        was_digit = is_digit
+    return numbers, addresses, new_addresses
 
 
 def _no_mailbox(match: re.Match[str]) -> bool:

@@ -81,6 +81,7 @@ def _count(points, singles, pairs, triples):
 
 @njit(cache=True, nogil=True)
 def _score(points, starts, singles, pairs, triples, total, out):
+    in_pair, in_triple = np.empty(WINDOWS * WINDOW, np.uint32), np.empty(WINDOWS * WINDOW, np.uint32)
     for text in range(len(starts) - 1):
         first, length = starts[text], starts[text + 1] - starts[text]
         windows = 1 if length <= WINDOWS * WINDOW else WINDOWS
@@ -89,17 +90,20 @@ def _score(points, starts, singles, pairs, triples, total, out):
             begin, span = first, length
             if windows > 1:
                 begin, span = first + (length - WINDOW) * window // (WINDOWS - 1), WINDOW
+            # The counts first, all of them: they come from all over the memory, and so many are fetched at once.
             before, last = np.uint32(10), np.uint32(10)
-            for place in range(begin, begin + span):
-                point = points[place]
+            for at in range(span):
+                point = points[begin + at]
+                in_pair[at] = pairs[_slot(0, last, point, PAIRS)]
+                in_triple[at] = triples[_slot(before + 1, last, point, TRIPLES)]
+                before, last = last, point
+            last, in_pair_before = np.uint32(10), pairs[_slot(0, 10, 10, PAIRS)]
+            for at in range(span):
+                point = points[begin + at]
                 single = (singles[point & 0xFFFF] + 1.0) / (total + 65536.0)
-                pair = (pairs[_slot(0, last, point, PAIRS)] + PAIR_WEIGHT * single) / (
-                    singles[last & 0xFFFF] + PAIR_WEIGHT
-                )
-                triple = (triples[_slot(before + 1, last, point, TRIPLES)] + TRIPLE_WEIGHT * pair) / (
-                    pairs[_slot(0, before, last, PAIRS)] + TRIPLE_WEIGHT
-                )
+                pair = (in_pair[at] + PAIR_WEIGHT * single) / (singles[last & 0xFFFF] + PAIR_WEIGHT)
+                triple = (in_triple[at] + TRIPLE_WEIGHT * pair) / (in_pair_before + TRIPLE_WEIGHT)
                 bits -= np.log2(min(triple, 1.0))
                 size += 1 if point < 0x80 else 2 if point < 0x800 else 3 if point < 0x10000 else 4
-                before, last = last, point
+                last, in_pair_before = point, in_pair[at]
         out[text] = bits / size if size else 0.0

@@ -1,0 +1,116 @@
+"""The one form of a text: what only machines and typesetters put there goes, what the author wrote stays."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+import numpy as np
+from numba import njit
+
+# What no reader sees: byte order marks, zero-width and bidirectional controls, soft hyphens, C0 and C1 controls.
+INVISIBLE = re.compile(
+    "[\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2064\u00ad\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
+)
+NEWLINES = re.compile("\r\n|\r|\x85|\u2028|\u2029")
+THIN_SPACES = re.compile("[\u2000-\u200a\u202f\u205f]")  # typesetters' spaces, inside numbers for the most part
+ODD = re.compile(f"{INVISIBLE.pattern}|[\r\x85\u2028\u2029\u2000-\u200a\u202f\u205f]")
+CHINESE = re.compile(
+    "[\u2e80-\u2fff\u3001-\u9fff\uff00-\uffef“‘《（]"
+)  # before it, the indentation of a paragraph goes
+DRAWN = "-=_*+|~—─━"  # lines that only draw (frames, rules) are made of these
+RULE = 4  # so many at least
+PIECE = "\u2581"  # SentencePiece's mark for a space: it would come back as one
+
+# What is known of each character of the basic plane, as bits.
+_SPACE, _ODD, _CHINESE, _DRAWN = 1, 2, 4, 8
+
+
+def repair(text: str) -> str:
+    """The text in NFC, without what only machines and typesetters put there. Idempotent.
+
+    NFC and not NFKC: full-width ，！？ stay as the author wrote them. Lines, paragraphs and the indentation of code are
+    kept. Go: the ends of lines that are white space, the indentation of Chinese paragraphs, lines that only draw, empty
+    lines after the first of several, and white space around the text.
+    """
+    normal = unicodedata.normalize("NFC", text)
+    points = _code_points(normal)
+    out = np.empty_like(points)
+    start, end, odd = _settle(points, _kinds(), out)
+    if odd:  # before NFC, for a letter and its accent meet when what stood between is gone
+        normal = unicodedata.normalize("NFC", THIN_SPACES.sub("", INVISIBLE.sub("", NEWLINES.sub("\n", text))))
+        points = _code_points(normal)
+        out = np.empty_like(points)
+        start, end, _ = _settle(points, _kinds(), out)
+    if end - start == len(points) and PIECE not in normal:
+        return normal
+    return out[start:end].tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _code_points(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+@cache
+def _kinds() -> np.ndarray:
+    """The bits of each character of the basic plane, as uint8 (65536,); others have none."""
+    kinds = np.zeros(0x10000, dtype=np.uint8)
+    for point in range(0x10000):
+        character = chr(point)
+        kinds[point] = (
+            _SPACE * character.isspace()
+            | _ODD * (ODD.match(character) is not None)
+            | _CHINESE * (CHINESE.match(character) is not None)
+            | _DRAWN * (character in DRAWN)
+        )
+    return kinds
+
+
+@njit(cache=True, nogil=True)
+def _settle(points, kinds, out):
+    """Write the text with its lines as `repair` leaves them; returns where it starts and ends in `out`, and whether it
+    has odd characters: then what was written is of no use.
+    """
+    n, line, filled, newlines = 0, 0, 0, 0  # where the next goes; the line starts; what is no space ends; \n before
+    head, drawn, is_drawn = (
+        True,
+        0,
+        True,
+    )  # whether the line has had spaces alone; drawn characters, and whether no others
+    for place in range(len(points) + 1):
+        point = points[place] if place < len(points) else np.uint32(10)
+        if point == 10:
+            if is_drawn and drawn >= RULE:
+                n = line
+            else:
+                if filled > line:
+                    newlines = 0
+                n = filled
+                if newlines < 2 and place < len(points):
+                    out[n] = 10
+                    n += 1
+                    newlines += 1
+            line = filled = n
+            head, drawn, is_drawn = True, 0, True
+            continue
+        if point == 0x2581:
+            point = np.uint32(0x5F)
+        kind = kinds[point] if point < 0x10000 else np.uint8(0)
+        if kind & _ODD:
+            return 0, 0, True
+        if not kind & _SPACE:
+            if head and kind & _CHINESE:
+                n = line
+            is_drawn &= kind & _DRAWN != 0 and (head or n == filled)
+            head = False
+            drawn += 1
+            filled = n + 1
+        out[n] = point
+        n += 1
+    start = 0
+    while start < n and out[start] < 0x10000 and kinds[out[start]] & _SPACE:
+        start += 1
+    while n > start and out[n - 1] == 10:
+        n -= 1
+    return start, n, False
