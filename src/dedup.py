@@ -456,15 +456,19 @@ def without_overlaps(
         dropped.add([OWN], "lines", lines)
         funnel.change("validation")
         funnel.counts["train_lines_removed"] += lines
-        gone = Counter(text.split("\n")) - Counter(left.split("\n"))
-        funnel.sample("validation", record, "\n".join(gone), "held-out text", lines)
-        text = tidy(left)
+        funnel.sample("validation", record, lambda: lines_that_went(text, left), "held-out text", lines)
+        return tidy(left)
     return text
+
+
+def lines_that_went(text: str, left: str) -> str:
+    """The different lines of a text of which there are fewer in what is left of it."""
+    return "\n".join(Counter(text.split("\n")) - Counter(left.split("\n")))
 
 
 def tidy(text: str) -> str:
     """A text from which lines went, without the holes that they left."""
-    return BLANK_LINES.sub("\n\n", text).strip()
+    return (BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
 
 
 def write_conversations(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel, dropped: Dropped) -> None:

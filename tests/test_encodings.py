@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -183,3 +184,22 @@ def test_hostile_text_takes_linear_time(piece):
 def test_half_a_pair_is_no_error():
     text = "浣犲ソ锛屼笘鐣\ud800"
     assert encodings.mend(text) == text
+
+
+@given(st.text(alphabet="文好锟斤拷浣犲ソ€äåÃ½ab\ufffd\ue000\U00020000", max_size=20))
+def test_what_is_counted_is_what_neighbouring_characters_are(text):
+    kinds = encodings._kinds(text).tolist()
+    first, second, third = (
+        [kind & bit > 0 for kind in kinds] for bit in (encodings.FIRST, encodings.SECOND, encodings.THIRD)
+    )
+    euros = [kind == encodings.EURO for kind in kinds]
+    assert encodings._found(text) == (
+        len(text.encode("utf-16-le")) // 2,
+        sum(kind & (encodings.COMMON | encodings.RARE) > 0 for kind in kinds),
+        sum(kind & encodings.RARE > 0 for kind in kinds),
+        sum(kind & encodings.LOST > 0 for kind in kinds),
+        sum(kind & encodings.LEAD > 0 for kind in kinds),
+        sum(one & other & encodings.ACCENTED > 0 for one, other in itertools.pairwise(kinds)),
+        sum(map(all, zip(first, second[1:], third[2:], strict=False)))
+        + sum(map(all, zip(first, euros[1:], strict=False))),
+    )

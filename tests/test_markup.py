@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from woodblock import markup
 from woodblock.markup import plain, without_boilerplate
 
 PAGE = """<!DOCTYPE html>
@@ -410,3 +411,17 @@ def test_boilerplate_goes_at_once(lines):
 def test_hostile_lines_take_linear_time(piece, end):
     line = piece * (190 // len(piece)) + end
     without_boilerplate((line * (200_000 // len(line)))[:200_000])
+
+
+@given(
+    st.lists(st.text(alphabet="版权所有首页上一页 :/w文\U00020000更多", max_size=12), max_size=6), st.integers(0, 220)
+)
+def test_suspects_are_the_short_lines_that_have_a_pair_of_a_rule(lines, size):
+    lines.append("版权" + "文" * size)
+    rules = [markup.PART_PAIRS, *(pairs for pairs, _ in markup.RULES)]
+    expected = {}
+    for number, line in enumerate(lines):
+        found = [any(pair.replace("␠", " ") in line for pair in rule.split()) for rule in rules]
+        if any(found) and len(line.encode("utf-16-le")) <= 2 * markup.LINE_CHARS:
+            expected[number] = sum(1 << bit for bit, is_found in enumerate(found) if is_found)
+    assert markup._suspects("\n".join(lines)) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date
 
 import pytest
@@ -195,3 +196,17 @@ def test_hostile_text_takes_linear_time(piece):
 def test_the_placeholders_are_no_data_themselves():
     text = "".join(PLACEHOLDERS.values())
     assert mask(text, personal_data.KINDS) == (text, {})
+
+
+@given(st.text(alphabet="0１9 -.:a文\U00020000", max_size=60))
+def test_clues_are_the_places_of_digits_dots_and_colons(text):
+    text += " " * personal_data.SHORT_CHARS  # a shorter one is searched without them
+    units = [int.from_bytes(text.encode("utf-16-le")[at : at + 2], "little") for at in range(0, 2 * 500, 2)]
+    digits = [at for at, unit in enumerate(units) if chr(unit) in "0123456789０１２３４５６７８９"]
+    dots = [at for at, unit in enumerate(units) if unit == ord(".") and {at - 1, at + 1} <= set(digits)]
+    colons = [at for at, unit in enumerate(units) if unit == ord(":")]
+    assert personal_data._clues(text) == (
+        any(last - first <= 20 for first, last in zip(digits, digits[10:], strict=False)),
+        any(last - first <= 8 for first, last in zip(dots, dots[2:], strict=False)),
+        any(last - first <= 5 for first, last in itertools.pairwise(colons)),
+    )

@@ -240,7 +240,7 @@ class Overlaps:
         while gone:
             kept = [place for place in range(len(lines)) if place not in gone]
             joints = [i for i in range(1, len(kept)) if kept[i] - kept[i - 1] > 1]
-            lines, sizes = [lines[place] for place in kept], [sizes[place] for place in kept]
+            lines, sizes = [lines[place] for place in kept], sizes[kept]
             removed += len(gone)
             # What is left can only form runs anew over where lines stood.
             gone = {
@@ -250,17 +250,17 @@ class Overlaps:
             }
         return "\n".join(lines), removed
 
-    def _lines(self, lines: list[str]) -> tuple[set[int], list[int]]:
+    def _lines(self, lines: list[str]) -> tuple[set[int], np.ndarray]:
         """(the places of the lines that go, how many characters each of the lines is compared by; empty if none goes)."""
         characters, places = _normalised("\n".join(lines))
         cover = np.zeros(characters.size + 1, dtype=np.int32)
         if not self._found(characters, cover).any():
-            return set(), []
+            return set(), np.zeros(0, dtype=np.int64)
         edges = np.diff(np.cumsum(cover) > 0, prepend=False).astype(np.int8)  # the last of cover's sums is 0
         begins, ends = np.flatnonzero(edges)[::2], np.flatnonzero(edges)[1::2]
         weights = np.concatenate([[0], np.cumsum(1 + (characters >= _FULL))])
         # Line i holds the characters borders[i] : borders[i + 1].
-        borders = np.searchsorted(places, np.cumsum([0, *(len(line) + 1 for line in lines)]))
+        borders = np.searchsorted(places, _sums(np.fromiter(map(len, lines), np.int64, len(lines)) + 1))
         gone: set[int] = set()
         for begin, end in zip(begins, ends, strict=True):
             first, last = (int(np.searchsorted(borders, at, "right")) - 1 for at in (begin, end - 1))
@@ -271,7 +271,7 @@ class Overlaps:
             needed = {line: int(weights[borders[line + 1]] - weights[borders[line]]) for line in shares}
             whole = {n for n, share in shares.items() if 0 < min(2 * self.length, needed[n]) <= share}
             gone |= whole or {max(shares, key=lambda n: (shares[n], -n))}
-        return gone, np.diff(borders).tolist()
+        return gone, np.diff(borders)
 
     def _found(self, characters: np.ndarray, cover: np.ndarray) -> np.ndarray:
         """uint8 [benchmarks]: of which there is a run. cover [characters + 1]: +1 where one begins, -1 behind it."""
@@ -303,10 +303,15 @@ class _Texts:
         return np.array([_weight(self.characters[start : start + size]) for start, size in pairs], dtype=np.int64)
 
 
-def _around_joints(joints: list[int], sizes: list[int], reach: int) -> list[tuple[int, int]]:
+def _sums(sizes: np.ndarray) -> np.ndarray:
+    """int64 [n + 1]: where each of n things begins that lie one after the other, and the last one ends."""
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def _around_joints(joints: list[int], sizes: np.ndarray, reach: int) -> list[tuple[int, int]]:
     """Ranges of lines that hold `reach` characters on either side of each joint (a place between lines)."""
     # A letter at either end of a line may be a label or none, as its neighbour changes.
-    total = np.cumsum([0, *(max(size - 2, 0) for size in sizes)])
+    total = _sums(np.maximum(sizes - 2, 0))
     ranges: list[tuple[int, int]] = []
     for joint in joints:
         start = max(int(np.searchsorted(total, total[joint] - reach, "right")) - 1, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,10 +28,13 @@ class Funnel:
     def change(self, step: str) -> None:
         self.counts[f"changed_{step}"] += 1
 
-    def sample(self, step: str, record: Mapping[str, Any], text: str, reason: str, value: float) -> None:
-        """Keep a record to be looked at, if its hash is among the smallest of its step."""
+    def sample(
+        self, step: str, record: Mapping[str, Any], text: str | Callable[[], str], reason: str, value: float
+    ) -> None:
+        """Keep a record to be looked at, if its hash is among the smallest of its step. text: or what makes it."""
         mark = hashlib.sha256(f"{step}\0{record['id']}".encode()).hexdigest()[:16]
         if self._has_room(step, mark):
+            text = text if isinstance(text, str) else text()
             row = {"id": record["id"], "source": record["source"], "step": step, "reason": reason}
             self._keep(mark, {**row, "value": float(value), "text": text[:SAMPLE_CHARS]})
 

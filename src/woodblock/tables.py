@@ -111,8 +111,9 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_string(kind) and all(type(value) is str for value in values):
         encoded = [value.encode() for value in values]
         return pa.Array.from_buffers(kind, len(values), [None, _offsets(encoded), pa.py_buffer(b"".join(encoded))])
-    if pa.types.is_float64(kind) and all(type(value) is float for value in values):
-        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.array(values, dtype=np.float64))])
+    for number, has_kind in ((float, pa.types.is_float64), (int, pa.types.is_int64)):
+        if has_kind(kind) and all(type(value) is number for value in values):
+            return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.array(values, dtype=number))])
     if pa.types.is_list(kind) and all(type(value) is list for value in values):
         items = _array(list(chain.from_iterable(values)), kind.value_type)
         return pa.Array.from_buffers(kind, len(values), [None, _offsets(values)], children=[items])
