@@ -22,6 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import flex_attention as flex
 
+from woodblock import kernels
+
 RopeScaling = Literal["linear", "yarn", "llama3"]
 Mask = Tensor | flex.BlockMask
 
@@ -313,6 +315,23 @@ class Layer(nn.Module):
         x = x + self.self_attn(self.input_layernorm(x), rotary, cache, layer, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
 
+    def by_hand(self, x: Tensor, turns: Tensor, documents: Tensor | None) -> Tensor:
+        """The same by the kernels for CPUs. turns: complex [T, C / 2]; documents [B, T] or None."""
+        attention, mlp = self.self_attn, self.mlp
+        projections = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+        norms = (attention.q_norm.weight, attention.k_norm.weight) if attention.qk_norm else (None, None)
+        x = kernels.SelfAttention.apply(
+            x,
+            turns,
+            documents,
+            self.input_layernorm.eps,
+            self.input_layernorm.weight,
+            *(p.weight for p in projections),
+            *norms,
+        )
+        weights = (self.post_attention_layernorm, mlp.gate_proj, mlp.up_proj, mlp.down_proj)
+        return kernels.FeedForward.apply(x, self.input_layernorm.eps, *(part.weight for part in weights))
+
 
 class Transformer(nn.Module):
     """The language model: ids [B, T] → logits [B, T, vocabulary]."""
@@ -356,6 +375,8 @@ class Transformer(nn.Module):
         if cache is None:
             if length > self.config.context:
                 raise ValueError(f"{length} tokens are over the model's context of {self.config.context}")
+            if kernels.serve(self.embed_tokens.weight, length):
+                return self.norm(self.hidden_by_hand(ids, documents))
             rotary = self.rotary[:, :length]
             mask = None if documents is None else document_mask(documents, self.config.head_dim)
         elif documents is not None:
@@ -369,6 +390,14 @@ class Transformer(nn.Module):
         for number, layer in enumerate(self.layers):
             x = layer(x, rotary, cache, number, mask)
         return self.norm(x)
+
+    def hidden_by_hand(self, ids: Tensor, documents: Tensor | None) -> Tensor:
+        half = self.config.head_dim // 2
+        turns = torch.complex(*self.rotary[:, : ids.shape[1], :half])
+        x = self.embed_tokens(ids)
+        for layer in self.layers:
+            x = layer.by_hand(x, turns, documents)
+        return x
 
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         return self.hidden(ids, cache) @ self.embed_tokens.weight.T
