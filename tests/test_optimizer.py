@@ -20,7 +20,7 @@ def settings(**changes):
     return SimpleNamespace(**{**values, **changes})
 
 
-@pytest.mark.parametrize("shape", [(3, 24, 16), (2, 16, 40), (1, 32, 32)])
+@pytest.mark.parametrize("shape", [(3, 24, 16), (3, 40, 16), (2, 16, 40), (1, 32, 32)])
 def test_orthogonalised_matrices_keep_their_directions_and_lose_their_scales(shape):
     draw = torch.Generator().manual_seed(0)
     gradients = torch.randn(shape, generator=draw) * torch.tensor([1e-4, 1.0, 1e3])[: shape[0], None, None]
