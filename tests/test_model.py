@@ -69,7 +69,7 @@ def test_logits_are_those_of_transformers(shape, tmp_path):
     with torch.no_grad():
         ours, wanted = model(tokens), theirs(tokens).logits
     assert ours.std() > 0.1
-    torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours, wanted, atol=1e-5 * float(wanted.abs().max()), rtol=0)
 
 
 @pytest.mark.parametrize("qk_norm", [False, True])
@@ -88,7 +88,7 @@ def test_stretched_positions_are_those_of_transformers(kind, qk_norm, tmp_path):
     plain.load_state_dict(model.state_dict())
     with torch.no_grad():
         ours, wanted, unscaled = model(tokens), theirs(tokens).logits, plain(tokens)
-    torch.testing.assert_close(ours, wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours, wanted, atol=1e-5 * float(wanted.abs().max()), rtol=0)
     assert (ours - unscaled).abs().max() > 1e-2
 
 
@@ -174,8 +174,10 @@ def test_loss_is_one_graph_for_a_compiler(documents):
     numbers = document_numbers(inputs, 1) if documents else None
     step = torch.compile(model.loss, backend="eager", fullgraph=True)
     found, wanted = (loss(inputs, targets, numbers, targets.numel()) for loss in (step, model.loss))
-    torch.testing.assert_close(found, wanted)
-    torch.testing.assert_close(*(torch.autograd.grad(loss, list(model.parameters())) for loss in (found, wanted)))
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss, list(model.parameters())) for loss in (found, wanted)), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_loss_without_gradients_is_the_same():

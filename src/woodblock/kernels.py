@@ -25,8 +25,10 @@ LONGEST = 2048  # beyond, attention's weights (B · H · T² / 2 numbers a layer
 
 
 def serve(weight: Tensor, length: int) -> bool:
-    """Whether these kernels take sequences of `length`, with weights as `weight` is: fp32 on a CPU."""
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and length <= LONGEST
+    """Whether these kernels take sequences of `length`, with weights as `weight` is: fp32 on a CPU, as it stands there
+    (no autocast, no compiler, which fuses by itself)."""
+    plain = not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
+    return plain and weight.device.type == "cpu" and weight.dtype == torch.float32 and length <= LONGEST
 
 
 def normalise(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
@@ -137,10 +139,10 @@ class SelfAttention(torch.autograd.Function):
         for number, start in enumerate(range(0, length, BLOCK)):
             stop, weights = min(length, start + BLOCK), ctx.weights[number]
             block = slice(start * group, stop * group)
-            v_grad[:, :stop].baddbmm_(weights.mT, mixed_grad[:, block])
+            _add_products(v_grad[:, :stop], weights.mT, mixed_grad[:, block])
             logits_grad = torch.bmm(mixed_grad[:, block], v[:, :stop].mT).sub_(along[:, block]).mul_(weights)
             torch.bmm(logits_grad, k[:, :stop], out=q_grad[:, block])
-            k_grad[:, :stop].baddbmm_(logits_grad.mT, q[:, block])
+            _add_products(k_grad[:, :stop], logits_grad.mT, q[:, block])
 
         projected_grad = grad.new_empty(rows, length, heads + 2 * kv_heads, channels)
         dq, dk, dv = projected_grad.split([heads, kv_heads, kv_heads], dim=2)
@@ -167,6 +169,11 @@ class SelfAttention(torch.autograd.Function):
             dwq.mul_(channels**-0.5)
         x_grad = x_grad.add_(flat).view_as(grad)
         return x_grad, None, None, None, norm_grad, dwq, halves(dwk, channels), dwv, wo_grad, *norm_grads
+
+
+def _add_products(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add left @ right to total, in place; in a form that torch's counter of operations knows."""
+    torch.baddbmm(total, left, right, out=total)
 
 
 def _join_attention(wq: Tensor, wk: Tensor, wv: Tensor, channels: int, scaled: bool) -> Tensor:
