@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,12 +18,12 @@ DOCUMENTS_AT_ONCE = 256
 
 
 def pack(params: Any, tokenizer_folder: Path, train: Path, validation: Path, out: Path, run: Run) -> dict[str, Any]:
-    tokenizer = Tokenizer.load(tokenizer_folder)
+    tokenizer, encoded_tokens = Tokenizer.load(tokenizer_folder), Counter()
     splits = {
         split: packing.write(
             out,
             split,
-            encoded(records, tokenizer, params.threads),
+            counted(encoded(records, tokenizer, params.threads), split, encoded_tokens),
             vocab_size=tokenizer.vocab_size,
             shard_tokens=params.pack.shard_tokens,
         )
@@ -34,7 +35,51 @@ def pack(params: Any, tokenizer_folder: Path, train: Path, validation: Path, out
         tokenizer_sha256=digest(tokenizer_folder / "tokenizer.model"),
         splits=splits,
     )
-    return {f"{split}_{key}": entry[key] for split, entry in splits.items() for key in ("tokens", "documents", "bytes")}
+    held = {split: packing.Packed(out, split) for split in splits}
+    drawn, drawn_by_source = draw(packing.Windows(held["train"], params.model.context, seed=0))
+    metrics = drawn | {"train_sources": drawn_by_source}
+    for split, found in held.items():
+        metrics |= {f"{split}_{key}": found.entry[key] for key in ("tokens", "documents", "bytes")}
+        metrics[f"{split}_padding_share"] = found.count(tokenizer.pad_id) / len(found)
+        metrics[f"{split}_cropped_share"] = 1 - len(found) / encoded_tokens[split]
+        by_source = metrics.setdefault(f"{split}_sources", {})
+        for name, entry in found.entry["sources"].items():
+            by_source[name] = by_source.get(name, {}) | densities(entry)
+    return metrics
+
+
+def densities(entry: dict[str, int]) -> dict[str, float]:
+    """What is known of a source's documents from their number, tokens and bytes."""
+    return {
+        "documents": entry["documents"],
+        "tokens": entry["tokens"],
+        "tokens_per_byte": entry["tokens"] / entry["bytes"],
+        "tokens_per_document": entry["tokens"] / entry["documents"],
+    }
+
+
+def draw(windows: packing.Windows) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """What training draws from a pass, of all and by source: the tail that it leaves out, and windows of one document.
+
+    The tail is the same for every seed. The share of windows within one document is that of one cut, and stands for the
+    others. (Held-out documents are read whole and each by itself, so they have no such figures.)
+    """
+    single, entries = packing.of_one_document(windows), windows.packed.entry["sources"]
+    figures = {
+        "pass_tokens": windows.tokens_per_pass,
+        "pass_windows": windows.per_pass,
+        "tail_tokens": windows.tail,
+        "tail_share": windows.tail / windows.tokens_per_pass,
+        "one_document_share": sum(within for within, _ in single.values()) / windows.per_pass,
+    }
+    by_source = {
+        name: {
+            "pass_share": entries[name]["pass_tokens"] / windows.tokens_per_pass,
+            "one_document_share": within / max(1, count),
+        }
+        for name, (within, count) in single.items()
+    }
+    return figures, by_source
 
 
 def read(table: Path) -> Iterator[dict[str, Any]]:
@@ -47,6 +92,13 @@ def once(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Held-out documents are read once, whatever their weight."""
     for record in records:
         yield {**record, "weight": 1.0}
+
+
+def counted(documents: Iterable[packing.Document], name: str, tokens: Counter[str]) -> Iterator[packing.Document]:
+    """The documents, their tokens counted under a name before anything is done with them."""
+    for document in documents:
+        tokens[name] += len(document.ids)
+        yield document
 
 
 def encoded(records: Iterable[dict[str, Any]], tokenizer: Tokenizer, threads: int) -> Iterator[packing.Document]:

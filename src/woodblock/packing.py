@@ -215,6 +215,10 @@ class Packed:
         self.copy(start, out)
         return out
 
+    def count(self, token: int) -> int:
+        """How often a token stands in the split."""
+        return sum(int(np.count_nonzero(shard == token)) for shard in self.shards)
+
     def document(self, number: int) -> np.ndarray:
         """Tokens of one document, start and end token included, as int64."""
         return self.tokens(int(self.starts[number]), int(self.starts[number + 1]))
@@ -289,7 +293,7 @@ class Windows:
         self.tail = self.tokens_per_pass - self.per_pass * context  # tokens of a pass that are no target in it
         self._pass: tuple[int, int, np.ndarray, np.ndarray] | None = None
 
-    def _of_pass(self, number: int) -> tuple[int, np.ndarray, np.ndarray]:
+    def of_pass(self, number: int) -> tuple[int, np.ndarray, np.ndarray]:
         """Of a pass: where its first window begins, the keys of its order [ROUNDS], where each stream goes on."""
         known = self._pass  # read once: another thread may be making batches of another pass
         if known is None or known[0] != number:
@@ -319,7 +323,7 @@ class Windows:
 
     def _fill(self, number: int, place: int, rows: np.ndarray) -> None:
         """The windows place … of one pass, into rows [count, context + 1]."""
-        offset, keys, _ = self._of_pass(number)
+        offset, keys, _ = self.of_pass(number)
         order = permuted(np.arange(place, place + len(rows)), self.per_pass, keys)
         begins = (offset + order * self.context) % self.tokens_per_pass
         starts, runs = self.located(number, begins)
@@ -337,11 +341,28 @@ class Windows:
 
     def located(self, number: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where places [n] of a pass stand in the split [n], and how many tokens from there are read in a row [n]."""
-        *_, goes_on = self._of_pass(number)
+        *_, goes_on = self.of_pass(number)
         stream = np.searchsorted(self.reach, places, side="right")
         left = self.reach[stream] - places  # in what the pass reads of the stream
         inside = (goes_on[stream] + self.taken[stream] - left) % self.lengths[stream]
         return self.bases[stream] + inside, np.minimum(left, self.lengths[stream] - inside)
+
+
+def of_one_document(windows: Windows) -> dict[str, tuple[int, int]]:
+    """How many windows of the first pass lie within one document, and how many there are, by the source they begin in."""
+    packed, context = windows.packed, windows.context
+    offset, *_ = windows.of_pass(0)
+    within, counted = np.zeros((2, len(packed.sources)), dtype=np.int64)
+    for first in range(0, windows.per_pass, 2**20):  # so many at once, that memory does not grow with the corpus
+        places = np.arange(first, min(first + 2**20, windows.per_pass))
+        starts, runs = windows.located(0, (offset + places * context) % windows.tokens_per_pass)
+        first_document = np.searchsorted(packed.starts, starts, side="right") - 1
+        last_document = np.searchsorted(packed.starts, starts + context, side="right") - 1
+        source = packed.source[first_document]
+        single = (runs > context) & (first_document == last_document)
+        within += np.bincount(source[single], minlength=len(within))
+        counted += np.bincount(source, minlength=len(counted))
+    return dict(zip(packed.sources, zip(within.tolist(), counted.tolist(), strict=True), strict=True))
 
 
 def permuted(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
