@@ -235,6 +235,20 @@ def test_passes_and_seeds_differ_in_order_and_cut(tmp_path):
     assert firsts[0] != of_pass(Windows(windows.packed, 16, 2), 0)[:, 0].tolist()
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the advice given is seen in Linux's /proc alone")
+@pytest.mark.parametrize(("memory", "scattered"), [(10**9, False), (4000, False), (3999, True)])
+def test_neighbours_are_not_read_where_the_split_is_larger_than_memory(tmp_path, monkeypatch, memory, scattered):
+    monkeypatch.setattr(packing, "memory", lambda: memory)
+    windows = windows_of(tmp_path, numbered([(1, 1000, 1.0)]), 16, 1, 300)
+    assert len(set(of_pass(windows, 0)[:, 1:].ravel().tolist())) == 62 * 16
+    maps = Path("/proc/self/smaps").read_text().splitlines()
+    flags = [
+        next(f for f in maps[i:] if f.startswith("VmFlags:")) for i, m in enumerate(maps) if f"{tmp_path}/train-" in m
+    ]
+    assert len(flags) == 4
+    assert all((" rr" in line) == scattered for line in flags)
+
+
 def test_too_few_tokens_are_one_line_with_a_context_that_would_do(tmp_path):
     packed = write(tmp_path, [[1] * 40], shard_tokens=7)
     with pytest.raises(UserError, match=r"40 tokens a pass, too few for .* model.context: 40; .*at most 39$") as error:
