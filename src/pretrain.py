@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from woodblock import folder, likelihood, packing, training
+from woodblock import distributed, folder, generation, likelihood, packing, training
 from woodblock.errors import UserError
 from woodblock.model import Config, Transformer, count_parameters
 from woodblock.ngram import KneserNey
@@ -17,15 +18,20 @@ from woodblock.stage import Run, run_stage
 from woodblock.tokenization import Tokenizer
 
 CURVE_WINDOWS = 64  # validation windows behind each point of the curve: enough to see it fall, quick enough to do often
+SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS = 3, 16, 48
 BASELINES = {"unigram": 1, "bigram": 2, "trigram": 3}
 
 
-def pretrain(params: Any, packed: Path, tokenizer: Path, out: Path, curve: Path, run: Run) -> dict[str, Any]:
+def pretrain(
+    params: Any, packed: Path, tokenizer: Path, out: Path, curve: Path, samples: Path, run: Run
+) -> dict[str, Any]:
     settings, context = params.pretrain, params.model.context
     train, validation = packing.Packed(packed, "train"), packing.Packed(packed, "validation")
     config = configure(params.model, train, tokenizer)
     folder.make_deterministic()
-    model = Transformer(config).initialise(params.seed).to(folder.pick_device(params.device))
+    device = distributed.pick_device(params.device)
+    distributed.check_batch(settings.batch_tokens, context, distributed.processes(params.train.devices, device))
+    model = Transformer(config).initialise(params.seed).to(device)
     windows = packing.Windows(train, context, params.seed)
     rows = settings.batch_tokens // context
 
@@ -37,20 +43,29 @@ def pretrain(params: Any, packed: Path, tokenizer: Path, out: Path, curve: Path,
     some = np.linspace(0, len(pieces) - 1, min(CURVE_WINDOWS, len(pieces))).astype(int)
     bytes_per_target = sizes / sum(len(piece.targets) for piece in pieces)
 
-    def validate() -> float:
+    def validate(model: Transformer, world: distributed.World) -> dict[str, float]:
         chosen = [pieces[i] for i in some]
         size = bytes_per_target * sum(len(piece.targets) for piece in chosen)
-        return likelihood.bits_per_byte(sum(likelihood.nll(model, chosen, settings.micro_batch_tokens)), size)
+        losses = world.spread(chosen, lambda share: likelihood.nll(model, share, settings.micro_batch_tokens))
+        return {"val_bpb": likelihood.bits_per_byte(sum(losses), size)}
 
-    task = training.Task(batch, max(1, settings.tokens // settings.batch_tokens), context, validate, "val_bpb")
-    say(
-        f"pretrain: {count_parameters(config):,} parameters, {task.steps:,} steps, "
-        f"{settings.tokens / len(train):.2f} epochs"
+    steps = max(1, settings.tokens // settings.batch_tokens)
+    task = training.Task(
+        batch,
+        steps,
+        context,
+        validate,
+        describe=lambda step: f"windows {step * rows:,} to {(step + 1) * rows - 1:,} of the shuffled stream",
+        sample=Sampler(validation, Tokenizer.load(tokenizer), context),
+        samples_every=settings.samples_every,
+        about=f"{count_parameters(config):,} parameters, {steps:,} steps, {settings.tokens / len(train):.2f} epochs",
     )
-    result = training.train(model, task, settings, name="pretrain", key=run.key, work=run.work)
-    result["curve"].to_csv(curve, index=False)
+    result = training.train(model, task, settings, params.train, run)
+    model = result.model
+    result.curve.to_csv(curve, index=False)
+    samples.write_text(as_markdown(result.samples, task.sample.prompts), encoding="utf-8")
     folder.save(model, tokenizer, out)
-    run.rates = {key: result[key] for key in ("tokens_per_second", "flops_per_second")}
+    run.rates = result.rates
 
     say("pretrain: scoring the validation documents")
     model.eval()
@@ -59,10 +74,43 @@ def pretrain(params: Any, packed: Path, tokenizer: Path, out: Path, curve: Path,
         "val_bpb": val_bpb,
         **baselines(train, validation, config.vocab_size, settings.baseline_tokens),
         "parameters": count_parameters(config),
-        "tokens": result["tokens"],
-        "epochs": result["tokens"] / len(train),
+        "tokens": result.tokens,
+        "epochs": result.tokens / len(train),
         "validation_bytes": sizes,
     }
+
+
+class Sampler:
+    """Greedy continuations of how some validation documents begin, the same at every call."""
+
+    def __init__(self, validation: packing.Packed, tokenizer: Tokenizer, context: int) -> None:
+        """Documents are taken evenly; of each, as many tokens as leave room in the context for the continuation."""
+        self.tokenizer = tokenizer
+        count = min(SAMPLES, len(validation.bytes))
+        documents = [validation.document(i * len(validation.bytes) // count) for i in range(count)]
+        most = min(PROMPT_TOKENS, context // 2)
+        self.ids = [document[: min(most, len(document) - 1)].tolist() for document in documents]
+        self.prompts = [tokenizer.decode(ids[1:]) for ids in self.ids]
+
+    def __call__(self, model: Transformer) -> list[str]:
+        replies = generation.generate(model, self.ids, SAMPLE_TOKENS, self.tokenizer.end_id)
+        return [self.tokenizer.decode(reply) for reply in replies]
+
+
+def as_markdown(samples: list[dict[str, Any]], prompts: list[str]) -> str:
+    """A heading for each prompt, and under it its continuation after each of the steps."""
+    lines = ["# How the model went on, greedily, as it trained"]
+    for number, prompt in enumerate(prompts if samples else []):
+        lines += ["", f"## {_cell(prompt)}", "", "| step | continuation |", "| ---: | :--- |"]
+        lines += [f"| {taken['step']} | {_cell(taken['texts'][number])} |" for taken in samples]
+    if not samples:
+        lines += ["", "None was asked for: `pretrain.samples_every` is 0."]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """A text within a line of Markdown: no line breaks, and nothing that is a mark there."""
+    return re.sub(r"([\\|`*_<>#\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def configure(shape: Any, train: packing.Packed, tokenizer: Path) -> Config:
@@ -105,4 +153,4 @@ def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int
 
 
 if __name__ == "__main__":
-    run_stage(pretrain)
+    run_stage(pretrain, spreads=True)

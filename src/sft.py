@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from woodblock import conversations, folder, generation, instructions, tables, training
+from woodblock import conversations, distributed, folder, generation, instructions, tables, training
 from woodblock.conversations import Conversation
 from woodblock.errors import UserError
 from woodblock.model import Transformer
-from woodblock.progress import Progress, say
+from woodblock.progress import Progress
 from woodblock.stage import Run, run_stage
 from woodblock.tokenization import Tokenizer
 
@@ -26,7 +26,7 @@ def sft(
 ) -> dict[str, Any]:
     settings = params.sft
     folder.make_deterministic()
-    model, tokenizer = folder.load(base, folder.pick_device(params.device))
+    model, tokenizer = folder.load(base, distributed.pick_device(params.device))
     everything = collect(given, documents, settings, params.seed)
     train, held_out, counts = conversations.encode(
         everything, tokenizer, settings.system, settings.max_tokens, settings.given_repeats
@@ -36,31 +36,38 @@ def sft(
             f"{len(train)} conversations to train on and {len(held_out)} held out; give more, or change "
             "sft.validation_share"
         )
-    tables.write(data / "examples", (vars_of(c) for c in everything), EXAMPLES)
 
-    def validate() -> float:
+    def held_out_loss(model: Transformer) -> float:
         return conversations.reply_loss(model, held_out, tokenizer.pad_id, settings.micro_batch_tokens)
 
-    before = validate()
+    before = held_out_loss(model)
     batches = conversations.Batches(train, settings.batch_tokens, settings.epochs, tokenizer.pad_id, params.seed)
-    say(f"sft: {len(train):,} conversations, {len(batches):,} steps, held-out reply loss {before:.3f} before")
-    task = training.Task(batches.__getitem__, len(batches), settings.max_tokens, validate, "val_loss")
+    task = training.Task(
+        batches.__getitem__,
+        len(batches),
+        settings.max_tokens,
+        validate=lambda model, world: {"val_loss": held_out_loss(model)},
+        describe=lambda step: f"{len(batches.batches[step])} conversations, numbers {batches.batches[step][:8]} …",
+        about=f"{len(train):,} conversations, {len(batches):,} steps, held-out reply loss {before:.3f} before",
+    )
     model.train()
-    result = training.train(model, task, settings, name="sft", key=run.key, work=run.work)
-    result["curve"].to_csv(curve, index=False)
-    folder.save(model.eval(), base, out)
-    run.rates = {"tokens_per_second": result["tokens_per_second"]}
+    result = training.train(model, task, settings, params.train, run)
+    model = result.model.eval()
+    result.curve.to_csv(curve, index=False)
+    folder.save(model, base, out)
+    run.rates = result.rates
 
+    tables.write(data / "examples", (vars_of(c) for c in everything), EXAMPLES)
     replies = reply_to(model, tokenizer, [c for c in everything if c.split == "validation"], settings)
     tables.write(data / "generations", replies.to_dict("records"), GENERATIONS)
     return {
-        "val_loss": validate(),
+        "val_loss": held_out_loss(model),
         "base_val_loss": before,
         **measure(replies),
         "by_task": {task: measure(rows) for task, rows in replies.groupby("task")},
         **counts,
         "padding_share": batches.padding_share,
-        "tokens": result["tokens"],
+        "tokens": result.tokens,
     }
 
 
@@ -132,4 +139,4 @@ def measure(replies: pd.DataFrame) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run_stage(sft)
+    run_stage(sft, spreads=True)

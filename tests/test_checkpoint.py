@@ -1,40 +1,36 @@
-"""A checkpoint is whole or not there, and is refused in one line where it is torn or another run's."""
+"""A checkpoint is whole or not there; a torn one gives way to the one before it, and another run's is refused by name."""
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from woodblock import checkpoint
 from woodblock.errors import UserError
 
-
-def test_what_is_saved_comes_back(tmp_path):
-    path = tmp_path / "work" / "checkpoint.pt"
-    state = {"model": {"w": torch.arange(6.0)}, "position": {"step": 3, "rows": [{"a": 0.5}], "since": [(1.5, 2, 3.0)]}}
-    assert checkpoint.load(path, "key") is None
-    checkpoint.save(path, "key", {"model": {}})
-    checkpoint.save(path, "key", state)
-    found = checkpoint.load(path, "key")
-    assert torch.equal(found["model"]["w"], state["model"]["w"])
-    assert found["position"] == state["position"]
-    assert [file.name for file in path.parent.iterdir()] == ["checkpoint.pt"]
+IDENTITY = {
+    "cmd": "python src/pretrain.py",
+    "params": {"seed": 1, "pretrain.clip": 1.0, "model.dim": 32},
+    "deps": {"data/packed": "d1", "models/tokenizer": "t1", "src/woodblock/model.py": "c1", "requirements/torch.txt": "r1"},
+}
+DAMAGES = ("cut", "empty", "noise", "other", "code", "flipped", "renumbered")
 
 
-def test_another_runs_checkpoint_is_refused(tmp_path):
-    path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, "one", {})
-    with pytest.raises(UserError, match=r"belongs to the run one, this is other; remove it to start anew") as error:
-        checkpoint.load(path, "other")
-    assert "\n" not in str(error.value)
+def state(step: int) -> dict:
+    return {
+        "model": {"w": torch.arange(1000.0) + step, "half": torch.ones(3, dtype=torch.bfloat16), "none": torch.zeros(0)},
+        "optimizers": [{"state": {0: {"step": torch.tensor(float(step))}}, "groups": [{"betas": (0.9, 0.95), "x": None}]}],
+        "position": {"step": step, "rows": [{"a": 0.1 + 0.2}], "since": [[1.5, 2, 3.0]]},
+    }
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "noise", "other", "code"])
-def test_a_torn_or_foreign_file_is_refused(tmp_path, damage):
-    path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, "key", {"model": {"w": torch.arange(1000.0)}})
+def damage(path, how: str) -> None:
     whole = path.read_bytes()
-    match damage:
+    match how:
         case "cut":
             path.write_bytes(whole[: len(whole) // 2])
         case "empty":
@@ -44,24 +40,133 @@ def test_a_torn_or_foreign_file_is_refused(tmp_path, damage):
         case "other":
             torch.save(torch.arange(3), path)
         case "code":
-            torch.save({"key": "key", "run": test_what_is_saved_comes_back}, path)  # pickled code is never run
-    with pytest.raises(UserError, match=r"checkpoint.pt cannot be read \(\w+\); remove it to start") as error:
-        checkpoint.load(path, "key")
+            torch.save({"format": checkpoint.FORMAT, "run": damage}, path)  # pickled code is never run
+        case "flipped":  # one bit, in the middle of the largest tensor
+            at = whole.index(torch.arange(500.0, 520.0).numpy().tobytes())
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        case "renumbered":
+            found = torch.load(path, weights_only=True)
+            found["state"]["position"]["step"] += 1
+            torch.save(found, path)
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    folder = tmp_path / "work" / "pretrain-key"
+    assert checkpoint.load(folder, IDENTITY, "pretrain") is None
+    for step in (1, 2, 3):
+        checkpoint.save(folder, IDENTITY, state(step))
+        found = checkpoint.load(folder, IDENTITY, "pretrain")
+        assert torch.equal(found["model"]["w"], state(step)["model"]["w"])
+        assert found["model"]["half"].dtype == torch.bfloat16 and found["model"]["none"].shape == (0,)
+        assert found["position"] == state(step)["position"]
+        assert found["optimizers"][0]["groups"] == state(step)["optimizers"][0]["groups"]
+    assert sorted(file.name for file in folder.iterdir()) == ["checkpoint.previous.pt", "checkpoint.pt"]
+    (folder / "checkpoint.pt").unlink()  # as a kill between the two renames leaves it
+    assert checkpoint.load(folder, IDENTITY, "pretrain")["position"]["step"] == 2
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_torn_one_gives_way_to_the_one_before(tmp_path, capsys, how):
+    for step in (0, 1, 0):  # the newest of step 0, whose tensor `damage` looks for
+        checkpoint.save(tmp_path, IDENTITY, state(step))
+    damage(tmp_path / "checkpoint.pt", how)
+    assert checkpoint.load(tmp_path, IDENTITY, "pretrain")["position"]["step"] == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"pretrain: {tmp_path}/checkpoint.pt ") and "going on from the one before it" in said
+    assert said.count("\n") == 1
+    # The torn one must not become the one before: with the next one torn too, there is still a whole one.
+    checkpoint.save(tmp_path, IDENTITY, state(0))
+    damage(tmp_path / "checkpoint.pt", how)
+    assert checkpoint.load(tmp_path, IDENTITY, "pretrain")["position"]["step"] == 1
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_without_a_whole_one_the_reason_is_said(tmp_path, how):
+    checkpoint.save(tmp_path, IDENTITY, state(0))
+    damage(tmp_path / "checkpoint.pt", how)
+    with pytest.raises(UserError, match=r"checkpoint.pt (cannot be read \(\w+\)|is of|does not match).*remove it to start") as e:
+        checkpoint.load(tmp_path, IDENTITY, "pretrain")
+    assert "\n" not in str(e.value)
+    (tmp_path / "checkpoint.pt").rename(tmp_path / "checkpoint.previous.pt")
+    checkpoint.save(tmp_path, IDENTITY, state(0))
+    (tmp_path / "checkpoint.previous.pt").write_bytes(b"torn")
+    damage(tmp_path / "checkpoint.pt", how)
+    with pytest.raises(UserError, match=r"checkpoint.pt .* and .*checkpoint.previous.pt cannot .*; remove both to start"):
+        checkpoint.load(tmp_path, IDENTITY, "pretrain")
+
+
+@pytest.mark.parametrize(
+    ("block", "name", "value", "says"),
+    [
+        ("deps", "data/packed", "d2", r"of other data \(data/packed\);"),
+        ("deps", "models/tokenizer", "t2", r"of other tokenizer \(models/tokenizer\);"),
+        ("deps", "models/base", "b2", r"of other model \(models/base\);"),
+        ("deps", "src/woodblock/model.py", "c2", r"of other code \(src/woodblock/model.py\);"),
+        ("deps", "requirements/torch.txt", "r2", r"of other code \(requirements/torch.txt\);"),
+        ("params", "pretrain.clip", 2.0, r"of other params \(pretrain.clip: 1.0, here 2.0\);"),
+        ("params", "model.new", True, r"of other params \(model.new: None, here True\);"),
+    ],
+)
+def test_another_runs_is_refused_by_what_differs(tmp_path, block, name, value, says):
+    checkpoint.save(tmp_path / "pretrain-one", IDENTITY, state(0))
+    other = copy.deepcopy(IDENTITY)
+    other[block][name] = value
+    with pytest.raises(UserError, match=f"belongs to another run, {says} remove it to start anew") as error:
+        checkpoint.load(tmp_path / "pretrain-one", other, "pretrain")
     assert "\n" not in str(error.value)
+    assert checkpoint.others(tmp_path / "pretrain-two", other)[0].startswith(f"{tmp_path}/pretrain-one/checkpoint.pt is of ")
+    assert checkpoint.others(tmp_path / "pretrain-one", other) == []
+    assert checkpoint.others(tmp_path / "sft-two", other) == []
+
+
+def test_many_differences_are_grouped_and_counted(tmp_path):
+    other = {"cmd": "python src/other.py", "params": {}, "deps": {}}
+    found = checkpoint.differences(IDENTITY, other)
+    assert [text.split(" ")[0] for text in found] == ["data", "tokenizer", "code", "params", "command"]
+    many = {**IDENTITY, "deps": {f"src/{n}.py": "x" for n in range(9)}}
+    assert checkpoint.differences(many, {**IDENTITY, "deps": {}}) == ["code (src/0.py, src/1.py, src/2.py, src/3.py and 5 more)"]
 
 
 def test_a_failure_while_writing_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "checkpoint.pt"
-    checkpoint.save(path, "key", {"step": 1})
+    checkpoint.save(tmp_path, IDENTITY, state(1))
 
-    def fill(state, file):
+    def fill(held, file):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint.torch, "save", fill)
     with pytest.raises(OSError, match="No space left"):
-        checkpoint.save(path, "key", {"step": 2})
+        checkpoint.save(tmp_path, IDENTITY, state(2))
     monkeypatch.undo()
-    assert checkpoint.load(path, "key")["step"] == 1
-    checkpoint.save(path, "key", {"step": 3})  # what was left half-written is no obstacle
-    assert checkpoint.load(path, "key")["step"] == 3
+    assert checkpoint.load(tmp_path, IDENTITY, "pretrain")["position"]["step"] == 1
+    checkpoint.save(tmp_path, IDENTITY, state(3))  # what was left half-written is no obstacle
+    assert checkpoint.load(tmp_path, IDENTITY, "pretrain")["position"]["step"] == 3
+
+
+@pytest.mark.parametrize("broken_off", [1, 2])
+def test_a_kill_at_either_rename_leaves_a_whole_one(tmp_path, monkeypatch, broken_off):
+    for step in (1, 2):
+        checkpoint.save(tmp_path, IDENTITY, state(step))
+    renames = []
+
+    def replace(source, target, real=checkpoint.os.replace):
+        renames.append(target)
+        if len(renames) == broken_off:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(checkpoint.os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(tmp_path, IDENTITY, state(3))
+    monkeypatch.undo()
+    assert checkpoint.load(tmp_path, IDENTITY, "pretrain")["position"]["step"] == 2
+    checkpoint.save(tmp_path, IDENTITY, state(4))
+    assert checkpoint.load(tmp_path, IDENTITY, "pretrain")["position"]["step"] == 4
+
+
+@given(st.recursive(st.integers() | st.floats() | st.text() | st.none(), lambda inner: st.lists(inner, max_size=3)))
+def test_the_digest_tells_values_and_places_apart(value):
+    assert checkpoint.digest(value) == checkpoint.digest(copy.deepcopy(value))
+    assert checkpoint.digest(value) != checkpoint.digest([value])
+    assert checkpoint.digest({"a": value, "b": 0}) != checkpoint.digest({"b": value, "a": 0})
+    assert checkpoint.digest([torch.zeros(2), value]) != checkpoint.digest([torch.zeros(1, 2), value])

@@ -57,7 +57,9 @@ def load(folder: Path, identity: Identity, name: str) -> dict[str, Any] | None:
             faults.append(f"{path} {torn}")
             continue
         if differs := differences(found["identity"], identity):
-            raise UserError(f"{path} belongs to another run, of other {'; other '.join(differs)}; remove it to start anew")
+            raise UserError(
+                f"{path} belongs to another run, of other {'; other '.join(differs)}; remove it to start anew"
+            )
         if faults:
             say(f"{name}: {faults[0]}; going on from the one before it")
             # Set aside: the next save would otherwise make it the one before, in the place of this one, which is whole.

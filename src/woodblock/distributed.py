@@ -248,9 +248,8 @@ class OnWholeMatrices:
 
 
 def _is_shard(value: Any) -> bool:
-    from torch.distributed.tensor import DTensor
-
-    return isinstance(value, DTensor)
+    # A DTensor, told by what it can do: its class takes a second to import, which one process need not spend.
+    return isinstance(value, Tensor) and hasattr(value, "full_tensor")
 
 
 def _is_part_for(value: Any, weight: Tensor) -> bool:
@@ -265,4 +264,6 @@ def _part_of(whole: Tensor, weight: Any) -> Any:
     mesh = weight.device_mesh
     everywhere = DTensor.from_local(whole, mesh, [Replicate()] * mesh.ndim, run_check=False)
     part = everywhere.redistribute(mesh, weight.placements)
-    return DTensor.from_local(part.to_local().clone(), mesh, weight.placements, run_check=False, shape=whole.shape, stride=whole.stride())
+    return DTensor.from_local(
+        part.to_local().clone(), mesh, weight.placements, run_check=False, shape=whole.shape, stride=whole.stride()
+    )

@@ -147,8 +147,17 @@ class Training(Block):
     checkpoint_every: Positive
 
 
+class Train(Block):
+    """Where training is computed; a run that was broken off under other values goes on under these."""
+
+    devices: Positive | Literal["auto"]
+    shard: bool
+    compile: bool | Literal["auto"]
+
+
 class Pretrain(Training):
     tokens: Positive
+    samples_every: Count
     baseline_tokens: Positive
 
 
@@ -202,6 +211,7 @@ class Params(Block):
     tokenizer: Tokenizer
     pack: Pack
     model: Model
+    train: Train
     pretrain: Pretrain
     sft: Sft
     benchmark: Benchmark

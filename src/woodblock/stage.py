@@ -31,7 +31,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from woodblock import graph, lineage, shards
+from woodblock import graph, lineage, shards, workers
 from woodblock import params as params_module
 from woodblock.errors import UserError
 from woodblock.progress import say
@@ -44,28 +44,49 @@ PLACES = 6  # decimals kept in metrics: they are compared and diffed
 class Run:
     """What a stage's function may ask for by naming a parameter `run`.
 
-    key names what the stage's result depends on (command, params, deps); work is a folder of that key, which outlives
-    a killed run and is emptied by a finished one; rates go into timings/<stage>.json (tokens/s and such).
+    key names what the stage's result depends on (command, params, deps), which identity spells out; work is a folder of
+    that key, which outlives a killed run and is emptied by a finished one; rates go into timings/<stage>.json (tokens/s
+    and such).
     """
 
     name: str
     key: str
     work: Path
     rates: dict[str, float] = field(default_factory=dict)
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def log(self) -> Path:
+        """A file to look at while the stage runs; nobody's output."""
+        return WORK / "watch" / f"{self.name}.csv"
 
 
-def run_stage(function: Callable[..., dict[str, Any] | None]) -> None:
-    """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error."""
+def run_stage(function: Callable[..., dict[str, Any] | None], *, spreads: bool = False) -> None:
+    """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error.
+
+    spreads: whether the function knows what to do in one of several processes (woodblock.workers): a process that is not
+    to make the outputs runs it too, without the lock, and ends with WorkerDone.
+    """
     name = Path(sys.argv[0]).stem
     # An engine that is interrupted ends its stages with SIGTERM: they tidy up as they do for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _run(name, function, sys.argv[1:])
+        if workers.is_worker():
+            _take_part(name, function, sys.argv[1:], spreads)
+        else:
+            _run(name, function, sys.argv[1:])
     except UserError as error:
+        if workers.is_worker():
+            workers.leave_error(str(error))
+            sys.exit(1)
         _fail(f"{name}: {error}")
+    except workers.WorkerDone:
+        pass
     except shards.PortionDone as done:
         say(f"{name}: {done} are done")
     except KeyboardInterrupt:
+        if workers.is_worker():
+            sys.exit(130)
         _fail(f"{name}: interrupted; the same command goes on from here", code=130)
     except Exception as error:
         if not _disk_is_full(error):
@@ -73,7 +94,18 @@ def run_stage(function: Callable[..., dict[str, Any] | None]) -> None:
         _fail(f"{name}: the disk is full; free some space and run again. Finished stages are untouched ({error})")
 
 
-def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: list[str]) -> None:
+def _take_part(name: str, function: Callable[..., Any], arguments: list[str], spreads: bool) -> None:
+    """Run the function in a process that makes no outputs; it ends the process when its share is done."""
+    if not spreads:
+        raise UserError(f"{name} runs in one process; start it without torchrun")
+    stage, values, params = _read(name, arguments)
+    run = _new_run(stage, values, lineage.dep_digests(stage))
+    function(params_module.Declared(params, list(stage.params)), *map(Path, arguments), run=run)
+    raise RuntimeError(f"{name} came to its outputs in a process that makes none")
+
+
+def _read(name: str, arguments: list[str]) -> tuple[graph.Stage, dict[str, Any], params_module.Params]:
+    """The stage, and params.yaml as it stands and checked. Raises UserError for what a stage cannot start with."""
     values = params_module.read()
     params = params_module.check(values)
     stages = graph.load()
@@ -88,12 +120,15 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
             f"{missing[0]} is missing; "
             + (f"run {maker} first, or dvc repro" if maker else f"git checkout {missing[0]}")
         )
+    return stage, values, params
 
+
+def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: list[str]) -> None:
+    stage, values, params = _read(name, arguments)
     with _lock(f"{name}-{portion.replace('/', '-of-')}" if (portion := os.environ.get(shards.PORTION)) else name):
         started = time.perf_counter()
         deps = lineage.dep_digests(stage)
-        key = _key(stage, values, deps)
-        run = Run(name, key, WORK / "work" / f"{name}-{key}")
+        run = _new_run(stage, values, deps)
         _warn_of_other_versions(stage)
         outputs = {path: _partial(path) for path in arguments if path in stage.outs}
         paths = [outputs.get(path, Path(path)) for path in arguments]
@@ -136,10 +171,15 @@ def rounded(value: Any) -> Any:
     return value
 
 
-def _key(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> str:
-    record = {**lineage.declared(stage, values), "deps": deps}
-    text = json.dumps(record, ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Run:
+    """The run of a stage. Its identity is all that its outputs depend on, save how the work is spread over devices:
+    training that was killed on eight GPUs goes on with one."""
+    declared = lineage.declared(stage, values)
+    params = {path: value for path, value in declared["params"].items() if not path.startswith("train.")}
+    identity = {**declared, "params": params, "deps": deps}
+    text = json.dumps(identity, ensure_ascii=False, sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Run(stage.name, key, WORK / "work" / f"{stage.name}-{key}", identity=identity)
 
 
 def _partial(path: str) -> Path:
