@@ -11,6 +11,7 @@ import torch
 
 from woodblock import distributed, folder, generation, likelihood, packing, training
 from woodblock.errors import UserError
+from woodblock.lineage import digest
 from woodblock.model import Config, Transformer, count_parameters
 from woodblock.ngram import KneserNey
 from woodblock.progress import say
@@ -39,26 +40,31 @@ def pretrain(
         tokens = torch.from_numpy(windows.batch(step * rows, rows))
         return tokens[:, :-1], tokens[:, 1:]
 
-    pieces, sizes = validation_windows(validation, context)
-    some = np.linspace(0, len(pieces) - 1, min(CURVE_WINDOWS, len(pieces))).astype(int)
-    bytes_per_target = sizes / sum(len(piece.targets) for piece in pieces)
+    held_out = likelihood.held_out(validation, context)
+    some = held_out.spread(CURVE_WINDOWS)
 
     def validate(model: Transformer, world: distributed.World) -> dict[str, float]:
-        chosen = [pieces[i] for i in some]
-        size = bytes_per_target * sum(len(piece.targets) for piece in chosen)
-        losses = world.spread(chosen, lambda share: likelihood.nll(model, share, settings.micro_batch_tokens))
-        return {"val_bpb": likelihood.bits_per_byte(sum(losses), size)}
+        chosen = [held_out.windows[i] for i in some]
+        sums = world.spread(chosen, lambda share: likelihood.nll(model, share, settings.micro_batch_tokens))
+        whole, by_source = held_out.bits_per_byte(sums, some)
+        named = {f"val_bpb_{source}": bpb for source, bpb in by_source.items()} if len(by_source) > 1 else {}
+        return {"val_bpb": whole, **named}
+
+    def describe(step: int) -> str:
+        first = step * rows
+        return f"windows {first} to {first + rows - 1}, of {named_documents(windows, first, rows)}"
 
     steps = max(1, settings.tokens // settings.batch_tokens)
+    epochs = settings.tokens / windows.tokens_per_pass
     task = training.Task(
         batch,
         steps,
         context,
         validate,
-        describe=lambda step: f"windows {step * rows:,} to {(step + 1) * rows - 1:,} of the shuffled stream",
+        describe,
         sample=Sampler(validation, Tokenizer.load(tokenizer), context),
         samples_every=settings.samples_every,
-        about=f"{count_parameters(config):,} parameters, {steps:,} steps, {settings.tokens / len(train):.2f} epochs",
+        about=f"{count_parameters(config):,} parameters, {steps:,} steps, {epochs:.2f} epochs",
     )
     result = training.train(model, task, settings, params.train, run)
     model = result.model
@@ -68,16 +74,30 @@ def pretrain(
     run.rates = result.rates
 
     say("pretrain: scoring the validation documents")
-    model.eval()
-    val_bpb = likelihood.bits_per_byte(sum(likelihood.nll(model, pieces, settings.micro_batch_tokens)), sizes)
+    sums = likelihood.nll(model.eval(), held_out.windows, settings.micro_batch_tokens)
+    val_bpb, by_source = held_out.bits_per_byte(sums)
     return {
         "val_bpb": val_bpb,
+        "val_bpb_by_source": by_source,
         **baselines(train, validation, config.vocab_size, settings.baseline_tokens),
         "parameters": count_parameters(config),
         "tokens": result.tokens,
-        "epochs": result.tokens / len(train),
-        "validation_bytes": sizes,
+        "epochs": result.tokens / windows.tokens_per_pass,
+        "validation_bytes": int(validation.bytes.sum()),
     }
+
+
+def named_documents(windows: packing.Windows, first: int, count: int, most: int = 8) -> str:
+    """The numbers of the packed documents that some training windows are of."""
+    found: set[int] = set()
+    for number in range(first, first + count):
+        starts, stops = zip(*windows.pieces(number), strict=True)
+        begins = np.searchsorted(windows.packed.starts, starts, side="right") - 1
+        ends = np.searchsorted(windows.packed.starts, np.asarray(stops) - 1, side="right")
+        for begin, end in zip(begins, ends, strict=True):
+            found.update(range(int(begin), int(end)))
+    some = ", ".join(str(number) for number in sorted(found)[:most])
+    return f"documents {some}" + (f" and {len(found) - most} more" if len(found) > most else "")
 
 
 class Sampler:
@@ -120,15 +140,13 @@ def configure(shape: Any, train: packing.Packed, tokenizer: Path) -> Config:
         raise UserError(
             f"data/packed holds ids of {train.index['vocab_size']} pieces, {tokenizer} has {vocab_size}; run pack again"
         )
+    if train.index["tokenizer_sha256"] != (found := digest(tokenizer / "tokenizer.model")):
+        raise UserError(
+            f"data/packed was made with another tokenizer (sha256 {train.index['tokenizer_sha256'][:12]}…, "
+            f"{tokenizer} is {found[:12]}…) of as many pieces; run pack again"
+        )
     names = ("dim", "layers", "heads", "kv_heads", "hidden_dim", "context", "rope_theta", "norm_eps", "init_std")
     return Config(vocab_size=vocab_size, **{name: getattr(shape, name) for name in names})
-
-
-def validation_windows(validation: packing.Packed, context: int) -> tuple[list[likelihood.Window], int]:
-    """All windows of all validation documents, and the documents' bytes."""
-    documents = range(len(validation.bytes))
-    pieces = [piece for i in documents for piece in likelihood.windows(validation.document(i), context)]
-    return pieces, int(validation.bytes.sum())
 
 
 def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int, limit: int) -> dict[str, float]:

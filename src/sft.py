@@ -27,6 +27,10 @@ def sft(
     settings = params.sft
     folder.make_deterministic()
     model, tokenizer = folder.load(base, distributed.pick_device(params.device))
+    if settings.max_tokens > model.config.context:
+        raise UserError(
+            f"sft.max_tokens: {settings.max_tokens} is over the context of {base}, {model.config.context}; lower it"
+        )
     everything = collect(given, documents, settings, params.seed)
     train, held_out, counts = conversations.encode(
         everything, tokenizer, settings.system, settings.max_tokens, settings.given_repeats

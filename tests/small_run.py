@@ -31,7 +31,12 @@ SETTINGS = {
     "samples_every": 20,
     "baseline_tokens": 1000,
 }
-OUTPUTS = ("models/base/model.safetensors", "curves/pretrain.csv", "results/pretrain/samples.md", "metrics/pretrain.json")
+OUTPUTS = (
+    "models/base/model.safetensors",
+    "curves/pretrain.csv",
+    "results/pretrain/samples.md",
+    "metrics/pretrain.json",
+)
 
 
 class SmallRun:
@@ -41,7 +46,11 @@ class SmallRun:
         """changes: of params.yaml by dotted path, written with two underscores for each dot (pretrain__clip=1.0)."""
         self.folder = folder
         stage = graph.load(ROOT / "dvc.yaml")["pretrain"]
-        for name in ("dvc.yaml", "params.yaml", *(dep for dep in stage.deps if dep.startswith(("src/", "requirements/")))):
+        for name in (
+            "dvc.yaml",
+            "params.yaml",
+            *(dep for dep in stage.deps if dep.startswith(("src/", "requirements/"))),
+        ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
         shutil.copytree(ROOT / "src/woodblock", folder / "src/woodblock", dirs_exist_ok=True)
@@ -77,7 +86,9 @@ class SmallRun:
             block, _, key = name.rpartition("__")
             start = re.search(rf"^{block}:", text, re.MULTILINE).end() if block else 0
             pattern = rf"^{'  ' if block else ''}{key}:[^#\n]*"
-            text = text[:start] + re.sub(pattern, f"{'  ' if block else ''}{key}: {value} ", text[start:], count=1, flags=re.M)
+            text = text[:start] + re.sub(
+                pattern, f"{'  ' if block else ''}{key}: {value} ", text[start:], count=1, flags=re.M
+            )
         path.write_text(text, encoding="utf-8")
 
     def start(self, **variables: str) -> subprocess.Popen[str]:

@@ -15,15 +15,26 @@ from woodblock.errors import UserError
 IDENTITY = {
     "cmd": "python src/pretrain.py",
     "params": {"seed": 1, "pretrain.clip": 1.0, "model.dim": 32},
-    "deps": {"data/packed": "d1", "models/tokenizer": "t1", "src/woodblock/model.py": "c1", "requirements/torch.txt": "r1"},
+    "deps": {
+        "data/packed": "d1",
+        "models/tokenizer": "t1",
+        "src/woodblock/model.py": "c1",
+        "requirements/torch.txt": "r1",
+    },
 }
 DAMAGES = ("cut", "empty", "noise", "other", "code", "flipped", "renumbered")
 
 
 def state(step: int) -> dict:
     return {
-        "model": {"w": torch.arange(1000.0) + step, "half": torch.ones(3, dtype=torch.bfloat16), "none": torch.zeros(0)},
-        "optimizers": [{"state": {0: {"step": torch.tensor(float(step))}}, "groups": [{"betas": (0.9, 0.95), "x": None}]}],
+        "model": {
+            "w": torch.arange(1000.0) + step,
+            "half": torch.ones(3, dtype=torch.bfloat16),
+            "none": torch.zeros(0),
+        },
+        "optimizers": [
+            {"state": {0: {"step": torch.tensor(float(step))}}, "groups": [{"betas": (0.9, 0.95), "x": None}]}
+        ],
         "position": {"step": step, "rows": [{"a": 0.1 + 0.2}], "since": [[1.5, 2, 3.0]]},
     }
 
@@ -84,14 +95,18 @@ def test_a_torn_one_gives_way_to_the_one_before(tmp_path, capsys, how):
 def test_without_a_whole_one_the_reason_is_said(tmp_path, how):
     checkpoint.save(tmp_path, IDENTITY, state(0))
     damage(tmp_path / "checkpoint.pt", how)
-    with pytest.raises(UserError, match=r"checkpoint.pt (cannot be read \(\w+\)|is of|does not match).*remove it to start") as e:
+    with pytest.raises(
+        UserError, match=r"checkpoint.pt (cannot be read \(\w+\)|is of|does not match).*remove it to start"
+    ) as e:
         checkpoint.load(tmp_path, IDENTITY, "pretrain")
     assert "\n" not in str(e.value)
     (tmp_path / "checkpoint.pt").rename(tmp_path / "checkpoint.previous.pt")
     checkpoint.save(tmp_path, IDENTITY, state(0))
     (tmp_path / "checkpoint.previous.pt").write_bytes(b"torn")
     damage(tmp_path / "checkpoint.pt", how)
-    with pytest.raises(UserError, match=r"checkpoint.pt .* and .*checkpoint.previous.pt cannot .*; remove both to start"):
+    with pytest.raises(
+        UserError, match=r"checkpoint.pt .* and .*checkpoint.previous.pt cannot .*; remove both to start"
+    ):
         checkpoint.load(tmp_path, IDENTITY, "pretrain")
 
 
@@ -114,7 +129,9 @@ def test_another_runs_is_refused_by_what_differs(tmp_path, block, name, value, s
     with pytest.raises(UserError, match=f"belongs to another run, {says} remove it to start anew") as error:
         checkpoint.load(tmp_path / "pretrain-one", other, "pretrain")
     assert "\n" not in str(error.value)
-    assert checkpoint.others(tmp_path / "pretrain-two", other)[0].startswith(f"{tmp_path}/pretrain-one/checkpoint.pt is of ")
+    assert checkpoint.others(tmp_path / "pretrain-two", other)[0].startswith(
+        f"{tmp_path}/pretrain-one/checkpoint.pt is of "
+    )
     assert checkpoint.others(tmp_path / "pretrain-one", other) == []
     assert checkpoint.others(tmp_path / "sft-two", other) == []
 
@@ -124,7 +141,9 @@ def test_many_differences_are_grouped_and_counted(tmp_path):
     found = checkpoint.differences(IDENTITY, other)
     assert [text.split(" ")[0] for text in found] == ["data", "tokenizer", "code", "params", "command"]
     many = {**IDENTITY, "deps": {f"src/{n}.py": "x" for n in range(9)}}
-    assert checkpoint.differences(many, {**IDENTITY, "deps": {}}) == ["code (src/0.py, src/1.py, src/2.py, src/3.py and 5 more)"]
+    assert checkpoint.differences(many, {**IDENTITY, "deps": {}}) == [
+        "code (src/0.py, src/1.py, src/2.py, src/3.py and 5 more)"
+    ]
 
 
 def test_a_failure_while_writing_leaves_the_old_one(tmp_path, monkeypatch):
@@ -164,7 +183,12 @@ def test_a_kill_at_either_rename_leaves_a_whole_one(tmp_path, monkeypatch, broke
     assert checkpoint.load(tmp_path, IDENTITY, "pretrain")["position"]["step"] == 4
 
 
-@given(st.recursive(st.integers() | st.floats() | st.text() | st.none(), lambda inner: st.lists(inner, max_size=3)))
+@given(
+    st.recursive(
+        st.integers() | st.floats() | st.text() | st.none(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
 def test_the_digest_tells_values_and_places_apart(value):
     assert checkpoint.digest(value) == checkpoint.digest(copy.deepcopy(value))
     assert checkpoint.digest(value) != checkpoint.digest([value])

@@ -17,7 +17,7 @@ from woodblock.errors import UserError
 
 STAGES = graph.load(ROOT / "dvc.yaml")
 # What every stage runs under accepts or refuses, and writes records: it shapes no output, so no stage depends on it.
-PLUMBING = {"__init__", "errors", "graph", "lineage", "params", "progress", "stage"}
+PLUMBING = {"__init__", "errors", "graph", "lineage", "params", "progress", "stage", "workers"}
 
 
 def imports(file: Path) -> set[str]:

@@ -1,7 +1,8 @@
-"""Pretraining's baselines count what they may, and its validation covers every byte."""
+"""Pretraining's baselines count what they may; batches are named; samples are the same at every call."""
 
 from __future__ import annotations
 
+from random import Random
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ import pretrain
 from woodblock import packing
 from woodblock.errors import UserError
 from woodblock.likelihood import bits_per_byte
+from woodblock.lineage import digest
 from woodblock.ngram import KneserNey
 
 VOCAB = 50
@@ -22,14 +24,14 @@ def documents(lengths, seed=0):
     return [[1, *draw.integers(6, VOCAB, length - 2).tolist(), 2] for length in lengths]
 
 
-def packed(folder, train, validation, vocab_size=VOCAB):
+def packed(folder, train, validation, vocab_size=VOCAB, tokenizer="0" * 64):
     splits = {
         split: packing.write(
             folder, split, ((ids, 2 * len(ids)) for ids in found), vocab_size=vocab_size, shard_tokens=37
         )
         for split, found in (("train", train), ("validation", validation))
     }
-    packing.write_index(folder, vocab_size=vocab_size, tokenizer_sha256="0" * 64, splits=splits)
+    packing.write_index(folder, vocab_size=vocab_size, tokenizer_sha256=tokenizer, splits=splits)
     return packing.Packed(folder, "train"), packing.Packed(folder, "validation")
 
 
@@ -54,15 +56,6 @@ def test_baselines_count_documents_evenly_within_their_limit(tmp_path, limit, ch
     assert found == pytest.approx(trained_on([train[number] for number in chosen], held_out))
 
 
-def test_validation_covers_every_token_and_byte(tmp_path):
-    held_out = documents((12, 2, 100, 33), seed=1)
-    _, validation = packed(tmp_path, documents((50,)), held_out)
-    pieces, size = pretrain.validation_windows(validation, 16)
-    assert size == 2 * sum(map(len, held_out))
-    targets = [int(token) for piece in pieces for token in piece.targets]
-    assert targets == [token for ids in held_out for token in ids[1:]]
-
-
 def test_tokens_of_another_tokenizer_are_refused(tmp_path):
     train, _ = packed(tmp_path, documents((50,)), documents((12,)))
     shape = SimpleNamespace(dim=32, layers=1, heads=2, kv_heads=1, hidden_dim=48, context=16)
@@ -70,6 +63,55 @@ def test_tokens_of_another_tokenizer_are_refused(tmp_path):
     folder = small_models.tokenizer_folder()
     with pytest.raises(UserError, match=r"holds ids of 50 pieces, .* has 600; run pack again"):
         pretrain.configure(shape, train, folder)
-    same, _ = packed(tmp_path / "same", documents((50,)), documents((12,)), vocab_size=600)
+    other, _ = packed(tmp_path / "other", documents((50,)), documents((12,)), vocab_size=600)
+    with pytest.raises(
+        UserError, match=r"made with another tokenizer \(sha256 0{12}….*of as many pieces; run pack"
+    ) as error:
+        pretrain.configure(shape, other, folder)
+    assert "\n" not in str(error.value)
+    made_with = digest(folder / "tokenizer.model")
+    same, _ = packed(tmp_path / "same", documents((50,)), documents((12,)), vocab_size=600, tokenizer=made_with)
     config = pretrain.configure(shape, same, folder)
     assert (config.vocab_size, config.dim, config.rope_theta, config.context) == (600, 32, 1e4, 16)
+
+
+def test_a_batch_is_named_by_its_documents(tmp_path):
+    train, _ = packed(tmp_path, documents((25, 20, 3, 30, 25, 40)), documents((12,)))
+    windows = packing.Windows(train, 16, seed=3)
+    everything = set()
+    for number in range(2 * windows.per_pass):
+        said = pretrain.named_documents(windows, number, 1)
+        named = [int(word) for word in said.removeprefix("documents ").split(", ")]
+        assert named == sorted(set(named)) and said.startswith("documents ")
+        joined = np.concatenate([train.tokens(start, stop) for start, stop in windows.pieces(number)])
+        assert joined.tolist() == windows[number].tolist()
+        in_them = {token for document in named for token in train.document(document).tolist()}
+        assert set(joined.tolist()) <= in_them
+        everything |= set(named)
+    assert everything == set(range(6))
+    assert pretrain.named_documents(windows, 0, windows.per_pass, most=2) == "documents 0, 1 and 4 more"
+
+
+def test_samples_are_the_same_at_every_call_and_fit_the_context():
+    tokenizer = small_models.tokenizer()
+    texts = [small_models.sentence(Random(number)) * 3 for number in range(7)]
+    validation = SimpleNamespace(
+        bytes=np.asarray([len(text.encode()) for text in texts]),
+        document=lambda number: np.asarray([tokenizer.start_id, *tokenizer.encode(texts[number]), tokenizer.end_id]),
+    )
+    sampler = pretrain.Sampler(validation, tokenizer, 32)
+    assert len(sampler.prompts) == pretrain.SAMPLES
+    for prompt, number in zip(sampler.prompts, (0, 2, 4), strict=True):
+        assert prompt and texts[number].startswith(prompt)
+    model = small_models.model(context=32)
+    assert sampler(model) == sampler(model) != sampler(small_models.model(seed=1, context=32))
+
+
+def test_samples_are_written_for_readers():
+    taken = [{"step": 10, "texts": ["一|二\n三", "<a>"]}, {"step": 20, "texts": ["", "*b*"]}]
+    assert pretrain.as_markdown(taken, ["如 此", "# `那`"]).splitlines() == [
+        "# How the model went on, greedily, as it trained",
+        *("", "## 如 此", "", "| step | continuation |", "| ---: | :--- |", r"| 10 | 一\|二 三 |", "| 20 |  |"),
+        *("", r"## \# \`那\`", "", "| step | continuation |", "| ---: | :--- |", r"| 10 | \<a\> |", r"| 20 | \*b\* |"),
+    ]
+    assert "`pretrain.samples_every` is 0" in pretrain.as_markdown([], ["如此"])

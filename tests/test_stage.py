@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from woodblock import lineage, params, progress, stage
+from woodblock import lineage, params, progress, stage, workers
+from woodblock.errors import UserError
 
 GRAPH = """
 stages:
@@ -410,3 +411,63 @@ def test_progress_of_unknown_length(monkeypatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
     assert list(progress.track(iter("ab"), "download", "records")) == ["a", "b"]
     assert log.getvalue().splitlines()[0].startswith("download: 1 records, ")
+
+
+def does_its_share(params, source, out, curve, run):
+    assert source.read_text() == "input" and not out.exists()
+    raise workers.WorkerDone
+
+
+def test_a_process_that_shares_the_work_makes_no_outputs(here: Path, monkeypatch) -> None:
+    stage.run_stage(good)
+    before = written(here)
+    with (here / ".woodblock/locks/clean").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the stage itself is running
+        monkeypatch.setenv("RANK", "1")
+        (here / "data/out/part").unlink()
+        (here / "data/out").rmdir()
+        stage.run_stage(does_its_share, spreads=True)
+    assert written(here) == {name: text for name, text in before.items() if name != "data/out/part"}
+
+
+def test_a_stage_that_does_not_spread_says_so(here: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert fails(good, capsys) == "error: rank 1: clean runs in one process; start it without torchrun"
+    assert not (here / "data/out").exists()
+
+
+def test_the_stage_says_what_its_processes_could_not(here: Path, monkeypatch) -> None:
+    def bad(params, source, out, curve, run):
+        raise UserError("the loss has diverged")
+
+    said = here / "said"
+    said.mkdir()
+    monkeypatch.setenv(workers.STARTED_BY, "1")
+    monkeypatch.setenv(workers.SAYS, str(said))
+    with pytest.raises(SystemExit) as caught:
+        stage.run_stage(bad, spreads=True)
+    assert caught.value.code == 1
+    assert [path.read_text() for path in said.iterdir()] == ["the loss has diverged"]
+    assert str(workers._told(said, 1)) == "the loss has diverged"
+    assert isinstance(workers._told(here / "data", -9), UserError) and "signal 9" in str(
+        workers._told(here / "data", -9)
+    )
+    assert isinstance(workers._told(here / "data", 1), RuntimeError)
+
+
+def test_how_training_is_spread_is_not_part_of_its_working_state(here: Path) -> None:
+    seen = []
+
+    def look(params, source, out, curve, run):
+        seen.append((run.key, run.identity))
+        return good(params, source, out, curve)
+
+    graph = GRAPH.replace("params: [seed,", "params: [train.devices, seed,")
+    (here / "dvc.yaml").write_text(graph)
+    text = (here / "params.yaml").read_text()
+    for devices in ("1", "2"):
+        (here / "params.yaml").write_text(text.replace("  devices: 1", f"  devices: {devices}"))
+        stage.run_stage(look)
+        assert lineage.read("clean")["params"]["train.devices"] == int(devices)
+    assert seen[0] == seen[1]
+    assert set(seen[0][1]) == {"stage", "cmd", "params", "deps"} and "train.devices" not in seen[0][1]["params"]

@@ -1,18 +1,23 @@
-"""However a batch is cut the gradient is one; a run that was killed ends with the same bits; NaN names its step."""
+"""However a batch is cut the gradient is one; a run that was killed ends with the same bits; what goes wrong is named."""
 
 from __future__ import annotations
 
+import os
+import signal
 from types import SimpleNamespace
 
 import pytest
 import small_models
 import torch
 
-from woodblock import training
+from woodblock import checkpoint, training, watch
+from woodblock.distributed import World
 from woodblock.errors import UserError
 from woodblock.training import Task, train
 
 LENGTH, ROWS = 16, 4
+PLACE = SimpleNamespace(devices=1, shard=False, compile="auto")
+IDENTITY = {"cmd": "python src/pretrain.py", "params": {"seed": 1}, "deps": {"data/packed": "1"}}
 
 
 def settings(**changes):
@@ -31,30 +36,30 @@ def batch(step: int, share: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     return tokens[:, :-1], targets
 
 
-def task(model, steps=12, make=batch):
-    def validate():
+def task(steps=12, make=batch, **changes):
+    def validate(model, world):
         ids, targets = batch(999)
         with torch.no_grad():
-            return float(model.loss(ids, targets)) / targets.numel()
+            return {"val_loss": float(model.loss(ids, targets)) / targets.numel()}
 
-    return Task(make, steps, LENGTH, validate, "val_loss")
+    return Task(make, steps, LENGTH, validate, describe=lambda step: f"rows of {step}", **changes)
 
 
-def run(folder, *, chosen=None, steps=12, make=batch, key="key", model=None):
+def journal(folder, identity=IDENTITY):
+    return SimpleNamespace(name="pretrain", identity=identity, work=folder / "work", log=folder / "log.csv")
+
+
+def run(folder, *, chosen=None, steps=12, make=batch, model=None, identity=IDENTITY, **changes):
     model = model or small_models.model(vocab_size=40, init_std=0.05)
     chosen = chosen or settings()
-    return model, train(model, task(model, steps, make), chosen, name="pretrain", key=key, work=folder)
+    return model, train(model, task(steps, make, **changes), chosen, PLACE, journal(folder, identity))
 
 
 def gradient(micro_batch_tokens: int) -> list[torch.Tensor]:
     model = small_models.model(vocab_size=40)
-    seen = []
-    stepper = SimpleNamespace(
-        step=lambda: seen.extend(weight.grad.clone() for weight in model.parameters()), zero_grad=lambda set_to_none: 0
-    )
-    chosen = settings(micro_batch_tokens=micro_batch_tokens, clip=1e9)
-    training._step(model, [stepper], *batch(0, share=0.5), chosen)
-    return seen
+    ids, targets = batch(0, share=0.5)
+    training.accumulate(model, (ids, targets), int((targets >= 0).sum()), micro_batch_tokens)
+    return [weight.grad for weight in model.parameters()]
 
 
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole():
@@ -77,24 +82,38 @@ def test_what_a_step_reports():
     with torch.no_grad():
         wanted = float(model.loss(ids, targets))
     norm = sum(float(g.square().sum()) for g in gradient(LENGTH * ROWS)) ** 0.5
-    loss, count, found = training._step(model, [], ids, targets, settings(micro_batch_tokens=LENGTH, clip=0.01))
-    assert loss == pytest.approx(wanted, rel=1e-5) and count == int((targets >= 0).sum())
-    assert found == pytest.approx(norm, rel=1e-4)  # before clipping
+    loss = training.accumulate(model, (ids, targets), int((targets >= 0).sum()), LENGTH)
+    found = training.update(model, [], 0.01, World(torch.device("cpu")))
+    assert float(loss) == pytest.approx(wanted, rel=1e-5)
+    assert float(found) == pytest.approx(norm, rel=1e-4)  # before clipping
     clipped = sum(float(weight.grad.square().sum()) for weight in model.parameters()) ** 0.5
     assert clipped == pytest.approx(0.01, rel=1e-3)
 
 
+def test_document_numbers_reach_the_model():
+    ids, targets = batch(0)
+    losses = [
+        float(training.accumulate(small_models.model(vocab_size=40), (ids, targets, numbers), targets.numel(), LENGTH))
+        for numbers in (torch.zeros_like(ids), torch.arange(LENGTH).expand(ROWS, -1) // 4)
+    ]
+    plain = float(training.accumulate(small_models.model(vocab_size=40), (ids, targets), targets.numel(), LENGTH))
+    assert losses[0] == pytest.approx(plain, rel=1e-5) != pytest.approx(losses[1], rel=1e-5)
+
+
 def test_training_learns_and_its_curve_says_so(tmp_path):
     model, result = run(tmp_path, steps=30, make=lambda step: batch(step % 2))
-    curve = result["curve"]
+    curve = result.curve
     assert curve["step"].tolist() == [4, 8, 12, 16, 20, 24, 28, 30]
     assert curve["tokens"].tolist() == [LENGTH * ROWS * step for step in curve["step"]]
     assert list(curve.columns) == ["step", "tokens", "train_loss", "learning_rate", "grad_norm", "val_loss"]
     assert curve["train_loss"].iloc[-1] < 0.7 * curve["train_loss"].iloc[0]
     assert curve["learning_rate"].max() == 0.01 and curve["learning_rate"].iloc[-1] < 0.002
-    assert result["tokens"] == 30 * LENGTH * ROWS
-    assert result["tokens_per_second"] > 0 and result["flops_per_second"] > result["tokens_per_second"]
-    assert model.training
+    assert result.tokens == 30 * LENGTH * ROWS
+    assert (
+        result.rates["tokens_per_second"] > 0 and result.rates["flops_per_second"] > result.rates["tokens_per_second"]
+    )
+    assert 0 < result.rates["mfu_percent"] < 100
+    assert result.model is model and model.training
 
 
 def test_the_curve_holds_means_since_its_last_row(tmp_path):
@@ -104,7 +123,7 @@ def test_the_curve_holds_means_since_its_last_row(tmp_path):
     with torch.no_grad():
         losses = [float(model.loss(*batch(step, share=0.5))) for step in range(4)]
     counts = [int((batch(step, share=0.5)[1] >= 0).sum()) for step in range(4)]
-    assert result["curve"]["train_loss"].tolist() == [pytest.approx(sum(losses) / sum(counts), abs=2e-6)]
+    assert result.curve["train_loss"].tolist() == [pytest.approx(sum(losses) / sum(counts), abs=2e-6)]
 
 
 class Killed(BaseException):
@@ -115,7 +134,8 @@ class Killed(BaseException):
 @pytest.mark.parametrize("stop", [1, 5, 7, 12])  # before any checkpoint, at one with a row, between rows, at the end
 def test_a_killed_run_ends_with_the_same_bits(tmp_path, kind, stop):
     chosen = settings(optimizer=kind, micro_batch_tokens=2 * LENGTH)
-    straight, wanted = run(tmp_path / "straight", chosen=chosen)
+    sampled = {"sample": lambda model: [str(float(model.norm.weight.sum()))], "samples_every": 3}
+    straight, wanted = run(tmp_path / "straight", chosen=chosen, **sampled)
 
     asked = []
 
@@ -125,30 +145,91 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, kind, stop):
             raise Killed
         return batch(step)
 
+    def counts(step):
+        asked.append(step)
+        return batch(step)
+
     if stop < 12:
         with pytest.raises(Killed):
-            run(tmp_path / "work", chosen=chosen, make=dies)
+            run(tmp_path / "work", chosen=chosen, make=dies, **sampled)
         first = list(asked)
-        stopped, result = run(tmp_path / "work", chosen=chosen, make=lambda step: (asked.append(step), batch(step))[1])
+        stopped, result = run(tmp_path / "work", chosen=chosen, make=counts, **sampled)
         assert asked[len(first) :] == list(range(stop - stop % 2, 12))  # from the last checkpoint on
     else:  # killed after the last step, before its results were kept: nothing is trained again
-        run(tmp_path / "work", chosen=chosen)
-        stopped, result = run(tmp_path / "work", chosen=chosen, make=dies)
-        assert not asked
+        run(tmp_path / "work", chosen=chosen, **sampled)
+        stopped, result = run(tmp_path / "work", chosen=chosen, make=dies, **sampled)
+        assert not asked and result.rates["mfu_percent"] > 0
     for (name, one), (_, other) in zip(straight.named_parameters(), stopped.named_parameters(), strict=True):
         assert torch.equal(one, other), name
-    assert result["curve"].equals(wanted["curve"])
-    assert result["tokens"] == wanted["tokens"]
+    assert result.curve.equals(wanted.curve)
+    assert result.samples == wanted.samples and [taken["step"] for taken in result.samples] == [3, 6, 9, 12]
+    assert result.tokens == wanted.tokens
 
 
-def test_a_foreign_checkpoint_is_refused(tmp_path):
+def test_a_torn_checkpoint_costs_steps_and_no_bit(tmp_path, capsys):
+    straight, wanted = run(tmp_path / "straight")
+
+    def dies(step):
+        if step == 7:
+            raise Killed
+        return batch(step)
+
+    with pytest.raises(Killed):
+        run(tmp_path / "torn", make=dies)
+    newest = tmp_path / "torn/work/checkpoint.pt"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    stopped, result = run(tmp_path / "torn")
+    said = capsys.readouterr().err
+    assert "going on from the one before it" in said and "goes on after step 4 of 12" in said
+    assert all(torch.equal(*pair) for pair in zip(straight.parameters(), stopped.parameters(), strict=True))
+    assert result.curve.equals(wanted.curve)
+
+
+def test_a_foreign_checkpoint_is_refused_and_one_beside_is_named(tmp_path, capsys):
     run(tmp_path, steps=2)
-    with pytest.raises(UserError, match="belongs to the run key, this is another"):
-        run(tmp_path, steps=2, key="another")
+    other = {**IDENTITY, "params": {"seed": 2}}
+    with pytest.raises(UserError, match=r"belongs to another run, of other params \(seed: 1, here 2\); remove it"):
+        run(tmp_path, steps=2, identity=other)
+    (tmp_path / "work").rename(tmp_path / "work-one")
+    capsys.readouterr()
+    beside = journal(tmp_path, other)
+    beside.work = tmp_path / "work-two"
+    train(small_models.model(vocab_size=40), task(2), settings(), PLACE, beside)
+    assert (
+        "work-one/checkpoint.pt is of other params (seed: 1, here 2); this run begins anew" in capsys.readouterr().err
+    )
 
 
-@pytest.mark.parametrize("step", [0, 3])
-def test_a_loss_that_is_no_number_names_its_step(tmp_path, step):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_after_its_step_and_the_second_at_once(tmp_path, number):
+    straight, wanted = run(tmp_path / "straight")
+
+    def signals(times):
+        def make(step):
+            if step == 6:
+                for _ in range(times):
+                    os.kill(os.getpid(), number)
+            return batch(step)
+
+        return make
+
+    handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "once", make=signals(1))
+    assert checkpoint.load(tmp_path / "once/work", IDENTITY, "pretrain")["position"]["step"] == 7  # its own step, saved
+    stopped, result = run(tmp_path / "once")
+    assert all(torch.equal(*pair) for pair in zip(straight.parameters(), stopped.parameters(), strict=True))
+    assert result.curve.equals(wanted.curve)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "twice", make=signals(2))
+    assert checkpoint.load(tmp_path / "twice/work", IDENTITY, "pretrain")["position"]["step"] == 6  # the one before
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
+
+
+@pytest.mark.parametrize(
+    ("step", "stands"), [(0, "no checkpoint stands yet"), (3, "the checkpoint of step 2 stands in ")]
+)
+def test_a_loss_that_is_no_number_names_its_step_and_batch(tmp_path, step, stands):
     model = small_models.model(vocab_size=40)
 
     def poisoned(number):
@@ -157,9 +238,37 @@ def test_a_loss_that_is_no_number_names_its_step(tmp_path, step):
                 model.norm.weight[0] = float("nan")
         return batch(number)
 
-    with pytest.raises(UserError, match=rf"loss nan, gradient norm nan at step {step}; lower pretrain") as error:
+    says = rf"loss nan, gradient norm nan at step {step}; its batch: rows of {step}; {stands}.*; lower pretrain"
+    with pytest.raises(UserError, match=says) as error:
         run(tmp_path, make=poisoned, model=model)
     assert "\n" not in str(error.value) and "matrix_learning_rate (0.02)" in str(error.value)
+    kept = checkpoint.load(tmp_path / "work", IDENTITY, "pretrain")
+    assert kept is None if step == 0 else all(weight.isfinite().all() for weight in kept["model"].values())
+
+
+def test_a_run_that_diverges_is_stopped(tmp_path):
+    """From step 30 on the embeddings are noise again, and learn nothing."""
+    model = small_models.model(vocab_size=40, init_std=0.05)
+    chosen = settings(schedule="cosine", checkpoint_every=10)
+
+    def spoiled(step):
+        if step >= 30:
+            with torch.no_grad():
+                model.embed_tokens.weight.normal_(0, 1, generator=torch.Generator().manual_seed(step))
+        return batch(step % 2)
+
+    with pytest.raises(
+        UserError, match=r"the loss has diverged: [\d.]+ nats at step 49, over 1.5 times .* for 20 steps"
+    ):
+        run(tmp_path, make=spoiled, model=model, steps=200, chosen=chosen)
+
+
+def test_the_trend_forgives_what_comes_back():
+    trend = watch.Trend()
+    for step in range(200):
+        assert not trend.add(3.0 * 0.99**step + (4.0 if 50 <= step < 69 else 0.0))
+    near_nothing = watch.Trend(mean=0.01)
+    assert not any(near_nothing.add(0.3) for _ in range(100))  # thirty times as much, and still nothing
 
 
 def test_a_batch_without_targets_is_one_line(tmp_path):
@@ -167,6 +276,41 @@ def test_a_batch_without_targets_is_one_line(tmp_path):
         ids, targets = batch(step)
         return ids, torch.full_like(targets, -1)
 
-    with pytest.raises(UserError, match="without a single target") as error:
+    with pytest.raises(UserError, match="step 0: a batch without a single target, of rows of 0;") as error:
         run(tmp_path, make=empty)
     assert "\n" not in str(error.value)
+
+
+def test_the_live_log_has_every_ten_steps_and_is_cut_back(tmp_path):
+    chosen = settings(checkpoint_every=12)
+
+    def dies(step):
+        if step == 22:
+            raise Killed
+        return batch(step)
+
+    with pytest.raises(Killed):
+        run(tmp_path, steps=30, chosen=chosen, make=dies)
+    assert [row["step"] for row in watch.read(tmp_path / "log.csv")] == ["10", "20"]
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write("21,13")  # as a kill leaves it
+    run(tmp_path, steps=30, chosen=chosen)
+    rows = watch.read(tmp_path / "log.csv")
+    assert [row["step"] for row in rows] == ["10", "22", "30"]  # from step 12 on, ten at a time
+    for row in rows:
+        assert float(row["tokens"]) == float(row["step"]) * ROWS * LENGTH
+        assert 0 < float(row["loss"]) < 5 and float(row["mfu"]) < 1
+        assert all(float(row[name]) > 0 for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_mb"))
+    assert float(rows[0]["seconds"]) < float(rows[1]["seconds"]) < float(rows[2]["seconds"])
+
+
+@pytest.mark.slow
+def test_compiled_layers_train_to_the_same_weights(tmp_path):
+    pytest.importorskip("torch._inductor")
+    plain, _ = run(tmp_path / "plain", steps=2)
+    model = small_models.model(vocab_size=40, init_std=0.05)
+    place = SimpleNamespace(devices=1, shard=False, compile=True)
+    train(model, task(2), settings(), place, journal(tmp_path / "compiled"))
+    assert all(layer._compiled_call_impl is not None for layer in model.layers)
+    for (name, one), (_, other) in zip(plain.named_parameters(), model.named_parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=2e-4, rtol=2e-3, msg=name)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from woodblock import workers
 from woodblock.errors import UserError
 from woodblock.progress import say
 
@@ -60,7 +61,7 @@ def load(folder: Path, identity: Identity, name: str) -> dict[str, Any] | None:
             raise UserError(
                 f"{path} belongs to another run, of other {'; other '.join(differs)}; remove it to start anew"
             )
-        if faults:
+        if faults and workers.rank() == 0:
             say(f"{name}: {faults[0]}; going on from the one before it")
             # Set aside: the next save would otherwise make it the one before, in the place of this one, which is whole.
             os.replace(newest, folder / "checkpoint.torn.pt")

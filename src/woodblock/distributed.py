@@ -120,19 +120,19 @@ def join(device: torch.device) -> Iterator[World]:
     dist.destroy_process_group()  # not after an error, when the others may wait for this one
 
 
-def rows_of(world: World, batch: Sequence[Tensor]) -> list[Tensor]:
+def rows_of(world: World, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """This process's rows of the tensors [B, …] of a batch, as many for each: rows without targets fill the last up.
 
     batch: ids, targets (below 0: none), and what else has a row for each of theirs.
     """
     if world.size == 1:
-        return list(batch)
+        return batch
     shares = []
     for place, tensor in enumerate(batch):
         if missing := -len(tensor) % world.size:
             tensor = torch.cat([tensor, torch.full_like(tensor[:1], -1 if place == 1 else 0).expand(missing, -1)])
         shares.append(tensor.tensor_split(world.size)[world.rank])
-    return shares
+    return tuple(shares)
 
 
 def add_gradients(world: World, model: nn.Module) -> None:

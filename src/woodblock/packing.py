@@ -359,6 +359,19 @@ class Windows:
                 self.packed.copy(int(start), piece)
                 done += len(piece)
 
+    def pieces(self, number: int) -> list[tuple[int, int]]:
+        """Where window `number` stands in the split: runs of tokens (start, stop), in its order."""
+        turn, place = divmod(number, self.per_pass)
+        offset, keys, _ = self._of_pass(turn)
+        begin = offset + int(permuted(np.asarray([place]), self.per_pass, keys)[0]) * self.context
+        found, done = [], 0
+        while done <= self.context:
+            (start,), (run,) = self.located(turn, np.asarray([(begin + done) % self.tokens_per_pass]))
+            length = min(int(run), self.context + 1 - done)
+            found.append((int(start), int(start) + length))
+            done += length
+        return found
+
     def located(self, number: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where places [n] of a pass stand in the split [n], and how many tokens from there are read in a row [n]."""
         *_, goes_on = self.of_pass(number)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 import torch
@@ -24,9 +24,10 @@ from woodblock import optimizer as optimizers
 from woodblock.distributed import World
 from woodblock.errors import UserError
 from woodblock.model import Transformer, autocast, flops_per_token
+from woodblock.prefetch import ahead, pinned
 from woodblock.progress import Progress, say
 
-Batch = tuple[Tensor, ...]  # ids and targets [B, T], and what else the model's loss takes a row of for each of theirs
+Batch = tuple[Tensor, ...]  # ids, targets and, where attention is to stay within documents, their numbers; [B, T] each
 LOG_EVERY = 10  # steps a row of the live log
 
 
@@ -49,10 +50,10 @@ class Place(Protocol):
 class Task:
     """What is trained on.
 
-    batch(step): tensors on the CPU that are given to the model's loss; the second holds the targets, below 0 where there
-    is none. steps: of the optimizer. length: T. validate(model, world): figures of the curve by name. describe(step):
-    what a step's batch is made of, for errors. sample(model): texts for a reader, taken every samples_every steps (0:
-    never). about: a line to begin with.
+    batch(step): what the model's loss is given, on the CPU; targets are below 0 where there is none. steps: of the
+    optimizer. length: T. validate(model, world): figures of the curve by name. describe(step): what a step's batch is
+    made of, for errors. sample(model): texts for a reader, taken every samples_every steps (0: never). about: a line to
+    begin with.
     """
 
     batch: Callable[[int], Batch]
@@ -145,6 +146,14 @@ def _train_elsewhere(model: Transformer, count: int, work: Path) -> None:
     model.to(device)
 
 
+class Share(NamedTuple):
+    """A batch as one process takes it: its rows, and of the whole batch the targets and the positions."""
+
+    rows: Batch
+    count: int
+    positions: int
+
+
 class _Loop:
     """A run under way in one process."""
 
@@ -203,8 +212,8 @@ class _Loop:
         progress = Progress(self.journal.name, task.steps, "steps", done=position.step) if self.world.leader else None
         self.clock = time.perf_counter()
         read_every = 1 if self.device.type == "cpu" else 10
-        while position.step < task.steps:
-            self._step()
+        for batch in self._batches():
+            self._step(batch)
             step, last = position.step, position.step == task.steps
             shown = last or step % settings.validate_every == 0
             sampled = task.samples_every and (last or step % task.samples_every == 0)
@@ -224,24 +233,34 @@ class _Loop:
             progress.close()
             self.log.close()
 
-    def _step(self) -> None:
+    def _batches(self) -> Iterator[Share]:
+        """This process's share of each batch that is left; for a GPU the next ones are made while it works."""
+        left = range(self.position.step, self.task.steps)
+        return ahead(self._share, left) if self.device.type == "cuda" else map(self._share, left)
+
+    def _share(self, step: int) -> Share:
+        batch = self.task.batch(step)
+        count = int((batch[1] >= 0).sum())
+        if not count:
+            raise UserError(
+                f"{self.journal.name}, step {step}: a batch without a single target, of {self.task.describe(step)}; "
+                "no token of it would be learned; look at the data"
+            )
+        rows = distributed.rows_of(self.world, batch)
+        if self.device.type == "cuda":
+            rows = pinned(tuple(tensor.contiguous() for tensor in rows))
+        return Share(rows, count, batch[0].numel())
+
+    def _step(self, batch: Share) -> None:
         """One step of the optimizers, on this process's rows of the batch."""
         position, settings = self.position, self.settings
         self.share = optimizers.learning_rate_share(position.step, self.task.steps, settings)
         for group in (group for stepper in self.steppers for group in stepper.param_groups):
             group["lr"] = self.share * group["peak"]
-        batch = self.task.batch(position.step)
-        count = int((batch[1] >= 0).sum())
-        if not count:
-            raise UserError(
-                f"{self.journal.name}, step {position.step}: {self.task.describe(position.step)} "
-                "have not a single target: no token of them would be learned; look at the data"
-            )
-        rows = distributed.rows_of(self.world, batch)
-        loss = accumulate(self.model, rows, count, settings.micro_batch_tokens)
+        loss = accumulate(self.model, batch.rows, batch.count, settings.micro_batch_tokens)
         norm = update(self.model, self.steppers, settings.clip, self.world)
-        position.step, position.tokens = position.step + 1, position.tokens + batch[0].numel()
-        self.unread.append((loss, count, norm))
+        position.step, position.tokens = position.step + 1, position.tokens + batch.positions
+        self.unread.append((loss, batch.count, norm))
 
     def _read(self) -> bool:
         """Read the losses of the steps taken since the last time; returns whether somebody asked the run to end."""
@@ -354,12 +373,12 @@ class _Loop:
         self.world.wait()
 
 
-def accumulate(model: Transformer, batch: Batch | list[Tensor], count: int, micro_batch_tokens: int) -> Tensor:
+def accumulate(model: Transformer, batch: Batch, count: int, micro_batch_tokens: int) -> Tensor:
     """Add the gradient of a batch's mean loss to the weights' gradients; returns the summed loss in nats, on the device.
 
-    batch: ids and targets [B, T], and what else the model's loss takes. count: targets of the whole batch, of which these
-    rows may be a part. Rows are treated micro_batch_tokens at a time and weighted by their targets: the gradient is that
-    of the batch's mean, however it was cut.
+    batch: ids and targets [B, T] on the CPU, and what else the model's loss takes. count: targets of the whole batch, of
+    which these rows may be a part. Rows are treated micro_batch_tokens at a time and weighted by their targets: the
+    gradient is that of the batch's mean, however it was cut.
     """
     device = model.embed_tokens.weight.device
     rows = max(1, micro_batch_tokens // batch[0].shape[1])
@@ -367,8 +386,9 @@ def accumulate(model: Transformer, batch: Batch | list[Tensor], count: int, micr
     scale = workers.size() if distributed.is_sharded(model) else 1
     total = torch.zeros((), device=device)
     for part in zip(*(tensor.split(rows) for tensor in batch), strict=True):
+        counted = int((part[1] >= 0).sum())  # here, where it is free: the model would have to ask the device
         with autocast(device):
-            loss = model.loss(*(tensor.to(device, non_blocking=True) for tensor in part))
+            loss = model.loss(*(tensor.to(device, non_blocking=True) for tensor in part), count=counted)
         (loss * scale / count).backward()
         total += loss.detach()
     return total
