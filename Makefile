@@ -10,7 +10,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 LOCKS := $(wildcard requirements/*.txt)
 
-.PHONY: all help test full preset adopt verify engines lock format clean
+.PHONY: all help test full preset adopt watch verify engines lock format clean
 
 all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -22,6 +22,7 @@ help:
 	@echo 'make engines          the tiny preset by both engines in two clean clones: equal bytes?'
 	@echo 'make preset NAME=...  write a preset of presets/ into params.yaml'
 	@echo 'make adopt            hand what Snakemake made to DVC; what does not match its lineage is refused'
+	@echo 'make watch            how pretraining stands: a row of figures every ten steps, until Ctrl-C'
 	@echo 'make verify           compare a finished run with reference/statutes.json'
 	@echo 'make lock             resolve requirements/packages.in again, and write the locks'
 	@echo 'make format           format and check the code'
@@ -57,6 +58,9 @@ preset: .venv/installed
 
 adopt: .venv/installed
 	@PYTHONPATH=src $(BIN)/python -m woodblock.adopt
+
+watch: .venv/installed
+	@PYTHONPATH=src $(BIN)/python -m woodblock.watch --follow
 
 verify: .venv/installed
 	@PYTHONPATH=src $(BIN)/python -m woodblock.verify

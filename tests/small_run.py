@@ -107,7 +107,7 @@ class SmallRun:
     def run(self, code: int = 0, **variables: str) -> str:
         """Run the stage to its end; returns what it said."""
         process = self.start(**variables)
-        said = process.communicate(timeout=120)[1]
+        said = process.communicate(timeout=1800)[1]
         assert process.returncode == code, said
         return said
 
@@ -122,7 +122,7 @@ class SmallRun:
             time.sleep(0.001)
         finished = process.poll() == 0
         process.send_signal(how)
-        said = process.communicate(timeout=120)[1]
+        said = process.communicate(timeout=1800)[1]
         return None if finished else said
 
     @property

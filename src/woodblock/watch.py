@@ -1,8 +1,8 @@
 """What to look at while a model trains: a live log, the share of the machine that is used, and when to stop.
 
 The log, .woodblock/watch/<stage>.csv, has rates and memory in it and is nobody's output; the curve that a stage keeps has
-none of them. `python -m woodblock.watch` prints its last rows; `--tensorboard FOLDER` writes them as TensorBoard's events,
-of a run under way as well.
+none of them. `python -m woodblock.watch` prints its last rows, with `--follow` (`make watch`) those that come too, and
+with `--tensorboard FOLDER` it writes them as TensorBoard's events.
 """
 
 from __future__ import annotations
