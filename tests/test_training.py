@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from types import SimpleNamespace
 
@@ -134,7 +135,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("stop", [1, 5, 7, 12])  # before any checkpoint, at one with a row, between rows, at the end
 def test_a_killed_run_ends_with_the_same_bits(tmp_path, kind, stop):
     chosen = settings(optimizer=kind, micro_batch_tokens=2 * LENGTH)
-    sampled = {"sample": lambda model: [str(float(model.norm.weight.sum()))], "samples_every": 3}
+    sampled = {"sample": lambda model: [str(float(model.norm.weight.detach().sum()))], "samples_every": 3}
     straight, wanted = run(tmp_path / "straight", chosen=chosen, **sampled)
 
     asked = []
@@ -306,7 +307,8 @@ def test_the_live_log_has_every_ten_steps_and_is_cut_back(tmp_path):
 
 @pytest.mark.slow
 def test_compiled_layers_train_to_the_same_weights(tmp_path):
-    pytest.importorskip("torch._inductor")
+    if not shutil.which("g++"):
+        pytest.skip("no C++ compiler, which torch.compile needs on a CPU")
     plain, _ = run(tmp_path / "plain", steps=2)
     model = small_models.model(vocab_size=40, init_std=0.05)
     place = SimpleNamespace(devices=1, shard=False, compile=True)
