@@ -165,8 +165,9 @@ def shard(model: Transformer, world: World) -> None:
     mesh = init_device_mesh(world.device.type, (world.size,))
     for layer in model.layers:
         fully_shard(layer, mesh=mesh)
+        register_fsdp_forward_method(layer, "by_hand")  # weights are whole within it, as within forward
     fully_shard(model, mesh=mesh)
-    register_fsdp_forward_method(model, "loss")  # so that the embeddings are whole within it, as in forward
+    register_fsdp_forward_method(model, "loss")
 
 
 def whole_model(model: Transformer, world: World) -> Transformer:

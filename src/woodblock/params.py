@@ -152,7 +152,7 @@ class Train(Block):
 
     devices: Positive | Literal["auto"]
     shard: bool
-    compile: bool | Literal["auto"]
+    compile: bool
 
 
 class Pretrain(Training):

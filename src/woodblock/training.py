@@ -43,7 +43,7 @@ class Place(Protocol):
 
     devices: int | str
     shard: bool
-    compile: bool | str
+    compile: bool
 
 
 @dataclass
@@ -190,7 +190,9 @@ class _Loop:
         if self.position.step < task.steps:
             if self.position.step and world.leader:
                 say(f"{journal.name}: goes on after step {self.position.step} of {task.steps}")
-            self.compiled = _compile(model, place.compile, self.device)
+            self.compiled = place.compile and self.device.type == "cuda"  # a CPU has kernels by hand
+            if self.compiled:
+                compile_layers(model)
 
     def _check_same_start(self, step: int) -> None:
         steps = self.world.add_up(torch.tensor([step, step * step], device=self.device))
@@ -411,13 +413,11 @@ def _optimizers(model: Transformer, settings: Settings) -> list[Any]:
     return steppers
 
 
-def _compile(model: Transformer, wanted: bool | str, device: torch.device) -> bool:
-    """Compile the layers, if that is wanted: auto does on CUDA alone, since on a CPU it takes a minute.
+def compile_layers(model: Transformer) -> None:
+    """Have torch.compile fuse what a layer does between its products.
 
-    They share their code, so one is compiled and serves all: seconds at the start, where the whole model takes minutes.
+    Layers share their code, so what is compiled for one serves all: seconds at the start, where the model as a whole
+    takes minutes.
     """
-    if wanted is not True and not (wanted == "auto" and device.type == "cuda"):
-        return False
     for layer in model.layers:
         layer.compile()
-    return True
