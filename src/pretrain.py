@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from woodblock import distributed, folder, generation, likelihood, packing, training
+from woodblock import distributed, folder, generation, likelihood, packing, sizes, training
 from woodblock.errors import UserError
 from woodblock.lineage import digest
 from woodblock.model import Config, Transformer, count_parameters
@@ -145,8 +145,9 @@ def configure(shape: Any, train: packing.Packed, tokenizer: Path) -> Config:
             f"data/packed was made with another tokenizer (sha256 {train.index['tokenizer_sha256'][:12]}…, "
             f"{tokenizer} is {found[:12]}…) of as many pieces; run pack again"
         )
-    names = ("dim", "layers", "heads", "kv_heads", "hidden_dim", "context", "rope_theta", "norm_eps", "init_std")
-    return Config(vocab_size=vocab_size, **{name: getattr(shape, name) for name in names})
+    names = ("qk_norm", "context", "rope_theta", "rope_scaling", "rope_factor", "norm_eps", "init_std")
+    size = sizes.shape(shape, vocab_size)
+    return Config(vocab_size=vocab_size, **size, **{name: getattr(shape, name) for name in names})
 
 
 def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int, limit: int) -> dict[str, float]:

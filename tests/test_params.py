@@ -16,7 +16,8 @@ from woodblock.presets import leaves
 
 VALUES = params.read(ROOT / "params.yaml")
 # Sizes of its own, so that tuning the default changes no message.
-VALUES["model"] |= {"dim": 160, "heads": 5, "kv_heads": 5, "context": 512}
+VALUES["model"] |= {"dim": 160, "layers": 4, "heads": 5, "kv_heads": 5, "hidden_dim": 384, "context": 512}
+VALUES["model"] |= {"depth": None, "parameters": None, "rope_scaling": None, "rope_factor": 1.0}
 for block in ("pretrain", "sft"):
     VALUES[block] |= {"batch_tokens": 4096, "micro_batch_tokens": 4096}
 VALUES["sft"]["max_tokens"] = 512
@@ -53,6 +54,11 @@ def test_the_committed_params_will_do() -> None:
         ("model.heads", 7, ["model.heads", "7", "160", "use one of"]),
         ("model.kv_heads", 3, ["model.kv_heads", "3", "use one of [1, 5]"]),
         ("model.dim", "160", ["model.dim", "'160'", "valid integer"]),
+        ("model.heads", None, ["model.heads is null", "dim, layers, heads, kv_heads, hidden_dim"]),
+        ("model.depth", 4, ["model.depth, model.dim", "null for the others"]),
+        ("model.rope_scaling", "ntk", ["model.rope_scaling", "'ntk'", "'linear', 'yarn' or 'llama3'"]),
+        ("model.rope_scaling", "yarn", ["model.rope_scaling: yarn", "model.rope_factor: 1.0", "with more"]),
+        ("model.rope_factor", 2.0, ["model.rope_scaling: null", "model.rope_factor: 2.0", "null goes with 1.0"]),
         ("model.dim", 0, ["model.dim", "0", "greater than or equal to 1"]),
         ("tokenizer.vocab_size", 200, ["tokenizer.vocab_size", "200", "greater than 262"]),
         ("pretrain.batch_tokens", 4000, ["pretrain.batch_tokens", "4000", "512", "4096 would do"]),
@@ -73,6 +79,25 @@ def test_what_is_wrong_is_named(path: str, value: Any, names: list[str]) -> None
     assert text.startswith("params.yaml: ")
     for name in names:
         assert name in text
+
+
+def test_a_factor_that_leaves_no_context_is_named() -> None:
+    values = copy.deepcopy(VALUES)
+    values["model"] |= {"rope_scaling": "linear", "rope_factor": 3.0}
+    assert "model.rope_factor: 3.0 does not divide model.context: 512" in message(values)
+    assert "use one of [2, 4, 8, 16]" in message(values)
+    values["model"]["rope_factor"] = 4.0
+    params.check(values)
+
+
+def test_a_size_in_place_of_a_shape() -> None:
+    values = copy.deepcopy(VALUES)
+    values["model"] |= dict.fromkeys(("dim", "layers", "heads", "kv_heads", "hidden_dim"))
+    assert "given by none" in message(values)
+    values["model"]["parameters"] = 1000
+    assert "model.parameters: 1000 is less than the smallest model has" in message(values)
+    values["model"]["parameters"] = 6_000_000
+    assert params.check(values).model.dim is None
 
 
 def test_a_source_that_is_wrong_is_named() -> None:

@@ -59,7 +59,8 @@ def test_baselines_count_documents_evenly_within_their_limit(tmp_path, limit, ch
 def test_tokens_of_another_tokenizer_are_refused(tmp_path):
     train, _ = packed(tmp_path, documents((50,)), documents((12,)))
     shape = SimpleNamespace(dim=32, layers=1, heads=2, kv_heads=1, hidden_dim=48, context=16)
-    shape.rope_theta, shape.norm_eps, shape.init_std = 1e4, 1e-5, 0.02
+    shape.depth = shape.parameters = shape.rope_scaling = None
+    shape.rope_theta, shape.rope_factor, shape.norm_eps, shape.init_std, shape.qk_norm = 1e4, 1.0, 1e-5, 0.02, False
     folder = small_models.tokenizer_folder()
     with pytest.raises(UserError, match=r"holds ids of 50 pieces, .* has 600; run pack again"):
         pretrain.configure(shape, train, folder)
@@ -73,6 +74,11 @@ def test_tokens_of_another_tokenizer_are_refused(tmp_path):
     same, _ = packed(tmp_path / "same", documents((50,)), documents((12,)), vocab_size=600, tokenizer=made_with)
     config = pretrain.configure(shape, same, folder)
     assert (config.vocab_size, config.dim, config.rope_theta, config.context) == (600, 32, 1e4, 16)
+    shape.dim = shape.layers = shape.heads = shape.kv_heads = shape.hidden_dim = None
+    shape.depth, shape.qk_norm, shape.rope_scaling, shape.rope_factor = 2, True, "yarn", 2.0
+    config = pretrain.configure(shape, same, folder)
+    assert (config.dim, config.layers, config.hidden_dim, config.kv_heads) == (128, 2, 384, 1)
+    assert (config.qk_norm, config.rope_scaling, config.rope_factor) == (True, "yarn", 2.0)
 
 
 def test_a_batch_is_named_by_its_documents(tmp_path):
