@@ -147,7 +147,7 @@ class LinearCrossEntropy(torch.autograd.Function):
             for start in range(0, len(h), rows):
                 part, right = h[start : start + rows], targets[start : start + rows, None]
                 counts, right = right >= 0, right.clamp(min=0)
-                z = (part @ w.T).float()
+                z = product(part, w.T)
                 highest = z.amax(dim=1, keepdim=True)
                 loss += ((highest - z.gather(1, right)) * counts).sum()
                 total = z.sub_(highest).exp_().sum(dim=1, keepdim=True)
@@ -167,14 +167,19 @@ class LinearCrossEntropy(torch.autograd.Function):
         return hidden_grad * scale, weight_grad * scale, None
 
 
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """left @ right in fp32. On a GPU a product of bf16 is summed and written in fp32, with no rounding between."""
+    if left.is_cuda and left.dtype != torch.float32:
+        return torch.mm(left, right, out_dtype=torch.float32)
+    return (left @ right).float()
+
+
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add left @ right to total, which is fp32; on a GPU a product of bf16 comes in fp32 too, without rounding between."""
+    """Add left @ right to total, which is fp32."""
     if left.dtype == total.dtype:
         torch.addmm(total, left, right, out=total)
-    elif left.is_cuda:
-        total += torch.mm(left, right, out_dtype=total.dtype)
     else:
-        total += left @ right
+        total += product(left, right)
 
 
 def document_numbers(ids: Tensor, start_id: int) -> Tensor:
@@ -280,8 +285,8 @@ class Attention(nn.Module):
         q = self.q_proj(x).view(batch, length, self.heads, self.head_dim)
         k = self.k_proj(x).view(batch, length, self.kv_heads, self.head_dim)
         v = self.v_proj(x).view(batch, length, self.kv_heads, self.head_dim).transpose(1, 2)
-        if self.qk_norm:
-            q, k = self.q_norm(q), self.k_norm(k)
+        if self.qk_norm:  # autocast may norm in fp32; all three go on in one type
+            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         q, k = rotate(q.transpose(1, 2), rotary), rotate(k.transpose(1, 2), rotary)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
@@ -437,8 +442,12 @@ def count_parameters(config: Config) -> int:
 def flops_per_token(config: Config, length: int) -> int:
     """Floating-point operations a trained token, forward and backward, at sequences of `length`.
 
-    Six for each weight of a matrix (the embedding counts once, as the output layer), and for attention's two products
-    12 · length · D a layer, halved since it is causal (Kaplan et al. 2020, and Chowdhery et al. 2022, appendix B).
+    Six for each weight of a matrix: two in the forward pass, two each for the gradients of its input and of itself. The
+    embedding counts once, as the output layer; looking rows up is no product. Attention's two products take 12 · length
+    · D a layer, of which half is counted, since it is causal (Kaplan et al. 2020; Chowdhery et al. 2022, appendix B).
+    This is torch.utils.flop_counter's count less that masked half, which torch counts whole; neither counts norms,
+    rotations, softmax or activations. Document masks take away more of attention, and that is not subtracted: MFU is of
+    the model's operations, whatever a batch is made of.
     """
     norms = config.dim + config.layers * (2 * config.dim + 2 * config.head_dim * config.qk_norm)
     return 6 * (count_parameters(config) - norms) + 6 * config.layers * config.dim * length
