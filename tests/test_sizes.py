@@ -1,20 +1,16 @@
-"""A size makes a shape by the stated rule, and the memory of a training step is what torch allocates for it."""
+"""A depth or a number of parameters makes a shape, by the stated rule."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import pytest
-import small_models
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.profiler import ProfilerActivity, profile
 
-from woodblock import optimizer, sizes
-from woodblock.model import Config, Transformer, count_parameters
+from woodblock import sizes
+from woodblock.model import Config, count_parameters
 
-REST = {"context": 64}
 NAMES = (*sizes.SHAPE, "depth", "parameters")
 
 
@@ -27,7 +23,7 @@ def block(**given):
 
 
 def parameters(shape, vocab_size):
-    return count_parameters(Config(vocab_size=vocab_size, **shape, **REST))
+    return count_parameters(Config(vocab_size=vocab_size, **shape, context=64))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +45,7 @@ def test_a_shape_of_parameters_is_near_them_and_valid(number, vocab_size):
     shape = sizes.of_parameters(number, vocab_size)
     assert abs(parameters(shape, vocab_size) / number - 1) < 0.25
     if number > 40 * vocab_size * 64 and number > 3_000_000:  # more than an embedding
-        assert abs(parameters(shape, vocab_size) / number - 1) < 0.06
+        assert abs(parameters(shape, vocab_size) / number - 1) < 0.08
         assert 16 < shape["dim"] / shape["layers"] < 192
     assert shape["dim"] == 64 * shape["heads"] and shape["heads"] % shape["kv_heads"] == 0
     assert shape["hidden_dim"] % 64 == 0 and 0 <= shape["hidden_dim"] - 8 * shape["dim"] / 3 < 64
@@ -75,62 +71,3 @@ def test_a_size_is_given_in_one_way():
     ):
         with pytest.raises(ValueError, match=names):
             sizes.shape(block(**given_too), 600)
-
-
-def peak_bytes(run):
-    """The most that torch's allocator held at once for what `run` made."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        run()
-    changes = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
-    held = highest = 0
-    for change in sorted(changes, key=lambda e: e.start_ns()):
-        held += change.nbytes()
-        highest = max(highest, held)
-    return highest
-
-
-SMALL = {"dim": 128, "layers": 4, "heads": 2, "kv_heads": 1, "hidden_dim": 384, "vocab_size": 600}
-WIDE = {"dim": 256, "layers": 2, "heads": 4, "kv_heads": 4, "hidden_dim": 704, "vocab_size": 3000, "qk_norm": True}
-
-
-@pytest.mark.parametrize(
-    ("shape", "tokens", "kind"),
-    [(SMALL, 64, "muon"), (SMALL, 64, "adamw"), (SMALL, 512, "adamw"), (WIDE, 256, "muon"), (WIDE, 64, "adam")],
-)
-def test_memory_of_a_step_is_what_torch_allocates(shape, tokens, kind):
-    config = small_models.config(context=64, **shape)
-    model = Transformer(config)
-    settings = SimpleNamespace(optimizer=kind, learning_rate=0.01, matrix_learning_rate=0.01, weight_decay=0.0)
-    ids = torch.zeros(tokens // 64, 64, dtype=torch.long)
-    steppers = optimizer.build(model, settings)
-
-    def step():
-        """Two micro-batches, so that gradients stand beside what the second one keeps."""
-        for _ in range(2):
-            model.loss(ids, ids).backward()
-        for stepper in steppers:
-            stepper.step()
-            stepper.zero_grad(set_to_none=True)
-
-    def run():
-        """From no weights on, so that all is counted; the second step has the optimizer's state beside it."""
-        model.__init__(config)
-        steppers[:] = optimizer.build(model, settings)
-        step()
-        step()
-
-    step()  # what is set up once
-    assert sizes.training_bytes(config, tokens, kind) == pytest.approx(peak_bytes(run), rel=0.15)
-
-
-@given(
-    memory=st.integers(0, 10**9),
-    kind=st.sampled_from(["muon", "adamw", "adam"]),
-    half=st.booleans(),
-    qk_norm=st.booleans(),
-)
-def test_the_largest_micro_batch_fits_and_one_more_token_does_not(memory, kind, half, qk_norm):
-    config = small_models.config(dim=128, layers=4, qk_norm=qk_norm)
-    tokens = sizes.largest_micro_batch(config, memory, kind, half)
-    assert tokens == 0 or sizes.training_bytes(config, tokens, kind, half) <= memory
-    assert sizes.training_bytes(config, tokens + 1, kind, half) > memory

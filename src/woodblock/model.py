@@ -136,8 +136,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         """hidden [N, D], weight [V, D], targets [N] below V; returns the loss in nats, summed over targets of 0 or more."""
         device = hidden.device.type
         kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-        # On a CPU 16 MiB of logits, which stay in its last cache. A GPU needs many rows to be busy, and has room: 512 MiB.
-        rows = max(256, (2**22 if device == "cpu" else 2**27) // len(weight))
+        rows = chunk_rows(len(weight), device)
         wanted = ctx.needs_input_grad[0]
         loss = torch.zeros((), device=hidden.device)
         hidden_grad = torch.empty(hidden.shape, dtype=kind, device=hidden.device) if wanted else None
@@ -157,6 +156,7 @@ class LinearCrossEntropy(torch.autograd.Function):
                     z = z.to(kind)
                     torch.mm(z, w, out=hidden_grad[start : start + rows])
                     add_product(weight_grad, z.T, part)
+                del z  # or it would stand beside the next
         if wanted:
             ctx.save_for_backward(hidden_grad.to(hidden.dtype), weight_grad.to(weight.dtype))
         return loss
@@ -165,6 +165,12 @@ class LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None]:
         hidden_grad, weight_grad = ctx.saved_tensors
         return hidden_grad * scale, weight_grad * scale, None
+
+
+def chunk_rows(vocab_size: int, device: str) -> int:
+    """Rows of logits made at once. On a CPU 16 MiB, which stay in its last cache; a GPU needs many to be busy, and has
+    room: 512 MiB."""
+    return max(256, (2**22 if device == "cpu" else 2**27) // vocab_size)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:

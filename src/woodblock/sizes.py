@@ -1,16 +1,12 @@
-"""How large a model is: its shape from one number, and the memory that a step of its training takes.
+"""The shape of a model from one number: its depth, or how many parameters it is to have.
 
 Nothing here loads torch, so params.yaml is checked with it before any stage starts.
 """
 
 from __future__ import annotations
 
-import bisect
 import math
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from woodblock.model import Config
+from typing import Any
 
 HEAD_DIM = 64
 WIDTH_STEP = 2 * HEAD_DIM  # heads come in pairs: the two query heads that share a key–value head
@@ -91,71 +87,3 @@ def _layer(shape: dict[str, int]) -> int:
 def _count(shape: dict[str, int], vocab_size: int) -> int:
     """Parameters without those of QK-norm, which are few."""
     return vocab_size * shape["dim"] + shape["layers"] * _layer(shape) + shape["dim"]
-
-
-Optimizer = Literal["muon", "adamw", "adam"]
-
-
-def training_bytes(config: Config, micro_batch_tokens: int, optimizer: Optimizer, half: bool = False) -> int:
-    """Memory in bytes that training takes at its peak, beside the libraries' own: an estimate from the shape.
-
-    Weights, gradients and the optimizer's state in fp32; and whichever is more, what a forward pass keeps for the backward
-    pass or what Muon's step holds. half: matrices' inputs are kept in bf16, as autocast does on a GPU. On a CPU it is
-    within 15 % of what torch allocates (tests/test_sizes.py); on a GPU, where compilation keeps less, an upper bound
-    that nobody has measured yet.
-    """
-    return fixed_bytes(config, optimizer, half) + max(
-        _activation_bytes(config, micro_batch_tokens, half), _step_bytes(config, optimizer)
-    )
-
-
-def largest_micro_batch(config: Config, memory: int, optimizer: Optimizer, half: bool = False) -> int:
-    """The most tokens of a micro-batch with which training_bytes stays within `memory` bytes; 0 where none does."""
-    return bisect.bisect_right(
-        range(1, 2**32), memory, key=lambda tokens: training_bytes(config, tokens, optimizer, half)
-    )
-
-
-def fixed_bytes(config: Config, optimizer: Optimizer, half: bool = False) -> int:
-    """Bytes of weights, their bf16 copies where half, gradients and optimizer state: what no micro-batch changes."""
-    matrices, others = _matrix_parameters(config), config.vocab_size * config.dim
-    states = 4 * matrices + 8 * others if optimizer == "muon" else 8 * (matrices + others)
-    return (10 if half else 8) * (matrices + others) + states
-
-
-def _matrix_parameters(config: Config) -> int:
-    kv_dim = config.kv_heads * config.head_dim
-    return config.layers * config.dim * (2 * config.dim + 2 * kv_dim + 3 * config.hidden_dim)
-
-
-def _activation_bytes(config: Config, tokens: int, half: bool) -> int:
-    """What a forward pass keeps: numbers a token of each layer, by what they are inputs of.
-
-    A norm keeps its input, that input normalised, and its output, which a projection reads; attention its queries, keys,
-    values and output; SwiGLU gate, up, silu(gate) and their product. The loss keeps its gradients instead of logits.
-    """
-    dim, kv_dim = config.dim, config.kv_heads * config.head_dim
-    norms = 2 * 2 * dim + (2 * (dim + kv_dim) if config.qk_norm else 0)  # always fp32
-    read = 2 * dim + (2 * dim + 2 * kv_dim) + 4 * config.hidden_dim
-    last = 4 * dim
-    size = 2 if half else 4
-    kept = tokens * (config.layers * (4 * norms + size * read) + 4 * last) + 4 * config.vocab_size * dim
-    gate_gradients = 2 * size * tokens * config.hidden_dim  # of the layer that the backward pass is at
-    logits = 2 * 4 * min(tokens, 256) * config.vocab_size  # of a chunk, and as probabilities
-    return kept + max(gate_gradients, logits)
-
-
-def _step_bytes(config: Config, optimizer: Optimizer) -> int:
-    """Muon takes all matrices of a shape at once: gradients looked ahead, stacked, orthogonalised and multiplied."""
-    if optimizer != "muon":
-        return 0
-    dim, kv_dim = config.dim, config.kv_heads * config.head_dim
-    stacks: dict[tuple[int, int], int] = {}
-    for rows, columns, count in (
-        (dim, dim, 2),
-        (kv_dim, dim, 2),
-        (config.hidden_dim, dim, 2),
-        (dim, config.hidden_dim, 1),
-    ):
-        stacks[rows, columns] = stacks.get((rows, columns), 0) + count * rows * columns
-    return 4 * 6 * config.layers * max(stacks.values())
