@@ -195,6 +195,23 @@ def test_sources_are_read_as_often_as_their_weights_say(sources, context, seed, 
             first += count * length
 
 
+@given(sources=SOURCES, context=st.integers(8, 19), seed=st.integers(0, 5))
+@settings(max_examples=40)
+def test_windows_of_one_document_are_counted_by_source(sources, context, seed):
+    sources = [*((count, length + 20, weight) for count, length, weight in sources), (1, 30, 1.0)]
+    documents = numbered(sources)
+    owner = np.repeat(np.arange(len(documents)), [len(d.ids) for d in documents])
+    with tempfile.TemporaryDirectory() as name:
+        windows = windows_of(Path(name), documents, context, seed, 64)
+        expected = {f"源{n}": [0, 0] for n in range(len(sources))}
+        for window in of_pass(windows, 0):
+            unbroken = (np.diff(window) == 1).all() and owner[window[0]] == owner[window[-1]]
+            expected[documents[owner[window[0]]].source][0] += int(unbroken)
+            expected[documents[owner[window[0]]].source][1] += 1
+        found = packing.of_one_document(windows)
+        assert {source: list(counts) for source, counts in found.items()} == expected
+
+
 def test_of_a_source_read_by_half_each_pass_reads_the_other_half(tmp_path):
     windows = windows_of(tmp_path, numbered([(1, 400, 0.5), (1, 200, 1.0)]), 8, 3)
     seen = [set(of_pass(windows, number)[:, 1:].ravel().tolist()) & set(range(400)) for number in range(3)]
