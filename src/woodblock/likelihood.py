@@ -65,9 +65,10 @@ class HeldOut:
     sources: list[str]
 
     def spread(self, count: int) -> np.ndarray:
-        """Numbers [≤ count, or one a source where that is more] of windows, in order, taken evenly from every source.
+        """Numbers of about `count` windows, in order, taken evenly from every source.
 
-        A source has its share of them by number, and one at least; which ones depends on nothing but the windows.
+        A source has its share of them, rounded down, and one at least; so they are less than `count` and one a source.
+        Which ones depends on nothing but the windows.
         """
         chosen = []
         for number in range(len(self.sources)):
