@@ -240,6 +240,8 @@ def test_windows_are_a_function_of_seed_and_number_alone(sources, context, seed,
         jumping = Windows(straight.packed, context, seed)
         for i in np.random.default_rng(0).permutation(count)[:20]:
             assert jumping[number + int(i)].tolist() == batch[i].tolist()
+            runs = [straight.packed.tokens(start, stop) for start, stop in jumping.pieces(number + int(i))]
+            assert np.concatenate(runs).tolist() == batch[i].tolist()
         out = np.zeros((count, context + 1), np.int64)
         assert jumping.batch(number, count, out) is out and (out == batch).all()
 

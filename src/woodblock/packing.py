@@ -349,26 +349,28 @@ class Windows:
         order = permuted(np.arange(place, place + len(rows)), self.per_pass, keys)
         begins = (offset + order * self.context) % self.tokens_per_pass
         starts, runs = self.located(number, begins)
-        whole, width = runs > self.context, self.context + 1
-        for row, begin, start, is_whole in zip(rows, begins.tolist(), starts.tolist(), whole.tolist(), strict=True):
+        whole = (runs > self.context).tolist()
+        for row, begin, start, is_whole in zip(rows, begins.tolist(), starts.tolist(), whole, strict=True):
             if is_whole:
                 self.packed.copy(start, row)
                 continue
             done = 0
-            while done < width:  # over the end of a stream, of what a pass reads of it, or of the pass
-                (start,), (run,) = self.located(number, np.asarray([(begin + done) % self.tokens_per_pass]))
-                piece = row[done : done + int(run)]
-                self.packed.copy(int(start), piece)
-                done += len(piece)
+            for first, stop in self._pieces(number, begin):
+                self.packed.copy(first, row[done : done + stop - first])
+                done += stop - first
 
     def pieces(self, number: int) -> list[tuple[int, int]]:
         """Where window `number` stands in the split: runs of tokens (start, stop), in its order."""
         turn, place = divmod(number, self.per_pass)
-        offset, keys, _ = self._of_pass(turn)
-        begin = offset + int(permuted(np.asarray([place]), self.per_pass, keys)[0]) * self.context
+        offset, keys, _ = self.of_pass(turn)
+        return self._pieces(turn, offset + int(permuted(np.asarray([place]), self.per_pass, keys)[0]) * self.context)
+
+    def _pieces(self, number: int, begin: int) -> list[tuple[int, int]]:
+        """The runs of a window that begins at a place of a pass: over the end of a stream, of what the pass reads of it,
+        or of the pass, another begins."""
         found, done = [], 0
         while done <= self.context:
-            (start,), (run,) = self.located(turn, np.asarray([(begin + done) % self.tokens_per_pass]))
+            (start,), (run,) = self.located(number, np.asarray([(begin + done) % self.tokens_per_pass]))
             length = min(int(run), self.context + 1 - done)
             found.append((int(start), int(start) + length))
             done += length
