@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import small_models
@@ -45,6 +44,7 @@ class SmallRun:
     def __init__(self, folder: Path, **changes: Any) -> None:
         """changes: of params.yaml by dotted path, written with two underscores for each dot (pretrain__clip=1.0)."""
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         stage = graph.load(ROOT / "dvc.yaml")["pretrain"]
         for name in (
             "dvc.yaml",
@@ -139,9 +139,3 @@ class SmallRun:
 
     def outputs(self) -> dict[str, bytes]:
         return {name: (self.folder / name).read_bytes() for name in OUTPUTS}
-
-
-def moments(count: int, seed: int) -> list[float]:
-    """Seconds after which to kill."""
-    draw = Random(seed)
-    return [draw.uniform(0.0, 0.4) for _ in range(count)]

@@ -41,29 +41,43 @@ def test_a_kill_and_a_signal_cost_no_bit(tmp_path, unbroken):
     assert broken.outputs() == unbroken
 
 
+STEPS = 200  # of eight rows: long enough that ten kills, each after some steps, come before the end
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0])
-def test_ten_kills_cost_no_bit(tmp_path, unbroken, seed):
-    """Three of them as a checkpoint is being written, the others at random moments: at the start, between checkpoints, and
-    in validations, samples and what comes after the last step."""
-    broken, draw, killed = SmallRun(tmp_path), Random(seed), 0
-    for number in range(10):
-        before = broken.saved()
-        if number % 3 == 1:
-            (broken.work / ".checkpoint.pt.partial").unlink(missing_ok=True)  # of the kill before
-            said = broken.kill(lambda: (broken.work / ".checkpoint.pt.partial").exists())
-        elif number % 3 == 2:
-            said = broken.kill(lambda before=before: broken.saved() not in (0, before), after=draw.uniform(0, 0.1))
-        else:
-            said = broken.kill(lambda: False, after=draw.uniform(1.5, 4.0))
-        killed += said is not None
-        if said is None:  # it had finished: once more from the beginning
-            assert broken.outputs() == unbroken
+def test_ten_kills_cost_no_bit(tmp_path):
+    """At random moments: as Python starts, in the loop with its validations and samples, as a checkpoint is being written,
+    after one was, and after the last step."""
+    draw, length = Random(5), {"pretrain__tokens": STEPS * 256}
+    straight = SmallRun(tmp_path / "straight", **length)
+    straight.run()
+    broken = SmallRun(tmp_path / "broken", **length)
+    log = broken.folder / ".woodblock/watch/pretrain.csv"
+    for kind in ("start", "loop", "writing", "written", "start", "loop", "writing", "written", "loop"):
+        partial, saved, logged = broken.work / ".checkpoint.pt.partial", broken.saved(), inode(log)
+        partial.unlink(missing_ok=True)  # of the kill before
+        moments = {
+            "start": (lambda: True, (0.0, 2.0)),
+            "loop": (lambda logged=logged: inode(log) not in (0, logged), (0.0, 0.4)),
+            "writing": (lambda: (broken.work / ".checkpoint.pt.partial").exists(), (0.0, 0.002)),
+            "written": (lambda saved=saved: broken.saved() not in (0, saved), (0.0, 0.1)),
+        }
+        moment, span = moments[kind]
+        assert broken.kill(moment, after=draw.uniform(*span)) is not None, f"it had finished before a kill at {kind}"
+    said = broken.kill(
+        lambda: [row["step"] for row in watch.read(log)][-1:] == [str(STEPS)], after=draw.uniform(0.0, 0.2)
+    )
+    assert said is None or "made models/base" not in said
     broken.run()
-    assert killed >= 7
-    assert broken.outputs() == unbroken
+    assert broken.outputs() == straight.outputs()
 
 
+def inode(path: Path) -> int:
+    """A number that changes when the file is replaced; 0 where there is none."""
+    return path.stat().st_ino if path.exists() else 0
+
+
+@pytest.mark.slow
 def test_what_was_killed_under_other_params_is_named(tmp_path):
     broken = SmallRun(tmp_path)
     assert broken.kill(lambda: broken.saved() > 0) is not None
@@ -89,6 +103,7 @@ def test_bad_input_is_refused_before_training(tmp_path):
     assert "192 or 288 would do" in said
 
 
+@pytest.mark.slow
 def test_outputs_depend_on_no_hash_seed(tmp_path, unbroken):
     other = SmallRun(Path(tmp_path))
     other.run(PYTHONHASHSEED="7")
