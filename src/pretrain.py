@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from woodblock import distributed, folder, generation, likelihood, packing, sizes, training
+from woodblock import distributed, folder, generation, likelihood, memory, packing, sizes, training, watch, workers
 from woodblock.errors import UserError
 from woodblock.lineage import digest
-from woodblock.model import Config, Transformer, count_parameters
+from woodblock.model import Config, Transformer, count_parameters, document_numbers
 from woodblock.ngram import KneserNey
 from woodblock.progress import say
 from woodblock.stage import Run, run_stage
@@ -31,14 +31,19 @@ def pretrain(
     config = configure(params.model, train, tokenizer)
     folder.make_deterministic()
     device = distributed.pick_device(params.device)
-    distributed.check_batch(settings.batch_tokens, context, distributed.processes(params.train.devices, device))
+    processes = distributed.processes(params.train.devices, device)
+    distributed.check_batch(settings.batch_tokens, context, processes)
+    if not workers.is_worker():  # a worker would see less: the others have begun
+        spread = memory.Spread(processes, params.train.shard)
+        memory.check(config, settings, context, watch.free_memory(device), device.type, spread, "pretrain")
     model = Transformer(config).initialise(params.seed).to(device)
     windows = packing.Windows(train, context, params.seed)
-    rows = settings.batch_tokens // context
+    rows, start_id = settings.batch_tokens // context, Tokenizer.load(tokenizer).start_id
 
-    def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(step: int) -> training.Batch:
         tokens = torch.from_numpy(windows.batch(step * rows, rows))
-        return tokens[:, :-1], tokens[:, 1:]
+        ids, targets = tokens[:, :-1], tokens[:, 1:]
+        return (ids, targets, document_numbers(ids, start_id)) if settings.document_mask else (ids, targets)
 
     held_out = likelihood.held_out(validation, context)
     some = held_out.spread(CURVE_WINDOWS)

@@ -7,7 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from woodblock import conversations, distributed, folder, generation, instructions, tables, training
+from woodblock import (
+    conversations,
+    distributed,
+    folder,
+    generation,
+    instructions,
+    memory,
+    tables,
+    training,
+    watch,
+    workers,
+)
 from woodblock.conversations import Conversation
 from woodblock.errors import UserError
 from woodblock.model import Transformer
@@ -26,11 +37,15 @@ def sft(
 ) -> dict[str, Any]:
     settings = params.sft
     folder.make_deterministic()
-    model, tokenizer = folder.load(base, distributed.pick_device(params.device))
-    if settings.max_tokens > model.config.context:
+    device, config = distributed.pick_device(params.device), folder.read_config(base)
+    if settings.max_tokens > config.context:
         raise UserError(
-            f"sft.max_tokens: {settings.max_tokens} is over the context of {base}, {model.config.context}; lower it"
+            f"sft.max_tokens: {settings.max_tokens} is over the context of {base}, {config.context}; lower it"
         )
+    if not workers.is_worker():  # a worker would see less: the others have begun
+        spread = memory.Spread(distributed.processes(params.train.devices, device), params.train.shard)
+        memory.check(config, settings, settings.max_tokens, watch.free_memory(device), device.type, spread, "sft")
+    model, tokenizer = folder.load(base, device)
     everything = collect(given, documents, settings, params.seed)
     train, held_out, counts = conversations.encode(
         everything, tokenizer, settings.system, settings.max_tokens, settings.given_repeats

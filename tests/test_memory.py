@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
 
 from woodblock import kernels, memory, optimizer
-from woodblock.model import Transformer
+from woodblock.errors import UserError
+from woodblock.model import Config, Transformer
 
 NARROW = {"dim": 128, "layers": 4, "heads": 2, "kv_heads": 1, "hidden_dim": 384, "vocab_size": 600}
 WIDE = {"dim": 256, "layers": 2, "heads": 4, "kv_heads": 4, "hidden_dim": 704, "vocab_size": 3000, "qk_norm": True}
@@ -76,3 +78,50 @@ def test_the_largest_micro_batch_fits_and_one_more_token_does_not(room, kind, de
     tokens = memory.largest_micro_batch(config, room, kind, device)
     assert tokens == 0 or memory.training_bytes(config, tokens, kind, device) <= room
     assert memory.training_bytes(config, tokens + 1, kind, device) > room
+
+
+def asked(batch=4096, micro=2048, kind="adamw"):
+    return SimpleNamespace(optimizer=kind, batch_tokens=batch, micro_batch_tokens=micro)
+
+
+def test_what_cannot_fit_is_refused_with_what_would():
+    config = small_models.config(context=64, **NARROW)
+    need = memory.training_bytes(config, 2048, "adamw", "cpu")
+    memory.check(config, asked(), 64, None, "cpu", memory.Spread(), "pretrain")  # nothing is known of the machine
+    memory.check(config, asked(), 64, need * 9 // 10, "cpu", memory.Spread(), "pretrain")  # it may just fit
+    with pytest.raises(
+        UserError, match=r"pretrain.micro_batch_tokens: 2048 takes about .* GiB, and .* would fit"
+    ) as error:
+        memory.check(config, asked(), 64, need // 2, "cpu", memory.Spread(), "pretrain")
+    assert "\n" not in str(error.value)
+    fitting = int(re.search(r"(\d+) would fit", str(error.value))[1])
+    assert fitting == 512  # the next that divides the batch, 1024, takes over half as much as 2048
+    memory.check(config, asked(micro=fitting), 64, need // 2, "cpu", memory.Spread(), "pretrain")
+    assert memory.training_bytes(config, fitting, "adamw", "cpu") <= need // 2
+    assert memory.training_bytes(config, 1024, "adamw", "cpu") > need // 2
+    with pytest.raises(UserError, match="no micro-batch would fit: make the model smaller"):
+        memory.check(config, asked(), 64, 1000, "cpu", memory.Spread(), "sft")
+
+
+def test_processes_share_a_batch_a_cpu_and_perhaps_the_weights():
+    config = small_models.config(context=64, **NARROW)
+    fixed = memory.fixed_bytes(config, "adamw", "cuda")
+    activations = memory.training_bytes(config, 2048, "adamw", "cuda") - fixed
+    room = fixed // 2 + activations
+    two = memory.Spread(2, shard=True)
+    memory.check(config, asked(), 64, room, "cuda", two, "pretrain")  # each holds half of the weights
+    with pytest.raises(UserError, match="in each of 2 processes"):
+        memory.check(config, asked(), 64, room // 2, "cuda", two, "pretrain")
+    whole = memory.training_bytes(config, 2048, "adamw", "cpu")
+    memory.check(config, asked(), 64, 2 * whole, "cpu", memory.Spread(2), "pretrain")
+    with pytest.raises(UserError, match="in each of 2 processes"):
+        memory.check(config, asked(), 64, whole, "cpu", memory.Spread(2), "pretrain")
+
+
+def test_a_large_model_on_a_small_gpu_is_refused():
+    """The book's: 215 M parameters, of which AdamW makes 3.9 GB; a batch of 262,144 tokens would take over 130 GB."""
+    book = Config(vocab_size=6144, dim=1024, layers=18, heads=16, kv_heads=8, hidden_dim=2752, context=512)
+    assert memory.fixed_bytes(book, "adam", "cuda") == pytest.approx(18 * 215_127_040, rel=1e-3)
+    sizes = asked(262144, 262144, "adam")
+    with pytest.raises(UserError, match=r"262144 takes about 1\d\d GiB, and 80 GiB .*; 131072 would fit"):
+        memory.check(book, sizes, 512, 80 * 2**30, "cuda", memory.Spread(), "pretrain")

@@ -60,6 +60,14 @@ def shaken(model: Transformer, seed: int = 0) -> Transformer:
     return model
 
 
+@pytest.fixture(params=["by hand", "by operations"])
+def either_form(request, monkeypatch):
+    """Of a layer on a CPU; the second is a GPU's."""
+    if request.param == "by operations":
+        monkeypatch.setattr(kernels, "LONGEST", 0)
+
+
+@pytest.mark.usefixtures("either_form")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_are_those_of_transformers(shape, tmp_path):
     model = shaken(small_models.model(**shape))
@@ -74,6 +82,7 @@ def test_logits_are_those_of_transformers(shape, tmp_path):
     torch.testing.assert_close(ours, wanted, atol=1e-5 * float(wanted.abs().max()), rtol=0)
 
 
+@pytest.mark.usefixtures("either_form")
 @pytest.mark.parametrize("qk_norm", [False, True])
 @pytest.mark.parametrize("kind", ["linear", "yarn", "llama3"])
 def test_stretched_positions_are_those_of_transformers(kind, qk_norm, tmp_path):
@@ -307,6 +316,7 @@ def test_documents_are_numbered_from_their_start_tokens():
     assert document_numbers(rows, 1).tolist() == [[0, 1, 1, 2, 3], [1, 1, 1, 1, 1]]
 
 
+@pytest.mark.usefixtures("either_form")
 @pytest.mark.parametrize("qk_norm", [False, True])
 @pytest.mark.parametrize("kv_heads", [4, 2])
 def test_with_documents_each_is_read_as_if_it_stood_alone(kv_heads, qk_norm):

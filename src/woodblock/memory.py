@@ -8,30 +8,81 @@ memory comes on top. What is counted here is what the code of model.py, kernels.
 from __future__ import annotations
 
 import bisect
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple, Protocol
 
 from woodblock import kernels
+from woodblock.errors import UserError
 from woodblock.model import Config, chunk_rows
 
 Optimizer = Literal["muon", "adamw", "adam"]
 NUMBER = 4  # bytes of fp32
+TOLERANCE = 0.15
+
+
+class Spread(NamedTuple):
+    """How many processes share a batch, and whether each keeps a part of the weights alone (FSDP)."""
+
+    processes: int = 1
+    shard: bool = False
+
+
+class Settings(Protocol):
+    """What decides the memory, of a stage's block in params.yaml."""
+
+    optimizer: Optimizer
+    batch_tokens: int
+    micro_batch_tokens: int
 
 
 def training_bytes(config: Config, micro_batch_tokens: int, optimizer: Optimizer, device: str) -> int:
     """Bytes that training holds at its peak, with windows of the model's context.
 
-    device: "cpu", where all is fp32; or another, where matrices' inputs are bf16. On a CPU it is within 15 % of what
-    torch's allocator counts (tests/test_memory.py). On a GPU nobody has measured it yet; compiled layers keep less, so
-    it is meant as an upper bound there.
+    device: "cpu", where all is fp32 and it is within 15 % of what torch's allocator counts (tests/test_memory.py); or a
+    type of GPU, where matrices' inputs are bf16 and layers are compiled. There it is what a compiler has to keep, inputs
+    of norms and of products, and nobody has measured it yet.
     """
     passes = _pass_bytes(config, micro_batch_tokens, device)
     return fixed_bytes(config, optimizer, device) + max(passes, _step_bytes(config, optimizer))
 
 
-def largest_micro_batch(config: Config, memory: int, optimizer: Optimizer, device: str) -> int:
-    """The most tokens of a micro-batch with which training_bytes stays within `memory` bytes; 0 where none does."""
+def largest_micro_batch(config: Config, room: int, optimizer: Optimizer, device: str) -> int:
+    """The most tokens of a micro-batch with which training_bytes stays within `room`; 0 where none does."""
     return bisect.bisect_right(
-        range(1, 2**32), memory, key=lambda tokens: training_bytes(config, tokens, optimizer, device)
+        range(1, 2**32), room, key=lambda tokens: training_bytes(config, tokens, optimizer, device)
+    )
+
+
+def check(
+    config: Config, settings: Settings, length: int, room: int | None, device: str, spread: Spread, name: str
+) -> None:
+    """Refuse a micro-batch that cannot fit, before training starts.
+
+    settings: params' block `name`. length: of its sequences. room: free bytes of the device, or None where the system
+    does not say (nothing is refused then).
+    Raises UserError, with the largest micro-batch that would fit, where even TOLERANCE less than the estimate is over the
+    room: an estimate is no ground to refuse what may just fit.
+    """
+    if room is None:
+        return
+    if device == "cpu":  # they share it
+        room //= spread.processes
+    here = replace(config, context=length)
+    elsewhere = 0
+    if spread.shard:
+        elsewhere = fixed_bytes(here, settings.optimizer, device) * (spread.processes - 1) // spread.processes
+    tokens = max(length, min(settings.micro_batch_tokens, settings.batch_tokens // spread.processes))
+    need = training_bytes(here, tokens, settings.optimizer, device) - elsewhere
+    if need * (1 - TOLERANCE) <= room:
+        return
+    most = min(largest_micro_batch(here, room + elsewhere, settings.optimizer, device), settings.micro_batch_tokens)
+    sizes = range(most // config.context * config.context, 0, -config.context)
+    fitting = next((size for size in sizes if settings.batch_tokens % size == 0), None)
+    instead = f"{fitting} would fit" if fitting else "no micro-batch would fit: make the model smaller"
+    each = "" if spread.processes == 1 else f" in each of {spread.processes} processes"
+    raise UserError(
+        f"{name}.micro_batch_tokens: {settings.micro_batch_tokens} takes about {need / 2**30:.3g} GiB{each}, and "
+        f"{room / 2**30:.3g} GiB of memory are free for it; {instead}"
     )
 
 
@@ -62,10 +113,10 @@ def _pass_bytes(config: Config, tokens: int, device: str) -> int:
     the loss hands over its gradients, which it keeps instead of logits."""
     dim, hidden, embedding = config.dim, config.hidden_dim, config.vocab_size * config.dim
     by_hand = device == "cpu" and config.context <= kernels.LONGEST
-    half = 1 if device == "cpu" else 0.5
-    kept = _kept_by_hand(config) if by_hand else _kept(config, half)
-    layer = tokens * (3 * hidden + 2 * dim) + 7 * hidden * dim if by_hand else tokens * 2 * hidden * half
-    logits = min(tokens, chunk_rows(config.vocab_size, device)) * config.vocab_size * (1 if half == 1 else 2)
+    on_gpu = device != "cpu"
+    kept = _kept_compiled(config) if on_gpu else _kept_by_hand(config) if by_hand else _kept(config)
+    layer = tokens * (3 * hidden + 2 * dim) + 7 * hidden * dim if by_hand else tokens * (1 if on_gpu else 2) * hidden
+    logits = min(tokens, chunk_rows(config.vocab_size, device)) * config.vocab_size * (2 if on_gpu else 1)
     kept_by_loss = embedding + tokens * 4 * dim  # and by the last norm
     return int(NUMBER * (tokens * config.layers * kept + kept_by_loss + max(layer, logits, embedding + tokens * dim)))
 
@@ -83,9 +134,17 @@ def _kept_by_hand(config: Config) -> float:
     return attention + (dim + kv_dim) * config.qk_norm + dim + 4 * config.hidden_dim
 
 
-def _kept(config: Config, half: float) -> float:
+def _kept(config: Config) -> float:
     """The same of a layer in single operations: a norm keeps its input, that input normalised, and its output; attention
-    in one fused operation keeps no weights. half: the size of what matrices read, against fp32."""
+    in one fused operation keeps no weights."""
     dim, kv_dim = config.dim, config.kv_heads * config.head_dim
     norms = 4 * dim + 2 * (dim + kv_dim) * config.qk_norm
-    return norms + half * (4 * dim + 2 * kv_dim + 4 * config.hidden_dim)
+    return norms + 4 * dim + 2 * kv_dim + 4 * config.hidden_dim
+
+
+def _kept_compiled(config: Config) -> float:
+    """The same of a compiled layer: the residual stream before each half in fp32; in bf16 what products read, and of
+    SwiGLU gate and up alone, from which the rest is computed anew."""
+    dim, kv_dim = config.dim, config.kv_heads * config.head_dim
+    halves = 2 * dim + (2 * dim + 2 * kv_dim) + 2 * config.hidden_dim + (dim + kv_dim) * config.qk_norm
+    return 2 * dim + halves / 2

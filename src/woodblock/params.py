@@ -182,6 +182,7 @@ class Train(Block):
 
 class Pretrain(Training):
     tokens: Positive
+    document_mask: bool
     samples_every: Count
     baseline_tokens: Positive
 
