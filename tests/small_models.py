@@ -76,5 +76,11 @@ def config(**changes: Any) -> Config:
 
 
 def model(seed: int = 0, **changes: Any) -> Transformer:
-    """A random model in evaluation mode."""
-    return Transformer(config(**changes)).initialise(seed).eval()
+    """A random model in evaluation mode; in no layer is anything left at zero, as training would begin with."""
+    made = Transformer(config(**changes)).initialise(seed).eval()
+    draw = torch.Generator().manual_seed(seed + 1000)
+    with torch.no_grad():
+        for weight in made.parameters():
+            if not weight.any():
+                weight.normal_(0.0, made.config.init_std / (2 * made.config.layers) ** 0.5, generator=draw)
+    return made

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import small_models
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,6 @@ from lm_eval.models.huggingface import HFLM
 from woodblock import evaluation, folder, tokenization
 from woodblock.errors import UserError
 from woodblock.evaluation import Choice
-from woodblock.model import Config, Transformer
 
 CONTEXT = 48
 CLAUSES = (
@@ -33,8 +33,8 @@ def saved(tmp_path_factory):
     root, rng = tmp_path_factory.mktemp("model"), np.random.default_rng(1)
     tokenization.save(tokenization.train([text(rng, 20) for _ in range(50)], 330, 1.0, threads=1), root / "tokenizer")
     vocab_size = tokenization.Tokenizer.load(root / "tokenizer").vocab_size
-    config = Config(vocab_size, dim=32, layers=2, heads=4, kv_heads=2, hidden_dim=64, context=CONTEXT, init_std=0.2)
-    folder.save(Transformer(config).initialise(1), root / "tokenizer", root / "model")
+    shape = {"dim": 32, "hidden_dim": 64, "context": CONTEXT, "init_std": 0.2}
+    folder.save(small_models.model(1, vocab_size=vocab_size, **shape), root / "tokenizer", root / "model")
     return root / "model"
 
 

@@ -356,21 +356,20 @@ class Transformer(nn.Module):
         self.register_buffer("rotary", rotary_table(config), persistent=False)
 
     def initialise(self, seed: int) -> Transformer:
-        """Draw the weights: N(0, init_std), and the two projections into the residual stream narrower by √(2 · layers).
+        """Draw the weights: N(0, init_std), and zeros for the two projections into the residual stream.
 
-        Each layer adds twice to the stream; so its variance does not grow with depth (Radford et al. 2019, GPT-2).
-        Drawn on the CPU, so that every device starts from the same weights.
+        So each layer begins as one that changes nothing, and adds as it learns (Zhang et al. 2019, Fixup; Yang & Hu 2021
+        for the outputs of a network). Drawn on the CPU, so that every device starts from the same weights.
         """
         draw = torch.Generator().manual_seed(seed)
-        narrow = 1 / math.sqrt(2 * self.config.layers)
         with torch.no_grad():
             for name, weight in self.named_parameters():
                 if weight.ndim < 2:
                     weight.fill_(1.0)
-                    continue
-                scale = narrow if name.endswith(("o_proj.weight", "down_proj.weight")) else 1.0
-                drawn = torch.empty(weight.shape).normal_(0.0, self.config.init_std * scale, generator=draw)
-                weight.copy_(drawn)
+                elif name.endswith(("o_proj.weight", "down_proj.weight")):
+                    weight.zero_()
+                else:
+                    weight.copy_(torch.empty(weight.shape).normal_(0.0, self.config.init_std, generator=draw))
         return self
 
     def hidden(self, ids: Tensor, cache: Cache | None = None, documents: Tensor | None = None) -> Tensor:
