@@ -15,8 +15,9 @@ import race
 import torch
 from race import Clock, Job
 
-from woodblock import folder, optimizer, packing, training
-from woodblock.model import Transformer
+from woodblock import folder, optimizer, packing
+from woodblock.model import Transformer, document_numbers
+from woodblock.tokenization import Tokenizer
 
 SCHEDULE_STEPS = 1_000_000  # the schedule's function takes steps: of so many, as many as the share says
 
@@ -25,18 +26,31 @@ def train(job: Job) -> dict[str, object]:
     settings = SimpleNamespace(**job.settings)
     config = job.config()
     folder.make_deterministic()
+    start_id = Tokenizer.load(job.prepared / "tokenizer").start_id
     windows = packing.Windows(packing.Packed(job.prepared / "packed", "train"), config.context, job.seed)
     rows = settings.batch_tokens // config.context
     clock = Clock(job, lambda: model.state_dict())
     model = Transformer(config).initialise(job.seed)
     steppers = optimizer.build(model, settings)
+    if settings.compile:
+        for layer in model.layers:  # they share their code: one is compiled and serves all
+            layer.compile()
     while clock.more():
         rate = optimizer.learning_rate_share(round(clock.share() * SCHEDULE_STEPS), SCHEDULE_STEPS, settings)
         for group in (group for stepper in steppers for group in stepper.param_groups):
             group["lr"] = rate * group["peak"]
         tokens = torch.from_numpy(windows.batch(clock.steps * rows, rows))
-        loss, count, _ = training._step(model, steppers, tokens[:, :-1], tokens[:, 1:], settings)
-        clock.step(count, loss / count)
+        batch = tokens[:, :-1], tokens[:, 1:]
+        if settings.document_mask:
+            batch = *batch, document_numbers(batch[0], start_id)
+        count = batch[1].numel()
+        loss = model.loss(*batch) / count
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        for stepper in steppers:
+            stepper.step()
+            stepper.zero_grad(set_to_none=True)
+        clock.step(count, float(loss.detach()))
     trained = clock.finish()
     return race.report(trained, clock.snapshots, race.Score(config, *prepared.held_out_of_woodblock(job.prepared)))
 

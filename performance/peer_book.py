@@ -122,7 +122,7 @@ def train(job: Job) -> dict[str, Any]:
         for _ in range(settings["accumulate"]):
             rows = torch.from_numpy(pieces[taken : taken + settings["rows"]].astype(np.int64))
             if not len(rows):
-                raise SystemExit("the book's recipe has read the whole text: it should be shuffled for a second epoch")
+                raise SystemExit(f"the book's recipe has read all {len(pieces):,} pieces; raise prepared.BOOK_PIECES")
             taken, positions = taken + len(rows), positions + rows[:, 1:].numel()
             targets = rows[:, 1:]
             losses = F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), targets.flatten(), reduction="none")

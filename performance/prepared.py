@@ -34,6 +34,7 @@ VOCABULARY = 6144
 TOKENIZER_CHARS = 20_000_000
 THREADS = 2
 BOOK_CHARS, BOOK_TOKENS = 512, 512  # the book cuts documents into pieces of so many, then truncates or pads to so many
+BOOK_PIECES = 40_000  # of them are tokenized: 600 s here take 3,000
 BOOK_SPECIAL = ("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>")  # ids 0 to 4
 BOOK_START, BOOK_END = 3, 4  # and its padding is its end
 
@@ -105,13 +106,14 @@ def _prepare_ours(train: list[str], held_out: list[str], folder: Path) -> None:
 
 
 def _prepare_book(train: list[str], held_out: list[str], folder: Path) -> None:
-    """The book's tokens: `rows.npy` [pieces, 512], each piece from its start token on, shuffled once; no end token
+    """The book's tokens: `rows.npy` [pieces, 512], pieces drawn once, each from its start token on; no end token
     (a piece that is cut from a document does not end it, and its end is its padding, which has no loss)."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_book_tokenizer(sample(train))
     tokenizer.save(str(folder / "tokenizer.json"))
     pieces = [text[start : start + BOOK_CHARS] for text in train for start in range(0, len(text), BOOK_CHARS)]
     Random(7).shuffle(pieces)
+    del pieces[BOOK_PIECES:]
     rows = np.full((len(pieces), BOOK_TOKENS), BOOK_END, dtype=np.uint16)
     rows[:, 0] = BOOK_START
     for start in track(range(0, len(pieces), 1024), "the book's tokens", "times 1,024 pieces"):
