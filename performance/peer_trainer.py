@@ -95,6 +95,7 @@ def train(job: Job, work: str) -> dict[str, Any]:
         max_grad_norm=1.0,
         seed=job.seed,
         use_cpu=True,
+        dataloader_pin_memory=False,
         disable_tqdm=True,
         logging_strategy="no",
         save_strategy="no",
