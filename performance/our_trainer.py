@@ -15,7 +15,8 @@ import race
 import torch
 from race import Clock, Job
 
-from woodblock import folder, optimizer, packing
+from woodblock import folder, optimizer, packing, training
+from woodblock.distributed import World
 from woodblock.model import Transformer, document_numbers
 from woodblock.tokenization import Tokenizer
 
@@ -28,13 +29,11 @@ def train(job: Job) -> dict[str, object]:
     folder.make_deterministic()
     start_id = Tokenizer.load(job.prepared / "tokenizer").start_id
     windows = packing.Windows(packing.Packed(job.prepared / "packed", "train"), config.context, job.seed)
+    world = World(torch.device("cpu"))
     rows = settings.batch_tokens // config.context
     clock = Clock(job, lambda: model.state_dict())
     model = Transformer(config).initialise(job.seed)
     steppers = optimizer.build(model, settings)
-    if settings.compile:
-        for layer in model.layers:  # they share their code: one is compiled and serves all
-            layer.compile()
     while clock.more():
         rate = optimizer.learning_rate_share(round(clock.share() * SCHEDULE_STEPS), SCHEDULE_STEPS, settings)
         for group in (group for stepper in steppers for group in stepper.param_groups):
@@ -44,13 +43,9 @@ def train(job: Job) -> dict[str, object]:
         if settings.document_mask:
             batch = *batch, document_numbers(batch[0], start_id)
         count = batch[1].numel()
-        loss = model.loss(*batch) / count
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-        for stepper in steppers:
-            stepper.step()
-            stepper.zero_grad(set_to_none=True)
-        clock.step(count, float(loss.detach()))
+        loss = training.accumulate(model, batch, count, settings.batch_tokens)
+        training.update(model, steppers, settings.clip, world)
+        clock.step(count, float(loss) / count)
     trained = clock.finish()
     return race.report(trained, clock.snapshots, race.Score(config, *prepared.held_out_of_woodblock(job.prepared)))
 

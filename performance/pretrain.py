@@ -37,7 +37,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ours": {
         "batch_tokens": 2048,
         "document_mask": False,  # attention within documents alone
-        "compile": False,
         "optimizer": "muon",
         "learning_rate": 0.02,  # of AdamW: embeddings and norms
         "matrix_learning_rate": 0.01,  # of Muon: matrices
@@ -70,7 +69,15 @@ from woodblock.progress import say  # noqa: E402
 HOME = ROOT / ".woodblock" / "performance"
 SCRIPTS = {"ours": "our_trainer.py", "hf": "peer_trainer.py", "book": "peer_book.py"}
 NAMES = {"ours": "woodblock", "hf": "Hugging Face Trainer", "book": "the book's recipe"}
-OUR_MODULES = ("model", "optimizer", "packing", "likelihood")  # what a run of ours depends on
+OUR_MODULES = (
+    "model",
+    "kernels",
+    "optimizer",
+    "packing",
+    "training",
+    "distributed",
+    "likelihood",
+)  # what a run of ours depends on
 PACKAGES = ("torch", "transformers", "accelerate", "numpy")
 
 
