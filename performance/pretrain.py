@@ -38,8 +38,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "batch_tokens": 2048,
         "document_mask": False,  # attention within documents alone
         "optimizer": "muon",
-        "learning_rate": 0.02,  # of AdamW: embeddings and norms
-        "matrix_learning_rate": 0.01,  # of Muon: matrices
+        "learning_rate": 0.03,  # of AdamW: embeddings and norms
+        "matrix_learning_rate": 0.006,  # of Muon: matrices
         "weight_decay": 0.0,
         "warmup_share": 0.02,
         "schedule": "wsd",
