@@ -91,11 +91,15 @@ class SmallRun:
             )
         path.write_text(text, encoding="utf-8")
 
-    def start(self, **variables: str) -> subprocess.Popen[str]:
+    @property
+    def command(self) -> list[str]:
+        """What follows `python` in the stage's command."""
+        return graph.load(self.folder / "dvc.yaml")["pretrain"].cmd.split()[1:]
+
+    def start(self, command: list[str] | None = None, **variables: str) -> subprocess.Popen[str]:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        command = graph.load(self.folder / "dvc.yaml")["pretrain"].cmd.split()
         return subprocess.Popen(
-            [sys.executable, *command[1:]],
+            [sys.executable, *(command or self.command)],
             cwd=self.folder,
             env={**environment, **variables},
             stdin=subprocess.DEVNULL,
@@ -104,9 +108,9 @@ class SmallRun:
             text=True,
         )
 
-    def run(self, code: int = 0, **variables: str) -> str:
+    def run(self, code: int = 0, command: list[str] | None = None, **variables: str) -> str:
         """Run the stage to its end; returns what it said."""
-        process = self.start(**variables)
+        process = self.start(command, **variables)
         said = process.communicate(timeout=1800)[1]
         assert process.returncode == code, said
         return said

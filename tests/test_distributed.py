@@ -152,6 +152,16 @@ def test_a_signal_ends_both_with_a_checkpoint(tmp_path, alone):
 
 
 @pytest.mark.slow
+def test_torchrun_may_start_the_stage(tmp_path, alone):
+    """As on several machines: rank 0 makes the outputs, and train.devices is of no matter."""
+    project = SmallRun(tmp_path, **STEPS)
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *project.command]
+    said = project.run(command=command)
+    assert said.count("made models/base") == 1 and "Traceback" not in said
+    agree(alone, project)
+
+
+@pytest.mark.slow
 def test_an_error_of_the_processes_is_one_line(tmp_path):
     two = SmallRun(tmp_path, **STEPS, train__devices=2, pretrain__learning_rate=1e9, pretrain__matrix_learning_rate=1e9)
     said = two.run(code=1)

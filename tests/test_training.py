@@ -77,6 +77,19 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole():
             torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-4)
 
 
+def test_rows_without_targets_change_nothing():
+    """Such rows fill up the last process's share of a batch, and may be all of a micro-batch."""
+    ids, targets = batch(0)
+    found = []
+    for rows in (ROWS, ROWS + 1):
+        model = small_models.model(vocab_size=40)
+        longer = (torch.cat([ids, ids[:1]])[:rows], torch.cat([targets, torch.full_like(targets[:1], -1)])[:rows])
+        found.append((float(training.accumulate(model, longer, targets.numel(), LENGTH)), model))
+    assert found[0][0] == found[1][0]
+    for one, other in zip(*(model.parameters() for _, model in found), strict=True):
+        assert torch.equal(one.grad, other.grad)
+
+
 def test_what_a_step_reports():
     model = small_models.model(vocab_size=40)
     ids, targets = batch(0, share=0.5)
