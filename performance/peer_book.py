@@ -110,7 +110,7 @@ class Llama(nn.Module):
 def train(job: Job) -> dict[str, Any]:
     config, settings = job.config(), job.settings
     torch.manual_seed(job.seed)
-    pieces = np.load(job.prepared / "book/rows.npy", mmap_mode="r")
+    pieces = np.load(job.prepared / "rows.npy", mmap_mode="r")
     clock = Clock(job, lambda: model.state_dict())
     model = Llama(config)
     adam = torch.optim.Adam(model.parameters(), lr=settings["learning_rate"])

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -39,6 +41,7 @@ BOOK_SPECIAL = ("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>")  # ids 0 t
 BOOK_START, BOOK_END = 3, 4  # and its padding is its end
 
 
+@cache
 def read(mirror: Path) -> list[str]:
     """All documents in file order. Raises SystemExit where the corpus is not the one that the bar was set on."""
     source = Source(url=CORPUS, licence="the sources' own; nothing is kept")
@@ -57,25 +60,29 @@ def split(texts: list[str]) -> tuple[list[str], list[str]]:
     return texts[HELD_OUT:], [text[:HELD_OUT_CHARS] for text in texts[:HELD_OUT]]
 
 
-def prepare(mirror: Path, home: Path) -> Path:
-    """The folder of everything that is made before the clock starts; made once for a corpus and this source code.
+def prepare(whose: str, mirror: Path, home: Path, character_coverage: float) -> Path:
+    """The folder of what is made for "ours" (and the Trainer's) or "book" before the clock starts; made once for a
+    corpus, the settings and this source code.
 
-    tokenizer/ and packed/ (splits train and validation) are woodblock's, book/ holds the book's tokenizer, its training
-    rows and the held-out documents in its tokens.
+    Ours holds tokenizer/ and packed/ (splits train and validation); the book's its tokenizer, rows.npy to train on and
+    the held-out documents in its tokens. character_coverage is of our tokenizer, as in params.yaml.
     """
     modules = [ROOT / "src/woodblock" / name for name in ("tokenization.py", "packing.py", "sources.py")]
-    made_from = "".join(digest(path) for path in (Path(__file__), *modules)) + str(mirror)
-    folder = home / hashlib.sha256(made_from.encode()).hexdigest()[:12]
-    if (folder / "made").exists():
+    said = [str(mirror), *([str(character_coverage)] if whose == "ours" else [])]
+    made_from = "\n".join([*map(digest, (Path(__file__), *modules)), *said])
+    folder = home / f"{whose}-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
+    if folder.exists():
         return folder
-    started = time.perf_counter()
     train, held_out = split(read(mirror))
-    _prepare_ours(train, held_out, folder)
-    say(f"woodblock's tokenizer and tokens made in {time.perf_counter() - started:.0f} s")
-    started = time.perf_counter()
-    _prepare_book(train, held_out, folder / "book")
-    say(f"the book's tokenizer and tokens made in {time.perf_counter() - started:.0f} s")
-    (folder / "made").touch()
+    started, partial = time.perf_counter(), folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    if whose == "ours":
+        _prepare_ours(train, held_out, partial, character_coverage)
+    else:
+        _prepare_book(train, held_out, partial)
+    partial.rename(folder)
+    say(f"tokenizer and tokens of {whose} made in {time.perf_counter() - started:.0f} s")
     return folder
 
 
@@ -84,8 +91,8 @@ def sample(train: list[str]) -> list[str]:
     return train[:: max(1, round(sum(map(len, train)) / TOKENIZER_CHARS))]
 
 
-def _prepare_ours(train: list[str], held_out: list[str], folder: Path) -> None:
-    model = tokenization.train(sample(train), VOCABULARY, 0.9995, THREADS)
+def _prepare_ours(train: list[str], held_out: list[str], folder: Path, character_coverage: float) -> None:
+    model = tokenization.train(sample(train), VOCABULARY, character_coverage, THREADS)
     tokenization.save(model, folder / "tokenizer")
     tokenizer = tokenization.Tokenizer.load(folder / "tokenizer")
 
@@ -108,7 +115,6 @@ def _prepare_ours(train: list[str], held_out: list[str], folder: Path) -> None:
 def _prepare_book(train: list[str], held_out: list[str], folder: Path) -> None:
     """The book's tokens: `rows.npy` [pieces, 512], pieces drawn once, each from its start token on; no end token
     (a piece that is cut from a document does not end it, and its end is its padding, which has no loss)."""
-    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_book_tokenizer(sample(train))
     tokenizer.save(str(folder / "tokenizer.json"))
     pieces = [text[start : start + BOOK_CHARS] for text in train for start in range(0, len(text), BOOK_CHARS)]
@@ -151,5 +157,5 @@ def held_out_of_woodblock(prepared: Path) -> tuple[list[np.ndarray], list[int]]:
 
 def held_out_of_book(prepared: Path) -> tuple[list[np.ndarray], list[int]]:
     """The same in the book's tokens. Its tokenizer changes the text (NFKC); bytes are those of the text itself."""
-    found = json.loads((prepared / "book/held_out.json").read_text())
+    found = json.loads((prepared / "held_out.json").read_text())
     return [np.asarray(document) for document in found["documents"]], found["bytes"]
