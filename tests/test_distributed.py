@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import time
 from types import SimpleNamespace
 
 import pandas as pd
+import psutil
 import pytest
 import small_models
 import torch
@@ -149,6 +151,20 @@ def test_a_signal_ends_both_with_a_checkpoint(tmp_path, alone):
     assert "Traceback" not in said
     assert "goes on after step" in two.run()
     agree(alone, two)
+
+
+@pytest.mark.slow
+def test_a_kill_of_the_stage_leaves_nobody_running(tmp_path):
+    two = SmallRun(tmp_path, **{**STEPS, "pretrain__tokens": 10_000 * 256}, train__devices=2)
+    process = two.start()
+    while not two.saved():
+        assert process.poll() is None
+        time.sleep(0.01)
+    started = psutil.Process(process.pid).children()
+    assert len(started) == 2
+    process.kill()
+    process.communicate(timeout=60)  # ends when nobody holds its standard error
+    assert not [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.mark.slow
