@@ -41,7 +41,9 @@ def test_a_kill_and_a_signal_cost_no_bit(tmp_path, unbroken):
     assert broken.outputs() == unbroken
 
 
-STEPS = 1000  # of eight rows: ten kills, each after up to half a second of steps, come before the end on a fast machine too
+STEPS = (
+    1000  # of eight rows: ten kills, each after up to half a second of steps, come before the end on a fast machine too
+)
 
 
 @pytest.mark.slow
