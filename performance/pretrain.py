@@ -72,6 +72,7 @@ from woodblock.progress import say  # noqa: E402
 HOME = ROOT / ".woodblock" / "performance"
 SCRIPTS = {"ours": "our_trainer.py", "hf": "peer_trainer.py", "book": "peer_book.py"}
 NAMES = {"ours": "woodblock", "hf": "Hugging Face Trainer", "book": "the book's recipe"}
+SHORT = {"ours": "woodblock", "hf": "Trainer", "book": "the book"}
 OUR_MODULES = (
     "model",
     "kernels",
@@ -122,7 +123,7 @@ def contest(
             with tempfile.TemporaryDirectory(dir=HOME) as scratch:
                 given = job(program, settings, made[program], Path(scratch), budget)
                 name = {"key": key(given), "round": turn + 1}
-                found = next((old for old in before if name.items() <= old.items()), None)
+                found = next((old for old in reversed(before) if name.items() <= old.items()), None)
                 if found is None:
                     say(f"round {turn + 1} of {arguments.rounds}: {NAMES[program]}")
                     found = run(SCRIPTS[program], given) | name
@@ -198,10 +199,9 @@ def plot(runs: list[dict[str, Any]], programs: list[str]) -> str:
     for number, program in enumerate(programs, 1):
         mine = sorted((run for run in runs if run["program"] == program), key=lambda run: run["bpb"])
         seconds, _, bpb = zip(*mine[(len(mine) - 1) // 2]["curve"], strict=True)
-        lines.append(charts.Series(NAMES[program], seconds, bpb, f"series-{number}", markers=True))
-    svg = charts.line_chart(
-        "Bits per byte against training time", lines, "seconds", "bits per byte", [("to reach", TARGET)]
-    )
+        lines.append(charts.Series(SHORT[program], seconds, bpb, f"series-{number}", markers=True))
+    unit = f"bits per byte of {race.CURVE_DOCUMENTS} of the {prepared.HELD_OUT} documents"
+    svg = charts.line_chart("Bits per byte against training time", lines, "seconds", unit, [("to reach", TARGET)])
     return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace("<title>", f"{STYLE}<title>", 1)
 
 
