@@ -132,7 +132,7 @@ class SmallRun:
     @property
     def work(self) -> Path:
         folders = list((self.folder / ".woodblock/work").glob("pretrain-*"))
-        return folders[0] if folders else self.folder / ".woodblock/work/none"
+        return folders[0] if folders else self.folder / ".woodblock" / "work" / "none"
 
     def saved(self) -> int:
         """A number that changes with every checkpoint; 0 before the first."""

@@ -190,7 +190,7 @@ def test_a_torn_checkpoint_costs_steps_and_no_bit(tmp_path, capsys):
 
     with pytest.raises(Killed):
         run(tmp_path / "torn", make=dies)
-    newest = tmp_path / "torn/work/checkpoint.pt"
+    newest = tmp_path / "torn" / "work" / "checkpoint.pt"
     newest.write_bytes(newest.read_bytes()[:-1000])
     stopped, result = run(tmp_path / "torn")
     said = capsys.readouterr().err
