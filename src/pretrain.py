@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from woodblock import distributed, folder, generation, likelihood, memory, packing, sizes, training, watch, workers
+from woodblock import (
+    continuations,
+    distributed,
+    folder,
+    generation,
+    likelihood,
+    memory,
+    packing,
+    sizes,
+    training,
+    watch,
+    workers,
+)
 from woodblock.errors import UserError
 from woodblock.lineage import digest
 from woodblock.model import Config, Transformer, count_parameters, document_numbers
@@ -74,7 +85,7 @@ def pretrain(
     result = training.train(model, task, settings, params.train, run)
     model = result.model
     result.curve.to_csv(curve, index=False)
-    samples.write_text(as_markdown(result.samples, task.sample.prompts), encoding="utf-8")
+    samples.write_text(continuations.as_markdown(result.samples, task.sample.prompts), encoding="utf-8")
     folder.save(model, tokenizer, out)
     run.rates = result.rates
 
@@ -120,22 +131,6 @@ class Sampler:
     def __call__(self, model: Transformer) -> list[str]:
         replies = generation.generate(model, self.ids, SAMPLE_TOKENS, self.tokenizer.end_id)
         return [self.tokenizer.decode(reply) for reply in replies]
-
-
-def as_markdown(samples: list[dict[str, Any]], prompts: list[str]) -> str:
-    """A heading for each prompt, and under it its continuation after each of the steps."""
-    lines = ["# How the model went on, greedily, as it trained"]
-    for number, prompt in enumerate(prompts if samples else []):
-        lines += ["", f"## {_cell(prompt)}", "", "| step | continuation |", "| ---: | :--- |"]
-        lines += [f"| {taken['step']} | {_cell(taken['texts'][number])} |" for taken in samples]
-    if not samples:
-        lines += ["", "None was asked for: `pretrain.samples_every` is 0."]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    """A text within a line of Markdown: no line breaks, and nothing that is a mark there."""
-    return re.sub(r"([\\|`*_<>#\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def configure(shape: Any, train: packing.Packed, tokenizer: Path) -> Config:

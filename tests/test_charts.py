@@ -70,6 +70,21 @@ def test_lines_lie_within_the_drawing(points, levels):
     within(charts.line_chart("t & t", [series], "x", "y", [(f"level {i}", v) for i, v in enumerate(levels)]))
 
 
+@given(st.lists(st.text(st.sampled_from("法aWi-_9 三"), min_size=1, max_size=60), min_size=1, max_size=6), FLOATS)
+def test_names_of_lines_end_within_the_drawing(names, value):
+    series = [charts.Series(name, [0, 1], [value, value]) for name in names]
+    drawing = within(charts.line_chart("t", series, "x", "y"))
+    for text in (element for element in drawing.iter("text") if element.get("class").startswith("name")):
+        wide = sum(12 if character >= "\u2e80" else 6.8 for character in text.text)
+        assert float(text.get("x")) + wide <= charts.WIDTH
+    assert all(name in drawing.get("aria-label") for name in names)
+
+
+def test_a_name_that_is_too_long_is_cut():
+    drawing = charts.line_chart("t", [charts.Series("mobvoi_seq_monkey_general", [0, 1], [2.0, 1.0])], "x", "y")
+    assert ">mobvoi_seq_monk… 1<" in drawing and "mobvoi_seq_monkey_general goes from 2 to 1" in drawing
+
+
 def test_gaps_are_left_out_and_nothing_at_all_is_refused():
     drawing = charts.line_chart("t", [charts.Series("s", [1, 2, 3], [1.0, math.nan, 2.0])], "x", "y")
     assert len(re.search(r'points="([^"]*)"', drawing)[1].split()) == 2

@@ -111,13 +111,3 @@ def test_samples_are_the_same_at_every_call_and_fit_the_context():
         assert prompt and texts[number].startswith(prompt)
     model = small_models.model(context=32)
     assert sampler(model) == sampler(model) != sampler(small_models.model(seed=1, context=32))
-
-
-def test_samples_are_written_for_readers():
-    taken = [{"step": 10, "texts": ["一|二\n三", "<a>"]}, {"step": 20, "texts": ["", "*b*"]}]
-    assert pretrain.as_markdown(taken, ["如 此", "# `那`"]).splitlines() == [
-        "# How the model went on, greedily, as it trained",
-        *("", "## 如 此", "", "| step | continuation |", "| ---: | :--- |", r"| 10 | 一\|二 三 |", "| 20 |  |"),
-        *("", r"## \# \`那\`", "", "| step | continuation |", "| ---: | :--- |", r"| 10 | \<a\> |", r"| 20 | \*b\* |"),
-    ]
-    assert "`pretrain.samples_every` is 0" in pretrain.as_markdown([], ["如此"])

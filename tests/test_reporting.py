@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -12,13 +13,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 import dedup
-from woodblock import cleaning, data_report, graph, reporting, tables
+from woodblock import cleaning, continuations, data_report, graph, reporting, tables
 from woodblock.params import leaf
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +38,11 @@ def write_json(path: Path, value) -> None:
 def choice_scores(acc: float, shortest: float, overlap: float) -> dict:
     baselines = {"shortest": shortest, "overlap": overlap}
     return {"acc": acc, "stderr": 0.021, "chance": 0.25, "n": 640, "decontaminated": True, **baselines}
+
+
+def packed_source(documents: int, tokens: int, **drawn: float) -> dict:
+    windows = {"one_document_share": 0.9} if drawn else {}
+    return {"documents": documents, "tokens": tokens, "tokens_per_byte": 0.25, **windows, **drawn}
 
 
 def finished(root: Path) -> Path:
@@ -78,7 +85,18 @@ def finished(root: Path) -> Path:
             "pairs": {"met": 120},
         },
         "tokenizer": {"vocab_size": 4096, "bytes_per_token": 3.875, "roundtrip_failures": 0, "hf_mismatches": 0},
-        "pack": {"train_tokens": 2_173_990, "validation_tokens": 403_560, "train_documents": 300},
+        "pack": {
+            "train_tokens": 2_173_990,
+            "validation_tokens": 403_560,
+            "train_documents": 300,
+            "tail_share": 0.000212,
+            "train_padding_share": 0.0,
+            "train_sources": {
+                "laws": packed_source(280, 1_500_000, pass_share=0.6),
+                "三国演义": packed_source(20, 500_000, pass_share=0.4),
+            },
+            "validation_sources": {"laws": packed_source(40, 300_000), "三国演义": packed_source(9, 103_560)},
+        },
         "pretrain": {
             "parameters": 2_504_480,
             "tokens": 6_000_640,
@@ -86,6 +104,7 @@ def finished(root: Path) -> Path:
             "unigram_bpb": 2.31,
             "bigram_bpb": 1.68,
             "trigram_bpb": 1.41,
+            "val_bpb_by_source": {"laws": 1.2036, "三国演义": 2.3235},
             "something_new": 0.123456,
         },
         "sft": {
@@ -131,9 +150,9 @@ def finished(root: Path) -> Path:
             out: f"{index:02d}{place:062x}" for place, out in enumerate(stage.outs) if not out.startswith("timings/")
         }
         write_json(root / f"metrics/{name}.json", metrics[name])
-        write_json(
-            root / f"timings/{name}.json", {"wall_seconds": 3.0 + 40 * index, "peak_memory_mb": 250.0 + 50 * index}
-        )
+        timing = {"wall_seconds": 3.0 + 40 * index, "peak_memory_mb": 250.0 + 50 * index}
+        rates = {"tokens_per_second": 8370.78, "flops_per_second": 7.8997e10, "mfu_percent": 45.16}
+        write_json(root / f"timings/{name}.json", timing | (rates if name == "pretrain" else {}))
         write_json(
             root / f"lineage/{name}.json",
             {
@@ -157,10 +176,20 @@ def finished(root: Path) -> Path:
 
     curves = root / "curves"
     curves.mkdir()
-    rows = [f"{s},{s * 4096},{8 / (1 + s / 200)},0.004,1.2,{1.4 + 2 / (1 + s / 100)}" for s in range(200, 1601, 200)]
+    rows = []
+    for s in range(200, 1601, 200):
+        bpb = 1.4 + 2 / (1 + s / 100)
+        rows.append(f"{s},{s * 4096},{8 / (1 + s / 200)},0.004,{3 / (1 + s / 400)},{bpb},{bpb - 0.2},{bpb + 0.9}")
     (curves / "pretrain.csv").write_text(
-        "step,tokens,train_loss,learning_rate,grad_norm,val_bpb\n" + "\n".join(rows) + "\n"
+        "step,tokens,train_loss,learning_rate,grad_norm,val_bpb,val_bpb_laws,val_bpb_三国演义\n"
+        + "\n".join(rows)
+        + "\n",
+        encoding="utf-8",
     )
+    taken = [{"step": s, "texts": [f"第{s}步 <i>甲</i>", f"第{s}步乙"]} for s in range(100, 1601, 100)]
+    page = root / "results/pretrain/samples.md"
+    page.parent.mkdir(parents=True)
+    page.write_text(continuations.as_markdown(taken, ["第一条　为了*", "却说"]), encoding="utf-8")
     (curves / "sft.csv").write_text(
         "step,tokens,train_loss,learning_rate,grad_norm,val_loss\n50,1,2.0,0.002,1.0,\n100,2,1.5,0.0,1.0,0.91\n"
     )
@@ -340,6 +369,83 @@ def test_the_funnel_counts_down_step_by_step(root):
         assert shown in text
 
 
+def table_rows(html: str, section: str) -> list[list[str]]:
+    """The cells of all rows of the tables of a section."""
+    part = html[html.index(f'<section id="{section}">') :]
+    part = part[: part.index("</section>")]
+    rows = re.findall(r"<tr.*?</tr>", part, re.DOTALL)
+    return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def changed(root: Path, folder: Path, **metrics: dict) -> Path:
+    """A copy of the run in which some metrics of some stages are others."""
+    shutil.copytree(root, folder, dirs_exist_ok=True)
+    for stage, values in metrics.items():
+        path = folder / f"metrics/{stage}.json"
+        write_json(path, json.loads(path.read_text()) | values)
+    return folder
+
+
+def test_packing_and_validation_are_shown_by_source(html):
+    text, pretraining = table_rows(html, "text"), table_rows(html, "pretraining")
+    # 6,000,640 tokens were trained on, four in ten of them of a source of 500,000: it was read 4.8 times.
+    rows = [row for row in text if row[0] in ("laws", "三国演义")]
+    assert rows == [
+        ["laws", "280", "1,500,000", "0.6000", "2.400", "0.9000", "40", "300,000"],
+        ["三国演义", "20", "500,000", "0.4000", "4.801", "0.9000", "9", "103,560"],
+    ]
+    assert ["Padding, training", "0.000", "share"] in text
+    assert ["Tail, of the tokens of a pass", "0.000212", "share"] in text
+    rows = [row for row in pretraining if row[0] in ("laws", "三国演义")]
+    assert rows == [["laws", "1.204", "300,000", "0.6000"], ["三国演义", "2.324", "103,560", "0.4000"]]
+    assert not any("by source" in row[0] or "sources" in row[0] for row in text + pretraining)
+    drawing = re.search(r'aria-label="Validation bits a byte by source[^"]*"', html)[0]
+    for said in ("laws goes from 1.867 to 1.318", "三国演义 goes from 2.967 to 2.418", "all goes from 2.067 to 1.518"):
+        assert said in drawing
+
+
+def test_a_single_source_takes_no_room_of_its_own(root, tmp_path):
+    sources = {f"{split}_sources": {"laws": packed_source(2, 900, pass_share=1.0)} for split in ("train", "validation")}
+    changed(root, tmp_path, pack=sources, pretrain={"val_bpb_by_source": {"laws": 1.2}})
+    curve = pd.read_csv(tmp_path / "curves/pretrain.csv")
+    curve.drop(columns=["val_bpb_laws", "val_bpb_三国演义"]).to_csv(tmp_path / "curves/pretrain.csv", index=False)
+    html = reporting.render(reporting.read(STAGES, tmp_path), "x")
+    assert "by source" not in html[html.index("<body>") : html.index('<section id="numbers">')].casefold()
+    assert not any(row[0] == "laws" for row in table_rows(html, "text") + table_rows(html, "pretraining"))
+
+
+def test_of_many_sources_the_largest_are_drawn_and_all_are_tabled(root, tmp_path):
+    names = [f"a-source-with-a-very-long-name-{number}" for number in range(8)]
+    sources = {name: packed_source(1, 1000 * (8 - place), pass_share=0.125) for place, name in enumerate(names)}
+    scores = {name: 2.0 + place for place, name in enumerate(names)}
+    changed(root, tmp_path, pack={"train_sources": sources}, pretrain={"val_bpb_by_source": scores})
+    columns = ["tokens", "val_bpb", *(f"val_bpb_{name}" for name in reversed(names))]
+    rows = [[tokens, *(3.0 - tokens / 1000 + i for i in range(9))] for tokens in (100, 200)]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "curves/pretrain.csv", index=False)
+    html = reporting.render(reporting.read(STAGES, tmp_path), "x")
+    drawing = re.search(r'aria-label="Validation bits a byte by source[^"]*"', html)[0]
+    assert [name in drawing for name in names] == [True] * reporting.SOURCES_DRAWN + [False] * 3
+    assert [row[0] for row in table_rows(html, "pretraining") if row[0].startswith("a-source")] == names
+    assert "no training loss" in html and 'aria-label="Norm of the gradient' not in html
+
+
+def test_continuations_are_shown_from_the_first_step_to_the_last(html, root, tmp_path):
+    text = Page(html).text
+    places = [text.index(f"第{step}步 <i>甲</i>") for step in (100, 400, 700, 1000, 1300, 1600)]
+    assert places == sorted(places) and "第200步" not in text
+    assert text.index("第一条 为了*") < places[0] < places[-1] < text.index("The other beginnings (1)")
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "results/pretrain/samples.md").write_text(continuations.as_markdown([], ["第一条"]))
+    assert "This run took no samples" in reporting.render(reporting.read(STAGES, tmp_path), "x")
+
+
+def test_speed_and_the_norm_of_the_gradient_are_shown(html):
+    memory = 250 + 50 * list(STAGES).index("pretrain")
+    assert f"8,371 tokens/s, 79 GFLOP/s, MFU 45.2\N{NO-BREAK SPACE}%, {memory} MB of memory at most." in html
+    drawing = re.search(r'aria-label="Norm of the gradient[^"]*"', html)[0]
+    assert "norm goes from 2 to 0.6" in drawing and "clip 1" in drawing
+
+
 def test_every_step_of_the_stages_has_a_name_on_the_page():
     """A step that the page does not know would be dropped from the funnel in silence."""
     named = {(stage, key) for stage, key, _ in data_report.STEPS}
@@ -420,6 +526,14 @@ def test_every_float_has_a_form(value):
     assert reporting.number(value)
 
 
+@given(st.integers(1, 500), st.integers(2, 50))
+def test_continuations_are_taken_from_the_first_to_the_last(count, most):
+    indices = reporting.from_first_to_last(count, most)
+    assert len(indices) == min(count, most) and indices[0] == 0 and indices[-1] == count - 1
+    apart = [b - a for a, b in itertools.pairwise(indices)]
+    assert all(apart) and max(apart, default=0) - min(apart, default=0) <= 1
+
+
 @given(st.integers(0, 500), st.integers(1, 50))
 def test_samples_are_taken_evenly(count, most):
     indices = reporting.evenly(count, most)
@@ -432,7 +546,7 @@ def test_samples_are_taken_evenly(count, most):
     [
         ("tokens_per_second", 1234.5, "1,234 tokens/s"),
         ("flops_per_second", 3.745e11, "374 GFLOP/s"),
-        ("mfu", 0.5, "0.5000 mfu"),
+        ("mfu_percent", 45.16, "MFU 45.2\N{NO-BREAK SPACE}%"),
     ],
 )
 def test_rates(key, value, shown):

@@ -118,14 +118,16 @@ def line_chart(
 ) -> str:
     """Lines over a common x from zero, with horizontal dashed `levels` (name, value): baselines to be under.
 
-    Each line and level is named at its right end, with its last value; points that are not finite are left out.
+    Each line and level is named at its right end, with its last value; a name that is too long is cut there, and whole
+    where it is read out. Points that are not finite are left out.
     Raises ValueError where no series has a point.
     """
     finite = [Series(s.name, *_finite(s.x, s.y), s.style, s.markers) for s in series]
     finite = [s for s in finite if s.x]
     if not finite:
         raise ValueError(f"{title}: no point to draw")
-    left, right, top, bottom = 44, 104, 14, 42
+    ends = [(f"{_clipped(name)} {value:.3g}", style) for name, value, style in _ends(levels, finite)]
+    left, right, top, bottom = 44, max(104, math.ceil(14 + max(_width(text) for text, _ in ends))), 14, 42
     x_low, x_high = _range([0.0, *(v for s in finite for v in s.x)], pad=0.0)
     y_low, y_high = _range([v for s in finite for v in s.y] + [v for _, v in levels], pad=0.05)
     plot_right, plot_bottom = WIDTH - right, height - bottom
@@ -149,11 +151,9 @@ def line_chart(
     parts.append(_text((left + plot_right) / 2, height - 6, x_label, "label", "middle"))
     parts.append(_text(left, top - 3, y_label, "label", "start"))
 
-    labels: list[tuple[float, str, str]] = []
-    for name, value in levels:
+    for _, value in levels:
         y = py(value)
         parts.append(f'<line class="level" x1="{left}" x2="{plot_right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        labels.append((y, f"{name} {value:.3g}", "muted"))
     for s in finite:
         xs, ys = thin(s.x, s.y)
         points = [(px(a), py(b)) for a, b in zip(xs, ys, strict=True)]
@@ -161,15 +161,20 @@ def line_chart(
         parts.append(f'<polyline class="line {s.style}" points="{path}"/>')
         if s.markers or len(points) == 1:
             parts += [f'<circle class="dot {s.style}" cx="{a:.1f}" cy="{b:.1f}" r="2.6"/>' for a, b in points]
-        labels.append((py(s.y[-1]), f"{s.name} {s.y[-1]:.3g}", s.style))
-    places = spread([y for y, _, _ in labels], 15, top + 4, plot_bottom)
-    for (y, text, style), place in zip(labels, places, strict=True):
+    heights = [py(value) for _, value, _ in _ends(levels, finite)]
+    places = spread(heights, 15, top + 4, plot_bottom)
+    for y, (text, style), place in zip(heights, ends, places, strict=True):
         parts.append(f'<path class="leader" d="M{plot_right + 2} {y:.1f} L{plot_right + 8} {place:.1f}"/>')
         parts.append(_text(plot_right + 11, place + 4, text, f"name {style}", "start"))
     spoken = "; ".join([f"{s.name} goes from {s.y[0]:.4g} to {s.y[-1]:.4g}" for s in finite])
     if levels:
         spoken += "; for comparison " + ", ".join(f"{name} {value:.4g}" for name, value in levels)
     return _svg(title, f"{y_label} over {x_label}: {spoken}.", WIDTH, height, parts)
+
+
+def _ends(levels: Sequence[tuple[str, float]], series: Sequence[Series]) -> list[tuple[str, float, str]]:
+    """Name, last value and style of all that is named at a line chart's right end."""
+    return [(name, value, "muted") for name, value in levels] + [(s.name, s.y[-1], s.style) for s in series]
 
 
 def interval_chart(
@@ -440,6 +445,18 @@ def _range(values: list[float], pad: float) -> tuple[float, float]:
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-200):  # less than the ticks can tell apart
         low, high = low - max(abs(low), 1.0) / 2, high + max(abs(high), 1.0) / 2
     return low - pad * (high - low), high + pad * (high - low)
+
+
+def _width(text: str) -> float:
+    """About how wide a text of 12 units is set: hanzi are square, other characters half as wide or a little more."""
+    return sum(12.0 if character >= "\u2e80" else 6.8 for character in text)
+
+
+def _clipped(name: str, most: float = 110.0) -> str:
+    """The name, or as much of its beginning as is `most` wide with an ellipsis."""
+    if _width(name) <= most:
+        return name
+    return next(name[:end] + "…" for end in range(len(name), 0, -1) if _width(name[:end] + "…") <= most)
 
 
 def _text(x: float, y: float, text: str, style: str, anchor: str) -> str:

@@ -19,13 +19,15 @@ import jinja2
 import pandas as pd
 import yaml
 
-from woodblock import charts, data_report, tables
+from woodblock import charts, continuations, data_report, tables
 from woodblock.graph import Stage, producers
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 SELF = "report"
 SAMPLES = 6  # of each sort
 CUT = 360  # characters of a sample that are shown
+PACKED = ("documents", "tokens", "pass_share", "one_document_share")  # what the page tells of a packed source
+SOURCES_DRAWN = 5  # lines that a chart's colours and labels still tell apart, beside the one of all
 CONFIDENCE = 1.96  # standard errors either side: 95 % for a normal estimate
 
 
@@ -40,6 +42,7 @@ class Finished:
     timings: dict[str, dict[str, float]]
     pretrain_curve: pd.DataFrame
     sft_curve: pd.DataFrame
+    continuations: list[continuations.Document]
     generations: pd.DataFrame | None
     questions: pd.DataFrame | None
     predictions: pd.DataFrame | None
@@ -63,6 +66,7 @@ def read(stages: dict[str, Stage], root: Path = Path()) -> Finished:
         timings=by_stage("timings"),
         pretrain_curve=pd.read_csv(root / "curves/pretrain.csv"),
         sft_curve=pd.read_csv(root / "curves/sft.csv"),
+        continuations=continuations.from_markdown((root / "results/pretrain/samples.md").read_text(encoding="utf-8")),
         generations=_table(root / "data/sft/generations"),
         questions=_table(root / "results/benchmark/questions"),
         predictions=_table(root / "results/benchmark/predictions"),
@@ -87,8 +91,10 @@ def render(run: Finished, title: str) -> str:
         outputs=outputs(run),
         breaks=breaks(run),
         data=data_report.describe(run.data),
-        text=described(run, "tokenizer") + described(run, "pack"),
+        tokenizer=described(run, "tokenizer"),
+        packing=packing(run),
         pretraining=pretraining(run),
+        continuations=as_it_trained(run.continuations),
         tuning=tuning(run),
         benchmark=benchmark(run),
         retrieval=retrieval(run),
@@ -114,6 +120,15 @@ WORDS = {
     "pack.validation_tokens": ("Validation tokens", "tokens"),
     "pack.validation_documents": ("Validation documents", "documents"),
     "pack.validation_bytes": ("Validation text", "bytes"),
+    "pack.pass_tokens": ("Tokens that a pass reads, by the sources' weights", "tokens"),
+    "pack.pass_windows": ("Windows that a pass is cut into", "windows"),
+    "pack.one_document_share": ("Windows that lie within one document", "share"),
+    "pack.tail_tokens": ("Tail of a pass, which fills no window", "tokens"),
+    "pack.tail_share": ("Tail, of the tokens of a pass", "share"),
+    "pack.train_padding_share": ("Padding, training", "share"),
+    "pack.validation_padding_share": ("Padding, validation", "share"),
+    "pack.train_cropped_share": ("Tokens cut off documents, training", "share"),
+    "pack.validation_cropped_share": ("Tokens cut off documents, validation", "share"),
     "pretrain.parameters": ("Parameters", ""),
     "pretrain.tokens": ("Tokens trained on, repeats counted", "tokens"),
     "pretrain.epochs": ("Passes over the training tokens", ""),
@@ -216,6 +231,13 @@ def evenly(count: int, most: int) -> list[int]:
     """At most `most` indices of range(count), evenly apart, the first among them."""
     most = min(count, most)
     return [index * count // most for index in range(most)]
+
+
+def from_first_to_last(count: int, most: int) -> list[int]:
+    """At most `most` (2 or more) indices of range(count), evenly apart, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return [place * (count - 1) // (most - 1) for place in range(most)]
 
 
 def known_first(names: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -417,18 +439,95 @@ def _lines(
     return charts.line_chart(title, found, x, y, levels) if found else ""
 
 
+def packing(run: Finished) -> dict[str, Any]:
+    """The shares of packing, and where there are several sources a row of each: what it holds, and how often it is read."""
+    metrics, read = run.metrics["pack"], run.metrics["pretrain"].get("tokens")
+    train, validation = metrics.get("train_sources", {}), metrics.get("validation_sources", {})
+    rows = []
+    for source in _largest_first({*train, *validation}, train):
+        of_train, of_validation = train.get(source, {}), validation.get(source, {})
+        rows.append(
+            {
+                "source": source,
+                "train": {key: of_train.get(key) for key in PACKED},
+                "validation": {key: of_validation.get(key) for key in PACKED},
+                "passes": _passes(of_train, read),
+            }
+        )
+    tabled = {key for key, _ in leaves(metrics) if key.startswith(("train_sources.", "validation_sources."))}
+    return {"rows": described(run, "pack", leave_out=tabled), "sources": rows if len(rows) > 1 else []}
+
+
+def _passes(source: dict[str, Any], read: int | None) -> float | None:
+    """How often a source was read, to its last token, where training read so many tokens of all."""
+    if read is None or "pass_share" not in source or not source.get("tokens"):
+        return None
+    return source["pass_share"] * read / source["tokens"]
+
+
+def _largest_first(sources: Iterable[str], train: dict[str, dict[str, Any]]) -> list[str]:
+    """Sources by their training tokens; those of equally many, or of none, by name."""
+    return sorted(sources, key=lambda name: (-train.get(name, {}).get("tokens", 0), name))
+
+
 def pretraining(run: Finished) -> dict[str, Any]:
     curve, metrics = run.pretrain_curve, run.metrics["pretrain"]
     levels = [(name, metrics[f"{name}_bpb"]) for name in BASELINES if f"{name}_bpb" in metrics]
+    clip = run.lineage.get("pretrain", {}).get("params", {}).get("pretrain.clip")
     validation = _series(curve, "tokens", "val_bpb", "model", "series-2")
     training = _series(curve, "tokens", "train_loss", "model", "series-1")
+    norm = _series(curve, "tokens", "grad_norm", "norm", "series-1")
+    by_source = metrics.get("val_bpb_by_source", {})
+    x = "tokens trained on"
     return {
-        "validation": _lines("Validation bits a byte", [validation], "tokens trained on", "bits a byte", levels),
-        "training": _lines("Training loss", [training], "tokens trained on", "nats a token"),
+        "validation": _lines("Validation bits a byte", [validation], x, "bits a byte", levels),
+        "by_source": _lines("Validation bits a byte by source", source_lines(run), x, "bits a byte"),
+        "training": _lines("Training loss", [training], x, "nats a token"),
+        "norm": _lines("Norm of the gradient", [norm], x, "norm", [] if clip is None else [("clip", clip)]),
         "points": len(curve),
         "under": [_beside(metrics["val_bpb"], value, name) for name, value in reversed(levels) if "val_bpb" in metrics],
-        "rows": described(run, "pretrain"),
+        "rows": described(run, "pretrain", leave_out={f"val_bpb_by_source.{name}" for name in by_source}),
+        "sources": source_scores(run) if len(by_source) > 1 else [],
+        "drawn": SOURCES_DRAWN,
+        "speed": speed(run.timings.get("pretrain", {})),
     }
+
+
+def source_lines(run: Finished) -> list[charts.Series | None]:
+    """The curve's bits a byte of the largest sources and of all; none where the curve holds no sources."""
+    curve, train = run.pretrain_curve, run.metrics["pack"].get("train_sources", {})
+    names = [column.removeprefix("val_bpb_") for column in curve if column.startswith("val_bpb_")]
+    if not names:
+        return []
+    shown = _largest_first(names, train)[:SOURCES_DRAWN]
+    styles = ("series-1", "series-3", "series-4", "series-5", "series-6")
+    lines = [_series(curve, "tokens", f"val_bpb_{n}", n, style) for n, style in zip(shown, styles, strict=False)]
+    return [*lines, _series(curve, "tokens", "val_bpb", "all", "series-2")]
+
+
+def source_scores(run: Finished) -> list[dict[str, Any]]:
+    """A row a source of the final score, beside the tokens that it was measured on and the source's share of training."""
+    pack = run.metrics["pack"]
+    train, validation = pack.get("train_sources", {}), pack.get("validation_sources", {})
+    scores = run.metrics["pretrain"]["val_bpb_by_source"]
+    return [
+        {
+            "source": source,
+            "bpb": scores[source],
+            "tokens": validation.get(source, {}).get("tokens"),
+            "share": train.get(source, {}).get("pass_share"),
+        }
+        for source in _largest_first(scores, train)
+    ]
+
+
+def speed(timing: dict[str, float]) -> str:
+    """A stage's rates and its memory in one line; empty where none was kept."""
+    rates = [
+        rate(key, timing[key]) for key in ("tokens_per_second", "flops_per_second", "mfu_percent") if key in timing
+    ]
+    memory = timing.get("peak_memory_mb")
+    return ", ".join(rates + ([] if memory is None else [f"{memory:,.0f} MB of memory at most"]))
 
 
 def _beside(score: float, baseline: float, name: str) -> str:
@@ -542,6 +641,20 @@ def retrieval(run: Finished) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------- the samples
 
 
+def as_it_trained(documents: Sequence[continuations.Document]) -> list[dict[str, Any]]:
+    """How the same beginnings were gone on with, after some of the steps: evenly, the first and the last among them."""
+    return [
+        {
+            "prompt": document.prompt,
+            "taken": [
+                {"step": document.taken[place][0], "text": document.taken[place][1]}
+                for place in from_first_to_last(len(document.taken), SAMPLES)
+            ],
+        }
+        for document in documents
+    ]
+
+
 def replies(generations: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Held-out prompts with the model's replies: some of each task, evenly over the task's rows."""
     if generations is None or generations.empty:
@@ -643,7 +756,10 @@ def time_and_memory(run: Finished) -> dict[str, Any]:
 
 
 def rate(key: str, value: float) -> str:
-    """A rate of timings/ for readers: tokens_per_second → 1,234 tokens/s, flops_per_second → 1.23 GFLOP/s."""
+    """A rate of timings/ for readers: tokens_per_second → 1,234 tokens/s, flops_per_second → 1.23 GFLOP/s, mfu_percent
+    → MFU 45.2 %."""
+    if key == "mfu_percent":
+        return f"MFU {value:.1f}\N{NO-BREAK SPACE}%"
     unit = key.removesuffix("_per_second").replace("_", " ")
     per = "/s" if key.endswith("_per_second") else ""
     if unit != "flops":
