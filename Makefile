@@ -10,7 +10,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 LOCKS := $(wildcard requirements/*.txt)
 
-.PHONY: all help test training full preset adopt watch verify engines lock format clean
+.PHONY: all help test training full gpu preset adopt watch verify engines lock format clean
 
 all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -19,6 +19,7 @@ help:
 	@echo 'make                  set up .venv, run the pipeline as params.yaml has it'
 	@echo 'make test             set up .venv, run the fast tests'
 	@echo 'make full             set up .venv, run every test that this machine can'
+	@echo 'make gpu              set up .venv, run the tests that need a CUDA device'
 	@echo 'make training         training that is killed ten times, or shared by two processes: equal results?'
 	@echo 'make engines          the tiny preset by both engines in two clean clones: equal bytes?'
 	@echo 'make preset NAME=...  write a preset of presets/ into params.yaml'
@@ -50,6 +51,9 @@ test: .venv/installed
 
 full: .venv/installed
 	$(BIN)/python -m pytest -v -m 'not gpu'
+
+gpu: .venv/installed
+	$(BIN)/python -m pytest -v -m gpu
 
 training: .venv/installed
 	$(BIN)/python -m pytest -v -m slow tests/test_resume.py tests/test_distributed.py

@@ -14,14 +14,22 @@ from torch.profiler import ProfilerActivity, profile
 
 from woodblock import kernels, memory, optimizer
 from woodblock.errors import UserError
-from woodblock.model import Config, Transformer
+from woodblock.model import Config, Transformer, autocast
+from woodblock.training import compile_layers
 
 NARROW = {"dim": 128, "layers": 4, "heads": 2, "kv_heads": 1, "hidden_dim": 384, "vocab_size": 600}
 WIDE = {"dim": 256, "layers": 2, "heads": 4, "kv_heads": 4, "hidden_dim": 704, "vocab_size": 3000, "qk_norm": True}
 
 
-def peak_bytes(run):
+def peak_bytes(run, device="cpu"):
     """The most that torch's allocator held at once for what `run` made, and gives back."""
+    if device == "cuda":
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        made = run()
+        highest = torch.cuda.max_memory_allocated() - before
+        del made
+        return highest
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         made = run()
     changes = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
@@ -31,6 +39,26 @@ def peak_bytes(run):
         highest = max(highest, held)
     del made
     return highest
+
+
+def two_steps(config, tokens, kind, device="cpu"):
+    """Two steps of two micro-batches, as training takes them: the last one has gradients and the optimizer's state beside
+    it. Gives back what must live on between steps."""
+    chosen = SimpleNamespace(optimizer=kind, learning_rate=0.01, matrix_learning_rate=0.01, weight_decay=0.0)
+    ids = torch.zeros(tokens // config.context, config.context, dtype=torch.long, device=device)
+    model = Transformer(config).to(device)
+    if device == "cuda":
+        compile_layers(model)
+    steppers = optimizer.build(model, chosen)
+    for _ in range(2):
+        for _ in range(2):
+            with autocast(ids.device):
+                loss = model.loss(ids, ids)
+            loss.backward()
+        for stepper in steppers:
+            stepper.step()
+            stepper.zero_grad(set_to_none=True)
+    return model, steppers
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
@@ -46,24 +74,11 @@ def peak_bytes(run):
 )
 def test_memory_of_training_is_what_torch_allocates(shape, context, tokens, kind, by_hand, monkeypatch):
     config = small_models.config(context=context, **shape)
-    chosen = SimpleNamespace(optimizer=kind, learning_rate=0.01, matrix_learning_rate=0.01, weight_decay=0.0)
-    ids = torch.zeros(tokens // context, context, dtype=torch.long)
     if not by_hand:
         monkeypatch.setattr(kernels, "LONGEST", 0)
-
-    def train():
-        """Two steps of two micro-batches: the last one has gradients and the optimizer's state beside it."""
-        model = Transformer(config)
-        steppers = optimizer.build(model, chosen)
-        for _ in range(2):
-            for _ in range(2):
-                model.loss(ids, ids).backward()
-            for stepper in steppers:
-                stepper.step()
-                stepper.zero_grad(set_to_none=True)
-        return model, steppers
-
-    assert memory.training_bytes(config, tokens, kind, "cpu") == pytest.approx(peak_bytes(train), rel=0.15)
+    assert memory.training_bytes(config, tokens, kind, "cpu") == pytest.approx(
+        peak_bytes(lambda: two_steps(config, tokens, kind)), rel=0.15
+    )
 
 
 @settings(max_examples=50)

@@ -12,20 +12,16 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.attention import SDPBackend, flex_attention, sdpa_kernel
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM
 
 from woodblock import folder, kernels
-from woodblock import model as model_module
 from woodblock.model import (
     Cache,
     Config,
-    LinearCrossEntropy,
     Transformer,
-    attend,
     count_parameters,
-    document_mask,
     document_numbers,
     flops_per_token,
     rotary_frequencies,
@@ -162,30 +158,6 @@ def test_loss_and_gradient_are_those_of_cross_entropy(masked, rows, known):
     torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-3)
     for name, weight in model.named_parameters():
         torch.testing.assert_close(found[name], weight.grad, rtol=1e-4, atol=2e-4 * float(weight.grad.abs().max()))
-
-
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_targets_that_do_not_count_may_stay_among_those_that_do(kind):
-    """As on a GPU, where nobody asks which they are; in bf16 too, with sums in fp32."""
-    draw = torch.Generator().manual_seed(0)
-    hidden = torch.randn(700, 16, generator=draw, requires_grad=True)
-    weight = torch.randn(50, 16, generator=draw, requires_grad=True)
-    targets = torch.randint(-3, 50, (700,), generator=draw)
-    assert (targets < 0).any()
-    with torch.autocast("cpu", kind, enabled=kind != torch.float32):
-        loss = LinearCrossEntropy.apply(hidden, weight, targets)
-    assert loss.dtype == torch.float32
-    (loss / 7).backward()
-    found = hidden.grad, weight.grad
-    hidden.grad = weight.grad = None
-    wanted = F.cross_entropy(hidden @ weight.T, targets.clamp(min=-1), ignore_index=-1, reduction="sum")
-    (wanted / 7).backward()
-    tolerance = 1e-5 if kind == torch.float32 else 2e-2  # bf16 keeps eight bits
-    torch.testing.assert_close(loss, wanted, rtol=tolerance, atol=0)
-    assert (found[0][targets < 0] == 0).all()
-    for gradient, true in zip(found, (hidden.grad, weight.grad), strict=True):
-        assert gradient.dtype == torch.float32
-        torch.testing.assert_close(gradient, true, rtol=0, atol=tolerance * float(true.abs().max()))
 
 
 def test_a_part_of_a_batch_without_targets_adds_nothing():
@@ -348,69 +320,11 @@ def test_with_documents_each_is_read_as_if_it_stood_alone(kv_heads, qk_norm):
         torch.testing.assert_close(one, model.hidden(inputs), atol=1e-5, rtol=0)
 
 
-@torch.no_grad()
-def test_the_block_mask_of_a_gpu_sees_what_the_mask_of_a_cpu_sees(monkeypatch):
-    """FlexAttention runs forward on a CPU too, uncompiled: there its block mask stands in for the boolean one."""
-    monkeypatch.setattr(model_module, "compiled", lambda function: function)
-    monkeypatch.setattr(model_module, "is_fused", lambda documents, head_dim: True)
-    documents = torch.randint(0, 2, (2, 384), generator=torch.Generator().manual_seed(0)).cumsum(1) // 20
-    block = document_mask(documents, 16)
-    assert isinstance(block, flex_attention.BlockMask) and block.sparsity() > 0
-    monkeypatch.undo()
-    mask = document_mask(documents, 16)
-    assert mask.dtype == torch.bool and 0 < mask.sum() < mask.numel() / 2
-    draw = torch.Generator().manual_seed(0)
-    q = torch.randn(2, 4, 384, 16, generator=draw)
-    k, v = (torch.randn(2, 2, 384, 16, generator=draw) for _ in range(2))
-    monkeypatch.setattr(model_module, "compiled", lambda function: function)
-    torch.testing.assert_close(attend(q, k, v, block), attend(q, k, v, mask), atol=1e-5, rtol=0)
-
-
 def test_documents_and_a_cache_exclude_each_other():
     model = small_models.model()
     tokens = ids(model, 1, 4)
     with pytest.raises(ValueError, match="it goes with no document numbers"):
         model.hidden(tokens, Cache(model.config, 1, 8, model.embed_tokens.weight), torch.zeros_like(tokens))
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_documents_on_a_gpu_are_those_of_a_cpu():
-    model = small_models.model(context=256, dim=64, init_std=0.1)
-    draw = torch.Generator().manual_seed(0)
-    tokens = torch.stack([cut(draw, 257, lengths) for lengths in ((5, 90, 1, 120), (0, 200), (255,))])
-    inputs, targets = tokens[:, :-1], tokens[:, 1:]
-    wanted = model.loss(inputs, targets, document_numbers(inputs, 1))
-    wanted.backward()
-    gradients = {name: weight.grad.clone() for name, weight in model.named_parameters()}
-    model.zero_grad()
-    model.cuda()
-    inputs, targets = inputs.cuda(), targets.cuda()
-    found = model.loss(inputs, targets, document_numbers(inputs, 1))
-    found.backward()
-    torch.testing.assert_close(found.cpu(), wanted, rtol=1e-3, atol=0)
-    for name, weight in model.named_parameters():
-        size = float(gradients[name].abs().max())
-        torch.testing.assert_close(weight.grad.cpu(), gradients[name], rtol=0, atol=2e-2 * size)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_the_loss_on_a_gpu_waits_for_nothing_and_agrees_in_bf16():
-    model = small_models.model(context=64, dim=64, init_std=0.1).cuda()
-    tokens = ids(model, 8, 65).cuda()
-    inputs, targets = tokens[:, :-1], tokens[:, 1:].clone()
-    targets[:, ::3] = -1
-    count = int((targets >= 0).sum())
-    with torch.autocast("cuda", torch.bfloat16):
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            losses = [model.loss(inputs, targets, count=known) for known in (None, count)]
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-    wanted = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
-    for loss in losses:
-        torch.testing.assert_close(loss, wanted, rtol=1e-2, atol=0)
 
 
 def test_initial_weights_are_of_the_seed_and_the_stated_spread():
