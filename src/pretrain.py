@@ -8,19 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from woodblock import (
-    continuations,
-    distributed,
-    folder,
-    generation,
-    likelihood,
-    memory,
-    packing,
-    sizes,
-    training,
-    watch,
-    workers,
-)
+from woodblock import continuations, distributed, folder, generation, likelihood, packing, sizes, training
 from woodblock.errors import UserError
 from woodblock.lineage import digest
 from woodblock.model import Config, Transformer, count_parameters, document_numbers
@@ -42,11 +30,8 @@ def pretrain(
     config = configure(params.model, train, tokenizer)
     folder.make_deterministic()
     device = distributed.pick_device(params.device)
-    processes = distributed.processes(params.train.devices, device)
-    distributed.check_batch(settings.batch_tokens, context, processes)
-    if not workers.is_worker():  # a worker would see less: the others have begun
-        spread = memory.Spread(processes, params.train.shard)
-        memory.check(config, settings, context, watch.free_memory(device), device.type, spread, "pretrain")
+    distributed.check_batch(settings.batch_tokens, context, distributed.processes(params.train.devices, device))
+    training.check_memory(config, settings, params.train, context, device, "pretrain")
     model = Transformer(config).initialise(params.seed).to(device)
     windows = packing.Windows(train, context, params.seed)
     rows, start_id = settings.batch_tokens // context, Tokenizer.load(tokenizer).start_id

@@ -7,18 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from woodblock import (
-    conversations,
-    distributed,
-    folder,
-    generation,
-    instructions,
-    memory,
-    tables,
-    training,
-    watch,
-    workers,
-)
+from woodblock import conversations, distributed, folder, generation, instructions, tables, training
 from woodblock.conversations import Conversation
 from woodblock.errors import UserError
 from woodblock.model import Transformer
@@ -42,9 +31,7 @@ def sft(
         raise UserError(
             f"sft.max_tokens: {settings.max_tokens} is over the context of {base}, {config.context}; lower it"
         )
-    if not workers.is_worker():  # a worker would see less: the others have begun
-        spread = memory.Spread(distributed.processes(params.train.devices, device), params.train.shard)
-        memory.check(config, settings, settings.max_tokens, watch.free_memory(device), device.type, spread, "sft")
+    training.check_memory(config, settings, params.train, settings.max_tokens, device, "sft")
     model, tokenizer = folder.load(base, device)
     everything = collect(given, documents, settings, params.seed)
     train, held_out, counts = conversations.encode(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
 
-from woodblock import kernels, memory, optimizer
+from woodblock import kernels, memory, optimizer, training, watch
 from woodblock.errors import UserError
 from woodblock.model import Config, Transformer, autocast
 from woodblock.training import compile_layers
@@ -131,6 +131,19 @@ def test_processes_share_a_batch_a_cpu_and_perhaps_the_weights():
     memory.check(config, asked(), 64, 2 * whole, "cpu", memory.Spread(2), "pretrain")
     with pytest.raises(UserError, match="in each of 2 processes"):
         memory.check(config, asked(), 64, whole, "cpu", memory.Spread(2), "pretrain")
+
+
+def test_a_stage_asks_for_its_processes_and_a_worker_does_not(monkeypatch):
+    config, cpu = small_models.config(context=64, **NARROW), torch.device("cpu")
+    need = memory.training_bytes(config, 2048, "adamw", "cpu")
+    monkeypatch.setattr(watch, "free_memory", lambda device: need)
+    place = SimpleNamespace(devices=1, shard=False)
+    training.check_memory(config, asked(), place, 64, cpu, "pretrain")
+    place.devices = 2
+    with pytest.raises(UserError, match=r"sft.micro_batch_tokens: 2048 .* in each of 2 processes"):
+        training.check_memory(config, asked(), place, 64, cpu, "sft")
+    monkeypatch.setenv("RANK", "1")
+    training.check_memory(config, asked(), place, 64, cpu, "sft")
 
 
 def test_a_large_model_on_a_small_gpu_is_refused():

@@ -19,11 +19,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from woodblock import checkpoint, distributed, watch, workers
+from woodblock import checkpoint, distributed, memory, watch, workers
 from woodblock import optimizer as optimizers
 from woodblock.distributed import World
 from woodblock.errors import UserError
-from woodblock.model import Transformer, autocast, flops_per_token
+from woodblock.model import Config, Transformer, autocast, flops_per_token
 from woodblock.prefetch import ahead, pinned
 from woodblock.progress import Progress, say
 
@@ -100,6 +100,20 @@ class Journal(Protocol):
 
     @property
     def log(self) -> Path: ...
+
+
+def check_memory(
+    config: Config, settings: memory.Settings, place: Place, length: int, device: torch.device, name: str
+) -> None:
+    """Refuse a micro-batch that the device has no room for, before the model is built (memory.check).
+
+    settings: params' block `name`. length: of its sequences. A worker checks nothing: the other processes have taken
+    their memory by then, and it would see less.
+    """
+    if workers.is_worker():
+        return
+    spread = memory.Spread(distributed.processes(place.devices, device), place.shard)
+    memory.check(config, settings, length, watch.free_memory(device), device.type, spread, name)
 
 
 def train(model: Transformer, task: Task, settings: Settings, place: Place, journal: Journal) -> Result:
