@@ -260,6 +260,41 @@ def test_a_loss_that_is_no_number_names_its_step_and_batch(tmp_path, step, stand
     assert kept is None if step == 0 else all(weight.isfinite().all() for weight in kept["model"].values())
 
 
+@pytest.mark.parametrize(
+    ("step", "windows", "says"),
+    [
+        (0, 4, "at step 0, with pretrain.micro_batch_tokens: 128; 64 takes less, .*; no checkpoint stands yet"),
+        (
+            3,
+            3,
+            "at step 3, with pretrain.micro_batch_tokens: 96; 32 takes less, .*; the checkpoint of step 2 stands in",
+        ),
+        (3, 1, "at step 3, with pretrain.micro_batch_tokens: 32; it is one window already; with train.shard: true and"),
+    ],
+)
+def test_a_full_gpu_is_one_line_that_says_what_would_do(tmp_path, monkeypatch, step, windows, says):
+    model, steps = small_models.model(vocab_size=40), []
+
+    def fills_up(*tensors, **kwargs):
+        if len(steps) > step:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has a total of …")
+        return type(model).loss(model, *tensors, **kwargs)
+
+    def counted(number):
+        steps.append(number)
+        return batch(number)
+
+    monkeypatch.setattr(model, "loss", fills_up)
+    chosen = settings(micro_batch_tokens=windows * model.config.context)
+    with pytest.raises(UserError, match=says) as error:
+        run(tmp_path, make=counted, model=model, chosen=chosen)
+    assert "\n" not in str(error.value)
+    monkeypatch.undo()
+    if step:  # the checkpoint that is said to stand does
+        run(tmp_path, model=small_models.model(vocab_size=40), chosen=chosen)
+        assert checkpoint.load(tmp_path / "work", IDENTITY, "pretrain")["position"]["step"] == 12
+
+
 def test_a_run_that_diverges_is_stopped(tmp_path):
     """From step 30 on the embeddings are noise again, and learn nothing."""
     model = small_models.model(vocab_size=40, init_std=0.05)

@@ -123,7 +123,7 @@ def train(model: Transformer, task: Task, settings: Settings, place: Place, jour
     the last row), learning_rate, grad_norm (before clipping, likewise the mean) and the task's figures. Checkpoints are
     kept in the journal's folder. SIGTERM and Ctrl-C end a run after the step under way, with a checkpoint, as
     KeyboardInterrupt. Raises UserError, naming the step, its batch and the checkpoint that stands, when the loss is no
-    number any more or has left its running mean behind (watch.Trend).
+    number any more or has left its running mean behind (watch.Trend), and with what would do when a GPU's memory is full.
     """
     device = model.embed_tokens.weight.device
     if workers.size() == 1 and not workers.is_worker():
@@ -273,10 +273,29 @@ class _Loop:
         self.share = optimizers.learning_rate_share(position.step, self.task.steps, settings)
         for group in (group for stepper in self.steppers for group in stepper.param_groups):
             group["lr"] = self.share * group["peak"]
-        loss = accumulate(self.model, batch.rows, batch.count, settings.micro_batch_tokens)
-        norm = update(self.model, self.steppers, settings.clip, self.world)
+        try:
+            loss = accumulate(self.model, batch.rows, batch.count, settings.micro_batch_tokens)
+            norm = update(self.model, self.steppers, settings.clip, self.world)
+        except torch.OutOfMemoryError:  # a GPU's; a CPU's system kills the process instead
+            raise UserError(self._out_of_memory()) from None
         position.step, position.tokens = position.step + 1, position.tokens + batch.positions
         self.unread.append((loss, batch.count, norm))
+
+    def _out_of_memory(self) -> str:
+        """What to do about it. A smaller micro-batch rounds otherwise and is another run; where weights lie is not."""
+        name, tokens, context = self.journal.name, self.settings.micro_batch_tokens, self.model.config.context
+        windows = tokens // context
+        fewer = next((n for n in range(windows // 2, 0, -1) if windows % n == 0), None)  # so that it divides the batch
+        smaller = f"{fewer * context} takes less, in a run that begins anew" if fewer else "it is one window already"
+        return (
+            f"the GPU's memory is full at step {self.position.step}, with {name}.micro_batch_tokens: {tokens}; {smaller}; "
+            f"with train.shard: true and train.devices: 2 or more each GPU holds a part of the weights; {self._stands()}"
+        )
+
+    def _stands(self) -> str:
+        if self.saved:
+            return f"the checkpoint of step {self.saved} stands in {self.journal.work}"
+        return "no checkpoint stands yet"
 
     def _read(self) -> bool:
         """Read the losses of the steps taken since the last time; returns whether somebody asked the run to end."""
@@ -309,11 +328,9 @@ class _Loop:
         else:
             self.position.trend = vars(trend)
             return
-        name, stands = self.journal.name, "no checkpoint stands yet"
-        if self.saved:
-            stands = f"the checkpoint of step {self.saved} stands in {self.journal.work}"
+        name = self.journal.name
         raise UserError(
-            f"{what}; its batch: {self.task.describe(step)}; {stands}; lower {name}.learning_rate "
+            f"{what}; its batch: {self.task.describe(step)}; {self._stands()}; lower {name}.learning_rate "
             f"({self.settings.learning_rate}) or {name}.matrix_learning_rate ({self.settings.matrix_learning_rate})"
         )
 
