@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import optimizer
+from woodblock import distributed, optimizer
 from woodblock.optimizer import Muon, build, learning_rate_share, orthogonalise
 
 
@@ -124,6 +125,44 @@ def test_norms_do_not_decay(kind):
         for group in stepper.param_groups:
             is_norm = {weight.ndim == 1 for weight in group["params"]}
             assert is_norm == {group["weight_decay"] == 0.0}
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw", "adam"])
+def test_adam_is_one_kernel_on_cuda_alone(kind, monkeypatch):
+    assert optimizer.fused(SimpleNamespace(is_cuda=True)) and not optimizer.fused(small_models.model().norm.weight)
+
+    def chosen():
+        return [s.param_groups[0].get("fused") for s in build(small_models.model(), settings(optimizer=kind))]
+
+    assert chosen()[-1] is None
+    monkeypatch.setattr(optimizer, "fused", lambda weight: True)
+    assert chosen() == ([None, True] if kind == "muon" else [True])  # Muon is products, and has no such form
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw", "adam"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_state_goes_on_whether_or_not_the_step_is_one_kernel(kind, first, monkeypatch):
+    """A run that was broken off on a GPU goes on on a CPU, and the other way round; a CPU has both forms of the step."""
+    found = []
+    for forms in ((False, False), (first, not first)):
+        model, state = small_models.model(), None
+        for part, form in enumerate(forms):
+            monkeypatch.setattr(optimizer, "fused", lambda weight, form=form: form)
+            steppers = build(model, settings(optimizer=kind))
+            for stepper, saved in zip(steppers, state or [], strict=bool(state)):
+                distributed.load_optimizer(stepper, saved)
+            draw = torch.Generator().manual_seed(part)
+            for _ in range(3):
+                for weight in model.parameters():
+                    weight.grad = torch.randn(weight.shape, generator=draw)
+                for stepper in steppers:
+                    stepper.step()
+            assert bool(steppers[-1].param_groups[0]["fused"]) == form
+            state = copy.deepcopy([stepper.state_dict() for stepper in steppers])
+        assert {float(v["step"]) for v in state[-1]["state"].values()} == {6.0}
+        found.append(list(model.parameters()))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 SHARES = st.floats(0, 0.5)

@@ -191,8 +191,13 @@ def whole_state(state: Any) -> Any:
 
 
 def load_optimizer(stepper: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimizer's whole state; what belongs to a sharded weight is sharded as it is."""
-    stepper.load_state_dict(state)
+    """Load an optimizer's whole state; what belongs to a sharded weight is sharded as it is.
+
+    Whether its step is one kernel stays as it was built here: the state may be of a run on another device.
+    """
+    built = [{"fused": group["fused"]} if "fused" in group else {} for group in stepper.param_groups]
+    groups = [{**saved, **here} for saved, here in zip(state["param_groups"], built, strict=True)]
+    stepper.load_state_dict({**state, "param_groups": groups})
     for weight, values in stepper.state.items():
         for name, value in values.items():
             if not isinstance(value, Tensor):

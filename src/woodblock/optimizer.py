@@ -102,6 +102,12 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_add_(weights, updates, alpha=-group["lr"] * 0.2 * math.sqrt(max(shape)))
 
 
+def fused(weight: Tensor) -> bool:
+    """Whether Adam's step of a weight is to be one kernel: on CUDA, where it spares a launch for every operation of every
+    weight. PyTorch has it for sharded weights too (DTensor). Elsewhere it stays off: the bits of a CPU's runs are kept."""
+    return weight.is_cuda
+
+
 def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
     """The optimizers of a model; each group keeps its peak learning rate under "peak"."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
@@ -110,7 +116,8 @@ def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
     lr, decay = settings.learning_rate, settings.weight_decay
     rest = [{"params": embeddings, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     # β₂ of 0.95, not 0.999: gradients of a short run change fast, and its memory must not be longer than the run.
-    adam = {"lr": lr, "betas": (0.9, 0.95), "eps": 1e-10 if settings.optimizer == "muon" else 1e-8}
+    one_kernel = fused(embeddings[0]) or None  # None: as PyTorch has it
+    adam = {"lr": lr, "betas": (0.9, 0.95), "eps": 1e-10 if settings.optimizer == "muon" else 1e-8, "fused": one_kernel}
     match settings.optimizer:
         case "muon":
             muon = Muon(matrices, lr=settings.matrix_learning_rate, weight_decay=decay)
@@ -118,7 +125,7 @@ def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
         case "adamw":
             optimizers = [torch.optim.AdamW([{"params": matrices, "weight_decay": decay}, *rest], **adam)]
         case "adam":  # the book's: PyTorch's own constants
-            optimizers = [torch.optim.Adam(model.parameters(), lr=lr)]
+            optimizers = [torch.optim.Adam(model.parameters(), lr=lr, fused=one_kernel)]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
