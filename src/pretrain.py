@@ -65,7 +65,8 @@ def pretrain(
         describe,
         sample=Sampler(validation, Tokenizer.load(tokenizer), context),
         samples_every=settings.samples_every,
-        about=f"{count_parameters(config):,} parameters, {steps:,} steps, {epochs:.2f} epochs",
+        about=f"{count_parameters(config):,} parameters, {epochs:.2f} epochs, {steps:,} steps of {settings.batch_tokens:,} "
+        f"tokens, {rates(settings)}",
     )
     result = training.train(model, task, settings, params.train, run)
     model = result.model
@@ -86,6 +87,13 @@ def pretrain(
         "epochs": result.tokens / windows.tokens_per_pass,
         "validation_bytes": int(validation.bytes.sum()),
     }
+
+
+def rates(settings: Any) -> str:
+    """The peak learning rates in words, by what steps with them."""
+    if settings.optimizer != "muon":
+        return f"learning rate {settings.learning_rate}"
+    return f"learning rates {settings.matrix_learning_rate} (matrices) and {settings.learning_rate} (the rest)"
 
 
 def named_documents(windows: packing.Windows, first: int, count: int, most: int = 8) -> str:

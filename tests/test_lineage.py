@@ -34,7 +34,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> graph.Stage:
     for path in ("b.out", "b.data/part", "metrics/b.json", "timings/b.json", "timings/a.json"):
         Path(path).parent.mkdir(exist_ok=True)
         Path(path).write_text(path)
-    lineage.write(stage, VALUES, lineage.dep_digests(stage))
+    lineage.write(stage, VALUES, lineage.dep_digests(stage), VALUES)
     return stage
 
 
@@ -119,11 +119,21 @@ def test_large_files_are_read_once_until_they_change(tmp_path: Path, monkeypatch
         assert lineage.digest(file) == subprocess.check_output(["sha256sum", file], text=True).split()[0]
 
 
+def test_numbers_for_auto_are_kept_beside_the_params(made: graph.Stage) -> None:
+    values = {"seed": "auto", "model": {"dim": 8}}
+    lineage.write(made, values, lineage.dep_digests(made), {"seed": 3, "model": {"dim": 8}})
+    found = lineage.read("b")
+    assert (found["params"]["seed"], found["resolved"]) == ("auto", {"seed": 3})
+    assert lineage.stale(made, values) is None, "params.yaml still says auto"
+    lineage.write(made, VALUES, lineage.dep_digests(made), VALUES)
+    assert "resolved" not in lineage.read("b")
+
+
 def test_no_half_written_lineage(made: graph.Stage, monkeypatch) -> None:
     before = Path("lineage/b.json").read_bytes()
     monkeypatch.setattr(lineage.os, "replace", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        lineage.write(made, {"seed": 2, "model": {"dim": 8}}, {})
+        lineage.write(made, VALUES | {"seed": 2}, {}, VALUES | {"seed": 2})
     assert Path("lineage/b.json").read_bytes() == before
 
 
@@ -138,7 +148,7 @@ for name in ("in", "other", "out"):
     Path(name).mkdir()
     for number in range(20):
         Path(name, str(number)).write_text(name)
-lineage.write(stage, {"seed": "雕版"}, lineage.dep_digests(stage))
+lineage.write(stage, {"seed": "雕版"}, lineage.dep_digests(stage), {"seed": "雕版"})
 """
     for seed in ("1", "2"):
         (tmp_path / seed).mkdir()

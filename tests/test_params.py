@@ -64,6 +64,13 @@ def test_the_committed_params_will_do() -> None:
         ("pretrain.batch_tokens", 4000, ["pretrain.batch_tokens", "4000", "512", "4096 would do"]),
         ("pretrain.micro_batch_tokens", 2560, ["pretrain.batch_tokens", "2560", "divisor"]),
         ("pretrain.tokens", 10, ["pretrain.tokens", "10", "4096"]),
+        ("pretrain.tokens", "atuo", ["pretrain.tokens", "'atuo'", "valid integer, or auto"]),
+        ("pretrain.batch_tokens", -512, ["pretrain.batch_tokens", "-512", "greater than or equal to 1, or auto"]),
+        ("pretrain.micro_batch_tokens", None, ["pretrain.micro_batch_tokens", "None", "valid integer, or auto"]),
+        ("pretrain.learning_rate", -0.1, ["pretrain.learning_rate", "-0.1", "greater than 0, or auto"]),
+        ("pretrain.matrix_learning_rate", "Auto", ["pretrain.matrix_learning_rate", "'Auto'", "valid number, or auto"]),
+        ("sft.learning_rate", "auto", ["sft.learning_rate", "'auto'", "valid number"]),
+        ("train.devices", "all", ["train.devices", "'all'", "valid integer, or auto"]),
         ("pretrain.warmup_share", 0.9, ["pretrain.warmup_share", "0.9", "over 1"]),
         ("pretrain.optimizer", "sgd", ["pretrain.optimizer", "'sgd'", "'muon', 'adamw' or 'adam'"]),
         ("sft.max_tokens", 1024, ["sft.max_tokens", "1024", "model.context"]),
@@ -98,6 +105,56 @@ def test_a_size_in_place_of_a_shape() -> None:
     assert "model.parameters: 1000 is less than the smallest model has" in message(values)
     values["model"]["parameters"] = 6_000_000
     assert params.check(values).model.dim is None
+
+
+RULED = ("tokens", "batch_tokens", "micro_batch_tokens", "learning_rate", "matrix_learning_rate")
+
+
+def of_depth(depth: int) -> dict[str, Any]:
+    values = copy.deepcopy(VALUES)
+    values["model"] |= dict.fromkeys(("dim", "layers", "heads", "kv_heads", "hidden_dim")) | {"depth": depth}
+    values["pretrain"] |= dict.fromkeys(RULED, "auto")
+    return values
+
+
+@pytest.mark.parametrize("depth", [1, 4, 40])
+def test_a_depth_alone_settles_how_it_is_pretrained(depth: int) -> None:
+    values = of_depth(depth)
+    checked = params.check(values)
+    numbers = {name: getattr(checked.pretrain, name) for name in RULED}
+    assert "auto" not in numbers.values()
+    assert checked.pretrain.clip == VALUES["pretrain"]["clip"]
+    resolved = params.resolved(values, checked)
+    assert {name: resolved["pretrain"][name] for name in RULED} == numbers
+    assert values == of_depth(depth), "what the file says is what the engines compare"
+    assert params.check(resolved) == checked
+    assert params.resolved(VALUES, params.check(VALUES)) == VALUES
+
+
+def test_numbers_that_the_rule_finds_are_checked_as_others_are() -> None:
+    values = of_depth(4)
+    values["pretrain"]["tokens"] = 100
+    assert "pretrain.tokens: 100 is less than one batch; at least pretrain.batch_tokens: 512" in message(values)
+    values = of_depth(4)
+    values["pretrain"]["batch_tokens"] = 4000
+    assert "pretrain.batch_tokens: 4000 is not a multiple of model.context: 512; 4096 would do" in message(values)
+    values = of_depth(4)
+    values["pretrain"]["micro_batch_tokens"] = 3 * 512
+    assert "is not a multiple of pretrain.micro_batch_tokens: 1536" in message(values)
+
+
+@given(path=st.sampled_from(sorted(leaves(VALUES))), value=st.integers() | st.floats() | st.none())
+def test_anything_beside_a_depth_is_taken_or_refused_in_one_line(path: str, value: Any) -> None:
+    values = of_depth(3)
+    *blocks, key = path.split(".")
+    block = values
+    for part in blocks:
+        block = block[part]
+    block[key] = value
+    try:
+        params.check(values)
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1
 
 
 def test_a_source_that_is_wrong_is_named() -> None:

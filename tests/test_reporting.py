@@ -494,6 +494,23 @@ def test_metrics_that_are_all_missing_leave_a_page(root, tmp_path):
     Page(reporting.render(reporting.read(STAGES, tmp_path), "x"))
 
 
+def test_settings_that_were_auto_are_shown_as_numbers(root, tmp_path):
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "lineage/pretrain.json"
+    record = json.loads(file.read_text())
+    record["params"] |= {"pretrain.tokens": "auto", "pretrain.learning_rate": "auto"}
+    write_json(file, record | {"resolved": {"pretrain.tokens": 123456, "pretrain.learning_rate": 1e-05}})
+    pretrain, sft = (
+        next(
+            text for text in reporting.params_as_yaml(reporting.read(STAGES, tmp_path)) if text.startswith(f"{block}:")
+        )
+        for block in ("pretrain", "sft")
+    )
+    assert "\n  tokens: 123456  # auto\n" in pretrain and "\n  learning_rate: 1.0e-05  # auto\n" in pretrain
+    assert pretrain.count("auto") == 2 and "auto" not in sft
+    assert yaml.safe_load(pretrain)["pretrain"]["tokens"] == 123456
+
+
 def test_mixed_runs_are_said(root, tmp_path):
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
     file = tmp_path / "lineage/sft.json"

@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -471,3 +472,24 @@ def test_how_training_is_spread_is_not_part_of_its_working_state(here: Path) -> 
         assert lineage.read("clean")["params"]["train.devices"] == int(devices)
     assert seen[0] == seen[1]
     assert set(seen[0][1]) == {"stage", "cmd", "params", "deps"} and "train.devices" not in seen[0][1]["params"]
+
+
+def test_numbers_for_auto_are_part_of_the_working_state(here: Path) -> None:
+    """A checkpoint of another batch is of another run, though params.yaml says auto both times."""
+    seen = []
+
+    def look(params, source, out, curve, run):
+        seen.append((run.key, run.identity["params"]["pretrain.batch_tokens"], params.pretrain.batch_tokens))
+        return good(params, source, out, curve)
+
+    (here / "dvc.yaml").write_text(
+        GRAPH.replace("params: [seed,", "params: [train.devices, pretrain.batch_tokens, seed,")
+    )
+    text = re.sub(r"(?m)^  batch_tokens: \d+", "  batch_tokens: auto", (here / "params.yaml").read_text(), count=1)
+    for devices in (1, 64):
+        (here / "params.yaml").write_text(text.replace("  devices: 1", f"  devices: {devices}"))
+        stage.run_stage(look)
+        assert lineage.read("clean")["params"]["pretrain.batch_tokens"] == "auto"
+        assert lineage.read("clean")["resolved"] == {"pretrain.batch_tokens": seen[-1][1]}
+    (key, first, taken), (other_key, second, _) = seen
+    assert key != other_key and first == taken < second == 64 * params.load().model.context

@@ -1,8 +1,8 @@
 """Lineage: what a stage's outputs were made from, written beside them as lineage/<stage>.json.
 
-It holds the stage's command, its params, and the sha256 of every dep and of every output that is kept: no clock, host
-or absolute path. It answers one question for both engines: do the outputs on disk belong to this commit and these
-params?
+It holds the stage's command, its params (and beside them the numbers that it took for auto), and the sha256 of every dep
+and of every output that is kept: no clock, host or absolute path. It answers one question for both engines: do the
+outputs on disk belong to this commit and these params?
 """
 
 from __future__ import annotations
@@ -122,9 +122,15 @@ def stale_stages(stages: dict[str, graph.Stage], values: dict[str, Any]) -> dict
     return reasons
 
 
-def write(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> None:
-    """Write the lineage of a stage whose outputs stand; last, as the mark that they are complete."""
+def write(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str], resolved: dict[str, Any]) -> None:
+    """Write the lineage of a stage whose outputs stand; last, as the mark that they are complete.
+
+    values: params.yaml as it stands. resolved: the same with the numbers that the stage took for auto (params.resolved).
+    """
     record = declared(stage, values)
+    numbers = declared(stage, resolved)["params"]
+    if chosen := {path: number for path, number in numbers.items() if number != record["params"][path]}:
+        record["resolved"] = chosen
     record["deps"] = deps
     record["outs"] = {out: digest(Path(out)) for out in _kept(stage)}
     _write(path_of(stage.name), json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n")

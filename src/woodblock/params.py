@@ -1,7 +1,8 @@
 """The typed form of params.yaml: every key, its type and its bounds, checked at once before any work starts.
 
-There are no defaults here: what a run used stands in params.yaml, and nowhere else. This module only accepts or
-refuses values, so no stage names it among its deps.
+There are no defaults here: what a run used stands in params.yaml, and nowhere else. This module accepts or refuses
+values, and puts the numbers of woodblock.sizes where the block pretrain says auto; so pretrain names that one among its
+deps, and no stage this one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from woodblock import sizes
 from woodblock.errors import UserError
@@ -21,6 +31,21 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
+
+
+def _or_auto(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """What `check` takes, or the word auto. One sentence for what is neither, where a union would make two errors."""
+    if value == sizes.AUTO:
+        return value
+    try:
+        return check(value)
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]["msg"]
+        raise PydanticCustomError("or_auto", "{said}, or auto", {"said": said}) from None
+
+
+CountOrAuto = Annotated[Positive, WrapValidator(_or_auto)]
+RateOrAuto = Annotated[Rate, WrapValidator(_or_auto)]
 
 BYTE_PIECES, SPECIAL_PIECES = 256, 6
 
@@ -157,11 +182,7 @@ class Model(Block):
 class Training(Block):
     """What pretraining and fine-tuning share: one loop, one optimizer."""
 
-    batch_tokens: Positive
-    micro_batch_tokens: Positive
     optimizer: Literal["muon", "adamw", "adam"]
-    learning_rate: Rate
-    matrix_learning_rate: Rate
     weight_decay: Annotated[float, Field(ge=0)]
     warmup_share: Share
     decay_share: Share
@@ -175,19 +196,29 @@ class Training(Block):
 class Train(Block):
     """Where training is computed; a run that was broken off under other values goes on under these."""
 
-    devices: Positive | Literal["auto"]
+    devices: CountOrAuto
     shard: bool
     compile: bool
 
 
 class Pretrain(Training):
-    tokens: Positive
+    """Where its size decides, each is a number once the params are checked (Params.size_decides)."""
+
+    tokens: CountOrAuto
+    batch_tokens: CountOrAuto
+    micro_batch_tokens: CountOrAuto
+    learning_rate: RateOrAuto
+    matrix_learning_rate: RateOrAuto
     document_mask: bool
     samples_every: Count
     baseline_tokens: Positive
 
 
 class Sft(Training):
+    batch_tokens: Positive
+    micro_batch_tokens: Positive
+    learning_rate: Rate
+    matrix_learning_rate: Rate
     article_examples: Count
     well_known_laws: list[str]
     given_repeats: Positive
@@ -246,8 +277,12 @@ class Params(Block):
     report: Report
 
     @model_validator(mode="after")
-    def sizes_fit(self) -> Params:
+    def size_decides(self) -> Params:
         sizes.shape(self.model, self.tokenizer.vocab_size)
+        return self.model_copy(update={"pretrain": self.pretrain.model_copy(update=sizes.pretraining(self))})
+
+    @model_validator(mode="after")
+    def sizes_fit(self) -> Params:
         context = self.model.context
         for name, block in (("pretrain", self.pretrain), ("sft", self.sft)):
             for key in ("batch_tokens", "micro_batch_tokens"):
@@ -301,11 +336,19 @@ def read(path: Path | str = "params.yaml") -> dict[str, Any]:
 
 
 def check(values: dict[str, Any], name: str = "params.yaml") -> Params:
-    """Check values against the schema. Raises UserError, as `load` does."""
+    """Check values against the schema; where they say auto in the block pretrain, the result has numbers.
+
+    Raises UserError, as `load` does.
+    """
     try:
         return Params.model_validate(values)
     except ValidationError as error:
         raise UserError(f"{name}: {_one_line(error)}") from None
+
+
+def resolved(values: dict[str, Any], params: Params) -> dict[str, Any]:
+    """The values of a params file with numbers where they say auto in the block pretrain, as in the checked `params`."""
+    return {**values, "pretrain": params.pretrain.model_dump()}
 
 
 def _one_line(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""The shape of a model from one number: its depth, or how many parameters it is to have.
+"""The shape of a model from one number, its depth or how many parameters it is to have; and how to pretrain that size.
 
 Nothing here loads torch, so params.yaml is checked with it before any stage starts.
 """
@@ -13,6 +13,15 @@ WIDTH_STEP = 2 * HEAD_DIM  # heads come in pairs: the two query heads that share
 ASPECT = 64  # dim / layers
 CLOSE = 0.05  # of the parameters: as far off as an aspect that is twice or half ASPECT
 SHAPE = ("dim", "layers", "heads", "kv_heads", "hidden_dim")
+
+AUTO = "auto"
+TOKENS_A_PARAMETER = 20
+# What was measured to be good (docs/pretraining.md): the rates of a width and a batch, and the batch of a budget.
+ANCHOR_DIM, ANCHOR_BATCH, ANCHOR_TOKENS = 256, 2_048, 2_000_000
+MUON_RATE, BESIDE_MUON_RATE, ADAM_RATE = 0.006, 0.03, 0.002
+BATCH_EXPONENT = 0.38  # of the budget
+MUON_EXPONENT, ADAM_EXPONENT = -0.5, -1.0  # of the width
+MICRO_BATCH_TOKENS = 32_768  # at most; a larger batch is taken in parts
 
 
 def of_width(dim: int, layers: int) -> dict[str, int]:
@@ -79,8 +88,67 @@ def shape(model: Any, vocab_size: int) -> dict[str, int]:
     return of_depth(model.depth) if model.depth is not None else of_parameters(model.parameters, vocab_size)
 
 
+def parameters(model: Any, vocab_size: int) -> int:
+    """How many parameters the model of params' model block has, as model.count_parameters counts them. Raises as `shape`."""
+    size = shape(model, vocab_size)
+    of_qk_norm = 2 * size["layers"] * (size["dim"] // size["heads"]) if model.qk_norm else 0
+    return _count(size, vocab_size) + of_qk_norm
+
+
+def pretraining(params: Any) -> dict[str, int | float]:
+    """The numbers that the block pretrain of params leaves to its model's size: those of its keys that are "auto".
+
+    - tokens: 20 a parameter (Hoffmann et al. 2022), rounded up to whole batches.
+    - batch_tokens: 2,048 · (tokens / 2,000,000)^0.38 (the exponent: Bergsma et al. 2025, "Power lines: scaling laws for
+      weight decay and batch size in LLM pre-training"), as the nearest power of two of windows of model.context, and no
+      fewer than the processes that train.devices names.
+    - micro_batch_tokens: the batch, or the largest part that divides it and has no more than 32,768 tokens.
+    - matrix_learning_rate, of Muon: 0.006 · (dim / 256)^−½ · (batch / 2,048)^½. Muon's update has the root mean square of
+      an Adam update, so its spectral norm grows as √dim, and is to stay where it is (Yang, Simon & Bernstein 2023, "A
+      spectral condition for feature learning"); the root of the batch is that of adaptive optimizers (Malladi et al. 2022).
+    - learning_rate: of AdamW beside Muon 0.03, and likewise; of AdamW or Adam for all weights 0.002 · (dim / 256)^−1
+      (Yang et al. 2022, µP), with the same root of the batch. Rates have three significant digits.
+
+    Nothing of it depends on the machine but for train.devices. Raises ValueError as `shape` does.
+    """
+    block, context = params.pretrain, params.model.context
+    dim = shape(params.model, params.tokenizer.vocab_size)["dim"]
+    tokens, batch = block.tokens, block.batch_tokens
+    if tokens == AUTO:
+        tokens = TOKENS_A_PARAMETER * parameters(params.model, params.tokenizer.vocab_size)
+    if batch == AUTO:
+        processes = 1 if params.train.devices == AUTO else params.train.devices
+        batch = _windows(tokens, context, processes) * context
+    muon = block.optimizer == "muon"
+    base, exponent = (BESIDE_MUON_RATE, MUON_EXPONENT) if muon else (ADAM_RATE, ADAM_EXPONENT)
+    ruled = {
+        "tokens": math.ceil(tokens / batch) * batch,
+        "batch_tokens": batch,
+        "micro_batch_tokens": _micro_batch(batch, context),
+        "learning_rate": _rate(base, exponent, dim, batch),
+        "matrix_learning_rate": _rate(MUON_RATE, MUON_EXPONENT, dim, batch),
+    }
+    return {name: number for name, number in ruled.items() if getattr(block, name) == AUTO}
+
+
+def _windows(tokens: int, context: int, processes: int) -> int:
+    """Windows of a batch for a budget: a power of two."""
+    wanted = ANCHOR_BATCH * (tokens / ANCHOR_TOKENS) ** BATCH_EXPONENT / context
+    return 2 ** max(0, round(math.log2(wanted)), (processes - 1).bit_length())
+
+
+def _micro_batch(batch: int, context: int) -> int:
+    windows = max(1, batch // context)
+    most = min(windows, max(1, MICRO_BATCH_TOKENS // context))
+    return context * next(n for n in range(most, 0, -1) if windows % n == 0)
+
+
+def _rate(base: float, exponent: float, dim: int, batch: int) -> float:
+    return float(f"{base * (dim / ANCHOR_DIM) ** exponent * math.sqrt(batch / ANCHOR_BATCH):.3g}")
+
+
 def _layer(shape: dict[str, int]) -> int:
-    dim, kv_dim = shape["dim"], shape["kv_heads"] * HEAD_DIM
+    dim, kv_dim = shape["dim"], shape["kv_heads"] * shape["dim"] // shape["heads"]
     return 2 * dim * dim + 2 * dim * kv_dim + 3 * dim * shape["hidden_dim"] + 2 * dim
 
 

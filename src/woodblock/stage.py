@@ -99,7 +99,7 @@ def _take_part(name: str, function: Callable[..., Any], arguments: list[str], sp
     if not spreads:
         raise UserError(f"{name} runs in one process; start it without torchrun")
     stage, values, params = _read(name, arguments)
-    run = _new_run(stage, values, lineage.dep_digests(stage))
+    run = _new_run(stage, params_module.resolved(values, params), lineage.dep_digests(stage))
     function(params_module.Declared(params, list(stage.params)), *map(Path, arguments), run=run)
     raise RuntimeError(f"{name} came to its outputs in a process that makes none")
 
@@ -127,8 +127,8 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
     stage, values, params = _read(name, arguments)
     with _lock(f"{name}-{portion.replace('/', '-of-')}" if (portion := os.environ.get(shards.PORTION)) else name):
         started = time.perf_counter()
-        deps = lineage.dep_digests(stage)
-        run = _new_run(stage, values, deps)
+        deps, resolved = lineage.dep_digests(stage), params_module.resolved(values, params)
+        run = _new_run(stage, resolved, deps)
         _warn_of_other_versions(stage)
         outputs = {path: _partial(path) for path in arguments if path in stage.outs}
         paths = [outputs.get(path, Path(path)) for path in arguments]
@@ -150,7 +150,7 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
             _write_json(Path(f"metrics/{name}.json"), kept_metrics)
         timings = {"wall_seconds": time.perf_counter() - started, "peak_memory_mb": _peak_memory_mb(), **run.rates}
         _write_json(Path(f"timings/{name}.json"), {key: round(value, 2) for key, value in timings.items()})
-        lineage.write(stage, values, deps)
+        lineage.write(stage, values, deps, resolved)
         shutil.rmtree(run.work, ignore_errors=True)
     say(f"{name}: made {', '.join(outputs)} in {timings['wall_seconds']:.1f} s, {timings['peak_memory_mb']:,.0f} MB")
 
@@ -173,7 +173,7 @@ def rounded(value: Any) -> Any:
 
 def _new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Run:
     """The run of a stage. Its identity is all that its outputs depend on, save how the work is spread over devices:
-    training that was killed on eight GPUs goes on with one."""
+    training that was killed on eight GPUs goes on with one. values: with numbers for auto, which are what counts."""
     declared = lineage.declared(stage, values)
     params = {path: value for path, value in declared["params"].items() if not path.startswith("train.")}
     identity = {**declared, "params": params, "deps": deps}
