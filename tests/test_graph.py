@@ -17,6 +17,7 @@ from woodblock.errors import UserError
 
 STAGES = graph.load(ROOT / "dvc.yaml")
 # What every stage runs under accepts or refuses, and writes records: it shapes no output, so no stage depends on it.
+# (What params puts for auto is made by sizes, on which pretrain depends.)
 PLUMBING = {"__init__", "errors", "graph", "lineage", "params", "progress", "stage", "workers"}
 
 
@@ -95,6 +96,21 @@ def test_every_param_is_read_by_some_stage() -> None:
 
     declared = {path for stage in STAGES.values() for path in stage.params}
     assert set(leaves(params.read(ROOT / "params.yaml"))) == declared
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "stages"),
+    [
+        ("model.depth", 12, {"pretrain"}),
+        ("pretrain.batch_tokens", "auto", {"pretrain"}),
+        ("tokenizer.vocab_size", 1000, {"tokenizer", "pretrain"}),  # a budget of 20 tokens a parameter goes by it
+    ],
+)
+def test_a_size_is_a_matter_of_the_stages_that_it_shapes(path: str, value: object, stages: set[str]) -> None:
+    values, changed = (params.read(ROOT / "params.yaml") for _ in range(2))
+    block, key = path.split(".")
+    changed[block][key] = value
+    assert {n for n, s in STAGES.items() if lineage.declared(s, values) != lineage.declared(s, changed)} == stages
 
 
 def test_no_script_shadows_a_module() -> None:

@@ -43,6 +43,30 @@ def test_a_depth_a_long_context_and_documents_apart(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_depth_alone_is_the_run_of_the_numbers_that_it_means(tmp_path):
+    rates = {f"pretrain__{key}": "auto" for key in ("learning_rate", "matrix_learning_rate")}
+    batches = {f"pretrain__{key}": "auto" for key in ("batch_tokens", "micro_batch_tokens")}
+    changes = {**NO_SHAPE, "model__depth": 1, "pretrain__tokens": 40 * 256}
+    auto = SmallRun(tmp_path / "auto", **changes, **rates, **batches)
+    said = auto.run()
+    resolved = json.loads((auto.folder / "lineage/pretrain.json").read_text())["resolved"]
+    assert resolved == {
+        "pretrain.batch_tokens": 256,  # 2,048 · (10,240 / 2,000,000)^.38 = 276 tokens, in windows of 32
+        "pretrain.micro_batch_tokens": 256,
+        "pretrain.learning_rate": 0.015,  # .03 · (256 / 128)^.5 · (256 / 2,048)^.5
+        "pretrain.matrix_learning_rate": 0.003,
+    }
+    assert "40 steps of 256 tokens, learning rates 0.003 (matrices) and 0.015 (the rest)" in said
+    explicit = {path.replace(".", "__"): number for path, number in resolved.items()}
+    spelled = SmallRun(tmp_path / "spelled", **changes, **explicit)
+    spelled.run()
+    assert "resolved" not in json.loads((spelled.folder / "lineage/pretrain.json").read_text())
+    assert spelled.outputs() == auto.outputs()
+    auto.set(pretrain__tokens="auto", model__dim=64)
+    assert "given by model.depth, model.dim" in auto.run(code=1)
+
+
+@pytest.mark.slow
 def test_what_cannot_fit_or_be_is_refused_before_training(tmp_path):
     run = SmallRun(tmp_path)
     for changes, says in (

@@ -74,6 +74,35 @@ def test_a_preset_that_will_not_do_changes_nothing(tmp_path: Path, target: Path,
     assert sorted(p.name for p in tmp_path.iterdir()) == ["params.yaml", "presets"]
 
 
+def test_the_three_lines_of_the_docs_are_a_preset(tmp_path: Path, target: Path) -> None:
+    folder = Path(shutil.copytree(ROOT / "presets", tmp_path / "presets"))
+    text = (ROOT / "docs/stages.md").read_text(encoding="utf-8")
+    (lines,) = (block.split("```")[0] for block in text.split("```yaml\n")[1:] if "depth" in block.split("```")[0])
+    assert lines.count("\n") == 3
+    (folder / "depth.yaml").write_text(lines)
+    before = target.read_bytes()
+    changed = presets.apply("depth", target, folder)
+    assert "model.depth" in changed and "pretrain.tokens" in changed
+    assert params.read(target)["pretrain"]["batch_tokens"] == "auto"
+    assert params.load(target).pretrain.batch_tokens == 32_768
+    presets.apply("statutes", target, folder)
+    assert target.read_bytes() == before
+
+
+def test_the_table_of_the_docs_is_the_rules(target: Path) -> None:
+    values = params.read(target)
+    values["model"] |= dict.fromkeys(("dim", "layers", "heads", "kv_heads", "hidden_dim"))
+    ruled = ("tokens", "batch_tokens", "learning_rate", "matrix_learning_rate")
+    values["pretrain"] |= dict.fromkeys((*ruled, "micro_batch_tokens"), "auto")
+    table = (ROOT / "docs/pretraining.md").read_text(encoding="utf-8").split("| `model.depth` |")[1].splitlines()[2:]
+    for line in table:
+        depth, *numbers = (float(cell.replace(",", "")) for cell in line.strip("|").split("|"))
+        values["model"]["depth"] = int(depth)
+        pretrain = params.check(values).pretrain
+        assert [getattr(pretrain, name) for name in ruled] == numbers
+    assert len(table) == 4
+
+
 def test_an_unknown_preset_is_answered_with_the_list(target: Path) -> None:
     with pytest.raises(UserError, match=r"'nope' is no preset; there are book, book-mini, statutes, tiny"):
         presets.apply("nope", target, ROOT / "presets")

@@ -106,8 +106,9 @@ def pretraining(params: Any) -> dict[str, int | float]:
     - matrix_learning_rate, of Muon: 0.006 · (dim / 256)^−½ · (batch / 2,048)^½. Muon's update has the root mean square of
       an Adam update, so its spectral norm grows as √dim, and is to stay where it is (Yang, Simon & Bernstein 2023, "A
       spectral condition for feature learning"); the root of the batch is that of adaptive optimizers (Malladi et al. 2022).
-    - learning_rate: of AdamW beside Muon 0.03, and likewise; of AdamW or Adam for all weights 0.002 · (dim / 256)^−1
-      (Yang et al. 2022, µP), with the same root of the batch. Rates have three significant digits.
+    - learning_rate: of AdamW beside Muon 0.03, by Muon's factors (a choice: no source has it so); of AdamW or Adam for all
+      weights 0.002 · (dim / 256)^−1 (Yang et al. 2022, µP) and the same root of the batch. Rates have three significant
+      digits.
 
     Nothing of it depends on the machine but for train.devices. Raises ValueError as `shape` does.
     """
@@ -122,7 +123,7 @@ def pretraining(params: Any) -> dict[str, int | float]:
     muon = block.optimizer == "muon"
     base, exponent = (BESIDE_MUON_RATE, MUON_EXPONENT) if muon else (ADAM_RATE, ADAM_EXPONENT)
     ruled = {
-        "tokens": math.ceil(tokens / batch) * batch,
+        "tokens": -(-tokens // batch) * batch,  # rounded up
         "batch_tokens": batch,
         "micro_batch_tokens": _micro_batch(batch, context),
         "learning_rate": _rate(base, exponent, dim, batch),
