@@ -326,15 +326,15 @@ class Layer(nn.Module):
         x = x + self.self_attn(self.input_layernorm(x), rotary, cache, layer, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
 
-    def by_hand(self, x: Tensor, turns: Tensor, documents: Tensor | None) -> Tensor:
-        """The same by the kernels for CPUs. turns: complex [T, C / 2]; documents [B, T] or None."""
+    def by_hand(self, x: Tensor, rotary: Tensor, starts: Tensor) -> Tensor:
+        """The same by the kernels for CPUs. rotary [2, T, C / 2]; starts [B, T]: where each position's document begins."""
         attention, mlp = self.self_attn, self.mlp
         projections = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
         norms = (attention.q_norm.weight, attention.k_norm.weight) if attention.qk_norm else (None, None)
         x = kernels.SelfAttention.apply(
             x,
-            turns,
-            documents,
+            rotary,
+            starts,
             self.input_layernorm.eps,
             self.input_layernorm.weight,
             *(p.weight for p in projections),
@@ -402,11 +402,12 @@ class Transformer(nn.Module):
         return self.norm(x)
 
     def hidden_by_hand(self, ids: Tensor, documents: Tensor | None) -> Tensor:
-        half = self.config.head_dim // 2
-        turns = torch.complex(*self.rotary[:, : ids.shape[1], :half])
+        length, half = ids.shape[1], self.config.head_dim // 2
+        rotary = self.rotary[:, :length, :half].contiguous()
+        starts = kernels.document_starts(documents, *ids.shape)
         x = self.embed_tokens(ids)
         for layer in self.layers:
-            x = layer.by_hand(x, turns, documents)
+            x = layer.by_hand(x, rotary, starts)
         return x
 
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
@@ -427,7 +428,9 @@ class Transformer(nn.Module):
             # The places of the targets, in order: a sort knows how many to keep, where a boolean index asks the device.
             kept = (wanted < 0).to(torch.uint8).argsort(stable=True)[:count]
             hidden, wanted = hidden[kept], wanted[kept]
-        return LinearCrossEntropy.apply(hidden, self.embed_tokens.weight, wanted)
+        by_hand = kernels.serve(self.embed_tokens.weight, ids.shape[1])
+        loss = kernels.CrossEntropy if by_hand else LinearCrossEntropy
+        return loss.apply(hidden, self.embed_tokens.weight, wanted)
 
 
 def autocast(device: torch.device) -> Any:

@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from woodblock import checkpoint, distributed, memory, watch, workers
+from woodblock import checkpoint, distributed, memory, threads, watch, workers
 from woodblock import optimizer as optimizers
 from woodblock.distributed import World
 from woodblock.errors import UserError
@@ -416,13 +416,18 @@ def accumulate(model: Transformer, batch: Batch, count: int, micro_batch_tokens:
     device = model.embed_tokens.weight.device
     rows = max(1, micro_batch_tokens // batch[0].shape[1])
     # Sharded gradients are averaged over the processes where they are gathered; the others are summed.
-    scale = workers.size() if distributed.is_sharded(model) else 1
+    sharded = distributed.is_sharded(model)
+    scale = (workers.size() if sharded else 1) / count
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
     total = torch.zeros((), device=device)
     for part in zip(*(tensor.split(rows) for tensor in batch), strict=True):
+        if device.type == "cpu" and not sharded:
+            total += threads.backward(model.loss, weights, part, scale)
+            continue
         counted = int((part[1] >= 0).sum())  # here, where it is free: the model would have to ask the device
         with autocast(device):
             loss = model.loss(*(tensor.to(device, non_blocking=True) for tensor in part), count=counted)
-        (loss * scale / count).backward()
+        (loss * scale).backward()
         total += loss.detach()
     return total
 
