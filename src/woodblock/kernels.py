@@ -22,7 +22,7 @@ from woodblock import fused
 
 BLOCK = 64  # queries at once: fewer skip more of the triangle, and make smaller, slower products
 LONGEST = 2048  # beyond, attention's weights (B · H · T² / 2 numbers a layer) are not worth their memory
-LOGITS = 2**21  # of the loss at once: 8 MiB, so that two threads' share the last cache
+LOGITS = 2**22  # of the loss at once: 16 MiB, so that what two threads hold stays in a last cache of 32
 
 
 def serve(weight: Tensor, length: int) -> bool:
@@ -201,6 +201,12 @@ class FeedForward(torch.autograd.Function):
         return x_grad.view_as(grad), None, norm_grad, *joined_grad.chunk(2), down_grad
 
 
+def chunk_rows(count: int, vocabulary: int) -> int:
+    """Rows of logits that are made at once, of `count`: as many as LOGITS allow, 256 at least, no chunk a small rest."""
+    chunks = -(-count // max(256, LOGITS // vocabulary))
+    return max(1, -(-count // max(1, chunks)))
+
+
 class CrossEntropy(torch.autograd.Function):
     """model.LinearCrossEntropy on a CPU: logits in chunks, each turned into its gradient in place."""
 
@@ -208,8 +214,8 @@ class CrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         """hidden [N, D], weight [V, D], targets [N] below V; returns the loss in nats, summed over targets of 0 or more."""
         count, vocabulary = len(hidden), len(weight)
-        chunk = max(256, LOGITS // vocabulary)
-        room, loss, wanted = hidden.new_empty(min(count, chunk), vocabulary), 0.0, ctx.needs_input_grad[0]
+        chunk = chunk_rows(count, vocabulary)
+        room, loss, wanted = hidden.new_empty(chunk, vocabulary), 0.0, ctx.needs_input_grad[0]
         hidden_grad, weight_grad = torch.empty_like(hidden), torch.zeros_like(weight) if wanted else None
         for start in range(0, count, chunk):
             part, right = hidden[start : start + chunk], targets[start : start + chunk]

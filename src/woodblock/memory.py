@@ -35,21 +35,27 @@ class Settings(Protocol):
     micro_batch_tokens: int
 
 
-def training_bytes(config: Config, micro_batch_tokens: int, optimizer: Optimizer, device: str) -> int:
+def training_bytes(
+    config: Config, micro_batch_tokens: int, optimizer: Optimizer, device: str, threads: int = 1
+) -> int:
     """Bytes that training holds at its peak, with windows of the model's context.
 
     device: "cpu", where all is fp32 and it is within 15 % of what torch's allocator counts (tests/test_memory.py); or a
     type of GPU, where matrices' inputs are bf16 and layers are compiled. There it is what a compiler has to keep, inputs
-    of norms and of products, and nobody has measured it yet.
+    of norms and of products, and nobody has measured it yet. threads: of a CPU, which share a micro-batch's windows and
+    each have gradients of their own (threads.py).
     """
-    passes = _pass_bytes(config, micro_batch_tokens, device)
+    parts = max(1, min(threads, micro_batch_tokens // config.context)) if device == "cpu" else 1
+    passes = parts * _pass_bytes(config, -(-micro_batch_tokens // parts), device)
+    if parts > 1:  # beside those of the micro-batches before
+        passes += parts * NUMBER * (config.layers * sum(_matrices(config)) + config.vocab_size * config.dim)
     return fixed_bytes(config, optimizer, device) + max(passes, _step_bytes(config, optimizer))
 
 
-def largest_micro_batch(config: Config, room: int, optimizer: Optimizer, device: str) -> int:
+def largest_micro_batch(config: Config, room: int, optimizer: Optimizer, device: str, threads: int = 1) -> int:
     """The most tokens of a micro-batch with which training_bytes stays within `room`; 0 where none does."""
     return bisect.bisect_right(
-        range(1, 2**32), room, key=lambda tokens: training_bytes(config, tokens, optimizer, device)
+        range(1, 2**32), room, key=lambda tokens: training_bytes(config, tokens, optimizer, device, threads)
     )
 
 
@@ -115,23 +121,23 @@ def _pass_bytes(config: Config, tokens: int, device: str) -> int:
     by_hand = device == "cpu" and config.context <= kernels.LONGEST
     on_gpu = device != "cpu"
     kept = _kept_compiled(config) if on_gpu else _kept_by_hand(config) if by_hand else _kept(config)
+    rows = kernels.chunk_rows(tokens, config.vocab_size) if by_hand else chunk_rows(config.vocab_size, device)
     layer = tokens * (3 * hidden + 2 * dim) + 7 * hidden * dim if by_hand else tokens * (1 if on_gpu else 2) * hidden
-    logits = min(tokens, chunk_rows(config.vocab_size, device)) * config.vocab_size * (2 if on_gpu else 1)
+    logits = min(tokens, rows) * config.vocab_size * (2 if on_gpu else 1)
     kept_by_loss = embedding + tokens * 4 * dim  # and by the last norm
     return int(NUMBER * (tokens * config.layers * kept + kept_by_loss + max(layer, logits, embedding + tokens * dim)))
 
 
 def _kept_by_hand(config: Config) -> float:
     """Numbers that a layer of kernels.py keeps of a token: both halves their normalised input; attention queries, keys,
-    values, what was heard, by head and by position, and its weights; SwiGLU gate, up, silu(gate) and their product."""
+    values, what was heard, and its weights; SwiGLU gate and up."""
     dim, kv_dim, length = config.dim, config.kv_heads * config.head_dim, config.context
     seen = sum(
         (min(length, start + kernels.BLOCK) - start) * min(length, start + kernels.BLOCK)
         for start in range(0, length, kernels.BLOCK)
     )
-    heard = dim if config.kv_heads == 1 else 2 * dim  # one head's is laid out by position as it is
-    attention = 2 * dim + 2 * kv_dim + heard + config.heads * seen / length
-    return attention + (dim + kv_dim) * config.qk_norm + dim + 4 * config.hidden_dim
+    attention = dim + 2 * kv_dim + 2 * dim + config.heads * seen / length
+    return attention + (dim + kv_dim) * config.qk_norm + dim + 2 * config.hidden_dim
 
 
 def _kept(config: Config) -> float:

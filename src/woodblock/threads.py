@@ -8,13 +8,17 @@ number, as they do with PyTorch's own threads, and on nothing else.
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import platform
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
 
 
 @functools.cache
@@ -27,11 +31,20 @@ def pool(count: int) -> ThreadPoolExecutor:
         torch.get_num_threads()  # at its first use in a thread PyTorch takes over what was set in another
         torch.set_num_threads(1)
 
+    keep_freed_memory()
     list(made.map(alone, range(count)))
     torch.set_num_threads(
         count
     )  # each thread has a number of its own; the last one that was set is for threads to come
     return made
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what is freed: by itself it hands back to the system, and asks for anew, some thousand pages a
+    step, each of which the system fills with zeros while every thread of the process waits for its map of memory."""
+    if platform.libc_ver()[0] == "glibc":
+        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            ctypes.CDLL(None).mallopt(option, 2**30)
 
 
 def backward(
