@@ -1,93 +1,126 @@
-"""Our forward and backward pass beside transformers' Llama, for performance/pretrain.py:
-python performance/forward_backward.py JOB.json speed|ours|hf
+"""One side of the forward and backward pass of performance/pretrain.py: python performance/forward_backward.py JOB.json
+ours|hf
 
-speed: tokens/s of both in turn, on the same batches of 8 rows. ours, hf: the memory that one step of one of them takes,
-weights not counted, in a process of its own. One loss and its gradients, of all positions; no optimizer. Prints one JSON
-object.
+One loss of all positions of 8 rows, and its gradients; no optimizer. A process of its own for each side, so that neither
+meets what the other left in malloc or in torch's threads: `alternate` has them take the same batches in turn.
+
+Prints the MB of resident memory that a pass adds at its peak, weights not counted, as a JSON object. Then answers each
+line of its input, the number of a batch, by [seconds, loss].
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from peer_trainer import their_model
 from race import Job
 
-from woodblock import packing
-from woodblock.model import Transformer
-from woodblock.progress import say, track
-from woodblock.tokenization import Tokenizer
-
-ROWS, WARM_UP, TIMES = 8, 5, 30
+SIDES = ("ours", "hf")
+ROWS, WARM_UP, TIMES = 8, 5, 40
+OPENMP_SPINS = "300000"  # of libgomp by itself; importing woodblock sets another number where there is none
 
 
-def passes(job: Job) -> tuple[dict[str, Callable[[torch.Tensor], float]], torch.Tensor]:
-    """Each side's forward and backward pass over windows [rows, context + 1], which returns the mean loss; and windows
-    [WARM_UP + TIMES, ROWS, context + 1]."""
+def alternate(path: Path) -> dict[str, Any]:
+    """Have both sides take the batches of a job in turn; medians over TIMES turns, the ratio's of the turns' ratios.
+
+    Raises SystemExit where their losses differ by more than 1e-3 nats.
+    """
+    running = {side: _start(path, side) for side in SIDES}
+    said = {f"{side}_step_mb": json.loads(process.stdout.readline()) for side, process in running.items()}
+    seconds: dict[str, list[float]] = {side: [] for side in SIDES}
+    for turn in range(WARM_UP + TIMES):
+        losses = {}
+        for side in sorted(SIDES, reverse=bool(turn % 2)):
+            print(turn, file=running[side].stdin, flush=True)
+            took, losses[side] = json.loads(running[side].stdout.readline())
+            seconds[side].append(took)
+        if abs(losses["ours"] - losses["hf"]) > 1e-3:
+            raise SystemExit(f"the two models do not agree: losses of {losses['ours']:.5f} and {losses['hf']:.5f}")
+    for process in running.values():
+        process.stdin.close()
+        process.wait()
+    ours, theirs = (seconds[side][WARM_UP:] for side in SIDES)
+    tokens, ratios = ROWS * Job.load(str(path)).config().context, [b / a for a, b in zip(ours, theirs, strict=True)]
+    quarters = statistics.quantiles(ratios, n=4)
+    return said | {
+        "fwd_bwd_tokens_per_second": tokens / statistics.median(ours),
+        "hf_fwd_bwd_tokens_per_second": tokens / statistics.median(theirs),
+        "fwd_bwd_vs_hf": statistics.median(ratios),
+        "fwd_bwd_vs_hf_quartiles": [quarters[0], quarters[2]],
+    }
+
+
+def _start(path: Path, side: str) -> Any:
+    environment = os.environ | ({"GOMP_SPINCOUNT": OPENMP_SPINS} if side == "hf" else {})
+    command = [sys.executable, __file__, str(path), side]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+# ------------------------------------------------------------------------------------------------ a side
+
+
+def serve(job: Job, side: str) -> None:
+    from woodblock import packing
+
     config = job.config()
     windows = packing.Windows(packing.Packed(job.prepared / "packed", "train"), config.context, job.seed)
     batches = torch.from_numpy(windows.batch(0, (WARM_UP + TIMES) * ROWS)).view(WARM_UP + TIMES, ROWS, -1)
-    ours = Transformer(config).initialise(job.seed)
-    theirs = their_model(ours, Tokenizer.load(job.prepared / "tokenizer")).train()
+    take = a_pass(job, side)
+    print(json.dumps(step_mb(take, batches)), flush=True)
+    for line in sys.stdin:
+        started = time.perf_counter()
+        loss = take(batches[int(line)])
+        print(json.dumps([time.perf_counter() - started, loss]), flush=True)
 
-    def our_pass(tokens: torch.Tensor) -> float:
-        loss = ours.loss(tokens[:, :-1], tokens[:, 1:]) / tokens[:, 1:].numel()
-        loss.backward()
-        ours.zero_grad(set_to_none=True)
-        return float(loss.detach())
 
-    def their_pass(tokens: torch.Tensor) -> float:
+def a_pass(job: Job, side: str) -> Callable[[torch.Tensor], float]:
+    """A side's forward and backward pass over windows [rows, context + 1]; it returns the mean loss in nats."""
+    from peer_trainer import their_model
+
+    from woodblock import training
+    from woodblock.model import Transformer
+    from woodblock.tokenization import Tokenizer
+
+    model = Transformer(job.config()).initialise(job.seed)
+
+    def ours(tokens: torch.Tensor) -> float:
+        count = tokens[:, 1:].numel()
+        loss = training.accumulate(model, (tokens[:, :-1], tokens[:, 1:]), count, count)
+        model.zero_grad(set_to_none=True)
+        return float(loss) / count
+
+    if side == "ours":
+        return ours
+    theirs = their_model(model, Tokenizer.load(job.prepared / "tokenizer")).train()
+
+    def hf(tokens: torch.Tensor) -> float:
         targets = tokens[:, 1:].contiguous()
         loss = theirs(input_ids=tokens[:, :-1], labels=targets, shift_labels=targets, use_cache=False).loss
         loss.backward()
         theirs.zero_grad(set_to_none=True)
         return float(loss.detach())
 
-    return {"ours": our_pass, "hf": their_pass}, batches
+    return hf
 
 
-def speed(job: Job) -> dict[str, float]:
-    """Medians over TIMES turns in which each side takes the same batch; the ratio is the median of the turns' ratios."""
-    sides, batches = passes(job)
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for turn, tokens in enumerate(track(batches, "forward and backward", "turns", len(batches))):
-        losses = {}
-        for name in sorted(sides, reverse=bool(turn % 2)):
-            started = time.perf_counter()
-            losses[name] = sides[name](tokens)
-            if turn >= WARM_UP:
-                seconds[name].append(time.perf_counter() - started)
-        if abs(losses["ours"] - losses["hf"]) > 1e-3:
-            raise SystemExit(f"the two models do not agree: losses of {losses['ours']:.5f} and {losses['hf']:.5f}")
-    tokens = batches[0, :, 1:].numel()
-    ratios = [theirs / ours for ours, theirs in zip(seconds["ours"], seconds["hf"], strict=True)]
-    quarters = statistics.quantiles(ratios, n=4)
-    return {
-        "fwd_bwd_tokens_per_second": tokens / statistics.median(seconds["ours"]),
-        "hf_fwd_bwd_tokens_per_second": tokens / statistics.median(seconds["hf"]),
-        "fwd_bwd_vs_hf": statistics.median(ratios),
-        "fwd_bwd_vs_hf_quartiles": [quarters[0], quarters[2]],
-    }
-
-
-def memory(job: Job, name: str) -> dict[str, float]:
-    """MB of resident memory that a step adds at its peak, after one on a few tokens; NaN without Linux's /proc."""
-    sides, batches = passes(job)
-    sides[name](batches[0, :1, :9])
-    peak = float("nan")
-    if (clear := Path("/proc/self/clear_refs")).exists():
-        clear.write_text("5")  # sets the peak to what is held now (proc(5))
-        before = status("VmRSS")
-        for tokens in batches[:3]:
-            sides[name](tokens)
-        peak = status("VmHWM") - before
-    return {f"{name}_step_mb": peak}
+def step_mb(take: Callable[[torch.Tensor], float], batches: torch.Tensor) -> float:
+    """MB of resident memory that a pass adds at its peak, after one on a few tokens; NaN without Linux's /proc."""
+    take(batches[0, :1, :9])
+    if not (clear := Path("/proc/self/clear_refs")).exists():
+        return float("nan")
+    clear.write_text("5")  # sets the peak to what is held now (proc(5))
+    before = status("VmRSS")
+    for tokens in batches[:3]:
+        take(tokens)
+    return status("VmHWM") - before
 
 
 def status(field: str) -> float:
@@ -97,6 +130,4 @@ def status(field: str) -> float:
 
 
 if __name__ == "__main__":
-    given, what = Job.load(sys.argv[1]), sys.argv[2]
-    say(f"forward and backward: {what}")
-    print(json.dumps(speed(given) if what == "speed" else memory(given, what)))
+    serve(Job.load(sys.argv[1]), sys.argv[2])

@@ -18,6 +18,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -59,6 +60,7 @@ SEED = 1
 # ------------------------------------------------------------------------------------------------ running
 
 sys.path.insert(0, str(Path(__file__).parent))
+import forward_backward  # noqa: E402
 import prepared  # noqa: E402
 import race  # noqa: E402
 from prepared import ROOT  # noqa: E402
@@ -76,6 +78,8 @@ SHORT = {"ours": "woodblock", "hf": "Trainer", "book": "the book"}
 OUR_MODULES = (
     "model",
     "kernels",
+    "fused",
+    "threads",
     "optimizer",
     "packing",
     "training",
@@ -95,7 +99,9 @@ def run(script: str, given: Job, *more: str) -> dict[str, Any]:
     given.scratch.mkdir(parents=True, exist_ok=True)
     given.save(given.scratch / "job.json")
     command = [sys.executable, str(Path(__file__).with_name(script)), str(given.scratch / "job.json"), *more]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    # Others get OpenMP as it is by itself: importing woodblock sets what is not set.
+    environment = os.environ | ({} if given.program == "ours" else {"GOMP_SPINCOUNT": forward_backward.OPENMP_SPINS})
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"{script} ended with exit code {done.returncode}; finished runs are kept, --resume goes on")
     return json.loads(done.stdout.splitlines()[-1])
@@ -134,11 +140,11 @@ def contest(
     return runs
 
 
-def forward_backward(settings: dict[str, Any], made: Path) -> dict[str, Any]:
+def passes(settings: dict[str, Any], made: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=HOME) as scratch:
         given = job("ours", settings, made, Path(scratch), {"seconds": None, "tokens": 1})
-        said = [run("forward_backward.py", given, what) for what in ("speed", "ours", "hf")]
-    return {name: value for part in said for name, value in part.items()}
+        given.save(given.scratch / "job.json")
+        return forward_backward.alternate(given.scratch / "job.json")
 
 
 # ------------------------------------------------------------------------------------------------ results
@@ -265,7 +271,7 @@ def main() -> None:
         if arguments.plot:
             arguments.plot.write_text(plot(runs, programs), encoding="utf-8")
     if "fwd_bwd" in chosen:
-        said |= forward_backward(settings, made["fwd_bwd"])
+        said |= passes(settings, made["fwd_bwd"])
         print(
             f"forward and backward, 8 × {settings['model']['context']} tokens: "
             f"{said['fwd_bwd_tokens_per_second']:,.0f} tokens/s against {said['hf_fwd_bwd_tokens_per_second']:,.0f}: "

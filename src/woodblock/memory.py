@@ -21,10 +21,12 @@ TOLERANCE = 0.15
 
 
 class Spread(NamedTuple):
-    """How many processes share a batch, and whether each keeps a part of the weights alone (FSDP)."""
+    """How many processes share a batch, whether each keeps a part of the weights alone (FSDP), and the threads of a CPU
+    that each has."""
 
     processes: int = 1
     shard: bool = False
+    threads: int = 1
 
 
 class Settings(Protocol):
@@ -35,9 +37,7 @@ class Settings(Protocol):
     micro_batch_tokens: int
 
 
-def training_bytes(
-    config: Config, micro_batch_tokens: int, optimizer: Optimizer, device: str, threads: int = 1
-) -> int:
+def training_bytes(config: Config, micro_batch_tokens: int, optimizer: Optimizer, device: str, threads: int = 1) -> int:
     """Bytes that training holds at its peak, with windows of the model's context.
 
     device: "cpu", where all is fp32 and it is within 15 % of what torch's allocator counts (tests/test_memory.py); or a
@@ -78,10 +78,11 @@ def check(
     if spread.shard:
         elsewhere = fixed_bytes(here, settings.optimizer, device) * (spread.processes - 1) // spread.processes
     tokens = max(length, min(settings.micro_batch_tokens, settings.batch_tokens // spread.processes))
-    need = training_bytes(here, tokens, settings.optimizer, device) - elsewhere
+    need = training_bytes(here, tokens, settings.optimizer, device, spread.threads) - elsewhere
     if need * (1 - TOLERANCE) <= room:
         return
-    most = min(largest_micro_batch(here, room + elsewhere, settings.optimizer, device), settings.micro_batch_tokens)
+    most = largest_micro_batch(here, room + elsewhere, settings.optimizer, device, spread.threads)
+    most = min(most, settings.micro_batch_tokens)
     sizes = range(most // config.context * config.context, 0, -config.context)
     fitting = next((size for size in sizes if settings.batch_tokens % size == 0), None)
     instead = f"{fitting} would fit" if fitting else "no micro-batch would fit: make the model smaller"

@@ -112,7 +112,8 @@ def check_memory(
     """
     if workers.is_worker():
         return
-    spread = memory.Spread(distributed.processes(place.devices, device), place.shard)
+    count = distributed.processes(place.devices, device)
+    spread = memory.Spread(count, place.shard, max(1, torch.get_num_threads() // count))
     memory.check(config, settings, length, watch.free_memory(device), device.type, spread, name)
 
 
