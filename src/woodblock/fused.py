@@ -30,7 +30,7 @@ BIAS, MANTISSA = np.int32(127), np.int32(23)
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")  # reordered, r would not be exact
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")  # reordered, r would not be exact
 def exponential(x: Any, bits: Any) -> None:
     """x [n] = exp(x), for x up to 88, within 1.2e-7 of it; bits: int32 [n] to work in."""
     for j in range(len(x)):
