@@ -80,26 +80,12 @@ class SelfAttention(torch.autograd.Function):
         flat = x.reshape(count, dim)
         normal, factors = normalise(flat, eps)
         projected = (normal @ (torch.cat([wq, wk, wv]) * norm).T).view(rows, length, heads + 2 * kv_heads, channels)
-        normed = []
-        if q_norm is not None:
-            for part, weight in zip(
-                projected.split([heads, kv_heads, kv_heads], dim=2), (q_norm, k_norm), strict=False
-            ):
-                part_normal, part_factors = normalise(part.reshape(-1, channels), eps)
-                normed += [part_normal, part_factors]
-                torch.mul(part_normal.view_as(part), weight, out=part)
+        normed = [] if q_norm is None else _norm_heads(projected, heads, kv_heads, q_norm, k_norm, eps)
         q, k = x.new_empty(rows, kv_heads, length, group, channels), x.new_empty(rows, kv_heads, length, channels)
         v = torch.empty_like(k)
         fused.lay_out(*map(array, (q, k, v, projected, *rotary)), channels**-0.5)
         q, k, v = q.view(-1, length * group, channels), k.view(-1, length, channels), v.view(-1, length, channels)
-
-        mixed, weights = torch.empty_like(q), []
-        for start in range(0, length, BLOCK):
-            stop = min(length, start + BLOCK)
-            block = slice(start * group, stop * group)
-            weights.append(torch.bmm(q[:, block], k[:, :stop].mT))
-            fused.attention_weights(array(weights[-1].view(rows, kv_heads, -1, stop)), array(starts), start, group)
-            torch.bmm(weights[-1], v[:, :stop], out=mixed[:, block])
+        mixed, weights = _attend(q, k, v, starts)
         heard = mixed.view(rows, kv_heads, length, group, channels).transpose(1, 2).reshape(count, -1)
         ctx.save_for_backward(normal, factors, norm, wq, wk, wv, wo, rotary, q, k, v, heard, q_norm, k_norm)
         ctx.weights, ctx.normed, ctx.rows = weights, normed, rows
@@ -114,16 +100,7 @@ class SelfAttention(torch.autograd.Function):
         wo_grad = flat.T @ heard
         by_group = (flat @ wo).view(rows, length, kv_heads, group, channels).transpose(1, 2)
         mixed_grad = by_group.reshape(-1, length * group, channels)
-        q_grad, k_grad, v_grad = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
-        for number, start in enumerate(range(0, length, BLOCK)):
-            stop, weights = min(length, start + BLOCK), ctx.weights[number]
-            block = slice(start * group, stop * group)
-            _add_products(v_grad[:, :stop], weights.mT, mixed_grad[:, block])
-            logits_grad = torch.bmm(mixed_grad[:, block], v[:, :stop].mT)
-            fused.attention_weights_backward(array(logits_grad.view(-1, stop)), array(weights.view(-1, stop)))
-            torch.bmm(logits_grad, k[:, :stop], out=q_grad[:, block])
-            _add_products(k_grad[:, :stop], logits_grad.mT, q[:, block])
-
+        q_grad, k_grad, v_grad = _attend_backward(mixed_grad, ctx.weights, q, k, v)
         projected_grad = grad.new_empty(rows, length, heads + 2 * kv_heads, channels)
         by_position = (rows, kv_heads, length, channels)
         laid_out = (
@@ -132,16 +109,9 @@ class SelfAttention(torch.autograd.Function):
             v_grad.view(by_position),
         )
         fused.lay_out_backward(*map(array, (projected_grad, *laid_out, *rotary)), channels**-0.5)
-        norm_grads: list[Tensor | None] = [None, None]
+        norm_grads = [None, None]
         if q_norm is not None:
-            parts = projected_grad.split([heads, kv_heads, kv_heads], dim=2)
-            for number, (part, weight) in enumerate(zip(parts, (q_norm, k_norm), strict=False)):
-                part_normal, part_factors = ctx.normed[2 * number : 2 * number + 2]
-                pulled = part.reshape(-1, channels)
-                norm_grads[number] = (pulled * part_normal).sum(dim=0)
-                pulled = pulled * weight
-                fused.normalise_backward(*map(array, (pulled, part_normal, part_factors, torch.zeros_like(pulled))))
-                part.copy_(pulled.view_as(part))
+            norm_grads = _norm_heads_backward(projected_grad, heads, kv_heads, q_norm, k_norm, ctx.normed)
         joined_grad, norm_grad, x_grad = _projection_backward(
             projected_grad.view(count, -1), normal, factors, torch.cat([wq, wk, wv]), norm, flat
         )
@@ -155,6 +125,63 @@ class SelfAttention(torch.autograd.Function):
             wo_grad,
             *norm_grads,
         )
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, starts: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """What queries [B · K, T · G, C] hear of values [B · K, T, C], by keys of that shape; and the weights of each block of
+    queries [B · K, block · G, keys up to its end]. starts [B, T]: document_starts."""
+    (rows, length), group, heard, weights = starts.shape, q.shape[1] // k.shape[1], torch.empty_like(q), []
+    for start in range(0, length, BLOCK):
+        stop = min(length, start + BLOCK)
+        block = slice(start * group, stop * group)
+        weights.append(torch.bmm(q[:, block], k[:, :stop].mT))
+        by_row = weights[-1].view(rows, len(k) // rows, -1, stop)
+        fused.attention_weights(array(by_row), array(starts), start, group)
+        torch.bmm(weights[-1], v[:, :stop], out=heard[:, block])
+    return heard, weights
+
+
+def _attend_backward(
+    heard_grad: Tensor, weights: list[Tensor], q: Tensor, k: Tensor, v: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of q, k and v from that of what was heard; shapes as in _attend."""
+    length, group = k.shape[1], q.shape[1] // k.shape[1]
+    q_grad, k_grad, v_grad = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+    for number, start in enumerate(range(0, length, BLOCK)):
+        stop, seen = min(length, start + BLOCK), weights[number]
+        block = slice(start * group, stop * group)
+        _add_products(v_grad[:, :stop], seen.mT, heard_grad[:, block])
+        logits_grad = torch.bmm(heard_grad[:, block], v[:, :stop].mT)
+        fused.attention_weights_backward(array(logits_grad.view(-1, stop)), array(seen.view(-1, stop)))
+        torch.bmm(logits_grad, k[:, :stop], out=q_grad[:, block])
+        _add_products(k_grad[:, :stop], logits_grad.mT, q[:, block])
+    return q_grad, k_grad, v_grad
+
+
+def _norm_heads(
+    projected: Tensor, heads: int, kv_heads: int, q_norm: Tensor, k_norm: Tensor, eps: float
+) -> list[tuple[Tensor, Tensor]]:
+    """QK-norm of projected [B, T, H + 2 K, C], in place; of queries and of keys what the backward pass needs."""
+    kept = []
+    for part, weight in zip(projected.split([heads, kv_heads, kv_heads], dim=2)[:2], (q_norm, k_norm), strict=True):
+        kept.append(normalise(part.reshape(-1, part.shape[-1]), eps))
+        torch.mul(kept[-1][0].view_as(part), weight, out=part)
+    return kept
+
+
+def _norm_heads_backward(
+    grad: Tensor, heads: int, kv_heads: int, q_norm: Tensor, k_norm: Tensor, kept: list[tuple[Tensor, Tensor]]
+) -> list[Tensor]:
+    """The gradient of `projected` from that of what _norm_heads made of it, in place; returns those of the weights."""
+    weight_grads = []
+    parts = grad.split([heads, kv_heads, kv_heads], dim=2)[:2]
+    for part, weight, (normal, factors) in zip(parts, (q_norm, k_norm), kept, strict=True):
+        pulled = part.reshape(normal.shape)
+        weight_grads.append(torch.linalg.vecdot(pulled, normal, dim=0))
+        pulled = pulled * weight
+        fused.normalise_backward(*map(array, (pulled, normal, factors, torch.zeros_like(pulled))))
+        part.copy_(pulled.view_as(part))
+    return weight_grads
 
 
 def _add_products(total: Tensor, left: Tensor, right: Tensor) -> None:
