@@ -1,8 +1,9 @@
 """The Hugging Face Trainer's side of performance/pretrain.py: python performance/peer_trainer.py JOB.json
 
-The same model (LlamaForCausalLM, or Qwen3ForCausalLM where woodblock's has QK-norm; SDPA attention), on the same packed
-windows in the same order and batches, under transformers.Trainer with its own AdamW and its own schedule, warm-up and
-half a cosine, which follows the share of the budget that is spent. Not compiled. Prints one JSON object.
+The same model from the same first weights (LlamaForCausalLM, or Qwen3ForCausalLM where woodblock's has QK-norm; SDPA
+attention), on the same packed windows in the same order and batches, under transformers.Trainer with its own AdamW and
+its own schedule, warm-up and half a cosine, which follows the share of the budget that is spent. Not compiled. Prints
+one JSON object.
 """
 
 from __future__ import annotations
@@ -26,13 +27,12 @@ from woodblock.model import Transformer
 from woodblock.tokenization import Tokenizer
 
 
-def their_model(ours: Transformer, tokenizer: Tokenizer, own_weights: bool = False) -> Any:
-    """transformers' model of the shape of ours, with its weights or with those that transformers draws itself."""
+def their_model(ours: Transformer, tokenizer: Tokenizer) -> Any:
+    """transformers' model of the shape and the weights of ours."""
     values = folder.hf_config(ours.config, tokenizer)
     config = AutoConfig.for_model(values.pop("model_type"), **values)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
-    if not own_weights:
-        model.model.load_state_dict(ours.state_dict())
+    model.model.load_state_dict(ours.state_dict())
     return model
 
 
@@ -84,8 +84,7 @@ def train(job: Job, work: str) -> dict[str, Any]:
     windows = packing.Windows(packing.Packed(job.prepared / "packed", "train"), config.context, job.seed)
     tokenizer = Tokenizer.load(job.prepared / "tokenizer")
     clock = Clock(job, lambda: {name: weight for name, weight in model.model.state_dict().items()})
-    torch.manual_seed(job.seed)
-    model = their_model(Transformer(config).initialise(job.seed), tokenizer, settings["own_weights"])
+    model = their_model(Transformer(config).initialise(job.seed), tokenizer)
     arguments = TrainingArguments(
         output_dir=work,
         per_device_train_batch_size=settings["batch_tokens"] // config.context,

@@ -51,14 +51,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "final_lr_share": 0.0,
         "clip": 1.0,
     },
-    "hf": {
-        "batch_tokens": 2048,
-        "learning_rate": 2e-3,
-        "beta2": 0.999,
-        "weight_decay": 0.0,
-        "warmup_share": 0.02,
-        "own_weights": True,  # as transformers draws them; or those that ours begins with
-    },
+    "hf": {"batch_tokens": 2048, "learning_rate": 2e-3, "beta2": 0.999, "weight_decay": 0.0, "warmup_share": 0.02},
     # The book's batch of 64 × 8 rows of 512 tokens would make five steps in 600 s here.
     "book": {"rows": 1, "accumulate": 8, "learning_rate": 2e-4},
 }
