@@ -12,13 +12,13 @@ Source of the backward formulas: the chain rule; for softmax, Dao et al. 2022, F
 
 from __future__ import annotations
 
+import functools
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from woodblock import fused
 
 BLOCK = 64  # queries at once: fewer skip more of the triangle, and make smaller, slower products
 LONGEST = 2048  # beyond, attention's weights (B · H · T² / 2 numbers a layer) are not worth their memory
@@ -32,6 +32,14 @@ def serve(weight: Tensor, length: int) -> bool:
     return plain and weight.device.type == "cpu" and weight.dtype == torch.float32 and length <= LONGEST
 
 
+@functools.cache
+def passes() -> ModuleType:
+    """fused.py, loaded at its first use: numba takes a second, and a machine that trains on a GPU need not have it."""
+    from woodblock import fused
+
+    return fused
+
+
 def array(x: Tensor) -> np.ndarray:
     """A tensor's numbers, as fused.py takes them; not a copy."""
     return x.detach().numpy()
@@ -40,7 +48,7 @@ def array(x: Tensor) -> np.ndarray:
 def normalise(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """x [N, D] scaled to a root mean square of 1, and the factors [N] that did it."""
     normal, factors = torch.empty_like(x), x.new_empty(len(x))
-    fused.normalise(array(normal), array(factors), array(x), eps)
+    passes().normalise(array(normal), array(factors), array(x), eps)
     return normal, factors
 
 
@@ -83,7 +91,7 @@ class SelfAttention(torch.autograd.Function):
         normed = [] if q_norm is None else _norm_heads(projected, heads, kv_heads, q_norm, k_norm, eps)
         q, k = x.new_empty(rows, kv_heads, length, group, channels), x.new_empty(rows, kv_heads, length, channels)
         v = torch.empty_like(k)
-        fused.lay_out(*map(array, (q, k, v, projected, *rotary)), channels**-0.5)
+        passes().lay_out(*map(array, (q, k, v, projected, *rotary)), channels**-0.5)
         q, k, v = q.view(-1, length * group, channels), k.view(-1, length, channels), v.view(-1, length, channels)
         mixed, weights = _attend(q, k, v, starts)
         heard = mixed.view(rows, kv_heads, length, group, channels).transpose(1, 2).reshape(count, -1)
@@ -108,7 +116,7 @@ class SelfAttention(torch.autograd.Function):
             k_grad.view(by_position),
             v_grad.view(by_position),
         )
-        fused.lay_out_backward(*map(array, (projected_grad, *laid_out, *rotary)), channels**-0.5)
+        passes().lay_out_backward(*map(array, (projected_grad, *laid_out, *rotary)), channels**-0.5)
         norm_grads = [None, None]
         if q_norm is not None:
             norm_grads = _norm_heads_backward(projected_grad, heads, kv_heads, q_norm, k_norm, ctx.normed)
@@ -136,7 +144,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, starts: Tensor) -> tuple[Tensor, li
         block = slice(start * group, stop * group)
         weights.append(torch.bmm(q[:, block], k[:, :stop].mT))
         by_row = weights[-1].view(rows, len(k) // rows, -1, stop)
-        fused.attention_weights(array(by_row), array(starts), start, group)
+        passes().attention_weights(array(by_row), array(starts), start, group)
         torch.bmm(weights[-1], v[:, :stop], out=heard[:, block])
     return heard, weights
 
@@ -152,7 +160,7 @@ def _attend_backward(
         block = slice(start * group, stop * group)
         _add_products(v_grad[:, :stop], seen.mT, heard_grad[:, block])
         logits_grad = torch.bmm(heard_grad[:, block], v[:, :stop].mT)
-        fused.attention_weights_backward(array(logits_grad.view(-1, stop)), array(seen.view(-1, stop)))
+        passes().attention_weights_backward(array(logits_grad.view(-1, stop)), array(seen.view(-1, stop)))
         torch.bmm(logits_grad, k[:, :stop], out=q_grad[:, block])
         _add_products(k_grad[:, :stop], logits_grad.mT, q[:, block])
     return q_grad, k_grad, v_grad
@@ -179,7 +187,7 @@ def _norm_heads_backward(
         pulled = part.reshape(normal.shape)
         weight_grads.append(torch.linalg.vecdot(pulled, normal, dim=0))
         pulled = pulled * weight
-        fused.normalise_backward(*map(array, (pulled, normal, factors, torch.zeros_like(pulled))))
+        passes().normalise_backward(*map(array, (pulled, normal, factors, torch.zeros_like(pulled))))
         part.copy_(pulled.view_as(part))
     return weight_grads
 
@@ -197,7 +205,7 @@ def _projection_backward(
     joined_grad = grad.T @ normal
     norm_grad = torch.linalg.vecdot(joined_grad, joined, dim=0)
     x_grad = grad @ (joined * norm)
-    fused.normalise_backward(*map(array, (x_grad, normal, factors, beside)))
+    passes().normalise_backward(*map(array, (x_grad, normal, factors, beside)))
     return joined_grad.mul_(norm), norm_grad, x_grad
 
 
@@ -211,7 +219,7 @@ class FeedForward(torch.autograd.Function):
         normal, factors = normalise(flat, eps)
         both = normal @ torch.cat([w_gate, w_up]).mul_(norm).T
         hidden = x.new_empty(len(flat), len(w_gate))
-        fused.swiglu(array(hidden), array(both))
+        passes().swiglu(array(hidden), array(both))
         ctx.save_for_backward(normal, factors, norm, w_gate, w_up, w_down, both)
         return torch.addmm(flat, hidden, w_down.T).view_as(x)
 
@@ -220,7 +228,7 @@ class FeedForward(torch.autograd.Function):
         normal, factors, norm, w_gate, w_up, w_down, both = ctx.saved_tensors
         flat = grad.reshape(len(normal), -1)
         hidden, both_grad = flat @ w_down, torch.empty_like(both)  # hidden's gradient, then itself
-        fused.swiglu_backward(*map(array, (both_grad, hidden, both)))
+        passes().swiglu_backward(*map(array, (both_grad, hidden, both)))
         down_grad = flat.T @ hidden
         joined_grad, norm_grad, x_grad = _projection_backward(
             both_grad, normal, factors, torch.cat([w_gate, w_up]), norm, flat
@@ -247,7 +255,7 @@ class CrossEntropy(torch.autograd.Function):
         for start in range(0, count, chunk):
             part, right = hidden[start : start + chunk], targets[start : start + chunk]
             z = torch.mm(part, weight.T, out=room[: len(part)])
-            loss += fused.cross_entropy(array(z), array(right))
+            loss += passes().cross_entropy(array(z), array(right))
             if wanted:
                 torch.mm(z, weight, out=hidden_grad[start : start + chunk])
                 torch.addmm(weight_grad, z.T, part, out=weight_grad)
