@@ -11,7 +11,6 @@ line of its input, the number of a batch, by [seconds, loss].
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -20,27 +19,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import race
 import torch
 from race import Job
 
+from woodblock import packing, training
+from woodblock.model import Transformer
+from woodblock.progress import track
+from woodblock.tokenization import Tokenizer
+
 SIDES = ("ours", "hf")
 ROWS, WARM_UP, TIMES = 8, 5, 40
-OPENMP_SPINS = "300000"  # of libgomp by itself; importing woodblock sets another number where there is none
 
 
 def alternate(path: Path) -> dict[str, Any]:
     """Have both sides take the batches of a job in turn; medians over TIMES turns, the ratio's of the turns' ratios.
 
-    Raises SystemExit where their losses differ by more than 1e-3 nats.
+    Raises SystemExit where their losses differ by more than 1e-3 nats, or a side ends.
     """
     running = {side: _start(path, side) for side in SIDES}
-    said = {f"{side}_step_mb": json.loads(process.stdout.readline()) for side, process in running.items()}
+    said = {f"{side}_step_mb": _answer(process, side) for side, process in running.items()}
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
-    for turn in range(WARM_UP + TIMES):
+    turns = WARM_UP + TIMES
+    for turn in track(range(turns), "forward and backward", "turns", turns):
         losses = {}
         for side in sorted(SIDES, reverse=bool(turn % 2)):
             print(turn, file=running[side].stdin, flush=True)
-            took, losses[side] = json.loads(running[side].stdout.readline())
+            took, losses[side] = _answer(running[side], side)
             seconds[side].append(took)
         if abs(losses["ours"] - losses["hf"]) > 1e-3:
             raise SystemExit(f"the two models do not agree: losses of {losses['ours']:.5f} and {losses['hf']:.5f}")
@@ -59,17 +64,22 @@ def alternate(path: Path) -> dict[str, Any]:
 
 
 def _start(path: Path, side: str) -> Any:
-    environment = os.environ | ({"GOMP_SPINCOUNT": OPENMP_SPINS} if side == "hf" else {})
     command = [sys.executable, __file__, str(path), side]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=race.environment(side), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def _answer(process: Any, side: str) -> Any:
+    if not (line := process.stdout.readline()):
+        raise SystemExit(f"forward and backward: the side {side} ended with exit code {process.wait()}")
+    return json.loads(line)
 
 
 # ------------------------------------------------------------------------------------------------ a side
 
 
 def serve(job: Job, side: str) -> None:
-    from woodblock import packing
-
     config = job.config()
     windows = packing.Windows(packing.Packed(job.prepared / "packed", "train"), config.context, job.seed)
     batches = torch.from_numpy(windows.batch(0, (WARM_UP + TIMES) * ROWS)).view(WARM_UP + TIMES, ROWS, -1)
@@ -83,12 +93,6 @@ def serve(job: Job, side: str) -> None:
 
 def a_pass(job: Job, side: str) -> Callable[[torch.Tensor], float]:
     """A side's forward and backward pass over windows [rows, context + 1]; it returns the mean loss in nats."""
-    from peer_trainer import their_model
-
-    from woodblock import training
-    from woodblock.model import Transformer
-    from woodblock.tokenization import Tokenizer
-
     model = Transformer(job.config()).initialise(job.seed)
 
     def ours(tokens: torch.Tensor) -> float:
@@ -99,6 +103,8 @@ def a_pass(job: Job, side: str) -> Callable[[torch.Tensor], float]:
 
     if side == "ours":
         return ours
+    from peer_trainer import their_model  # transformers takes seconds to load, and our side has no use for it
+
     theirs = their_model(model, Tokenizer.load(job.prepared / "tokenizer")).train()
 
     def hf(tokens: torch.Tensor) -> float:

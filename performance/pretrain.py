@@ -18,7 +18,6 @@ import argparse
 import hashlib
 import json
 import math
-import os
 import statistics
 import subprocess
 import sys
@@ -94,14 +93,12 @@ def job(program: str, settings: dict[str, Any], made: Path, scratch: Path, budge
     return Job(program, model, settings.get(program, {}), made, scratch, SEED, **budget)
 
 
-def run(script: str, given: Job, *more: str) -> dict[str, Any]:
+def run(script: str, given: Job) -> dict[str, Any]:
     """Run a script in a process of its own; returns the JSON object that it prints last."""
     given.scratch.mkdir(parents=True, exist_ok=True)
     given.save(given.scratch / "job.json")
-    command = [sys.executable, str(Path(__file__).with_name(script)), str(given.scratch / "job.json"), *more]
-    # Others get OpenMP as it is by itself: importing woodblock sets what is not set.
-    environment = os.environ | ({} if given.program == "ours" else {"GOMP_SPINCOUNT": forward_backward.OPENMP_SPINS})
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(Path(__file__).with_name(script)), str(given.scratch / "job.json")]
+    done = subprocess.run(command, cwd=ROOT, env=race.environment(given.program), stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"{script} ended with exit code {done.returncode}; finished runs are kept, --resume goes on")
     return json.loads(done.stdout.splitlines()[-1])
