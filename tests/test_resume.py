@@ -66,10 +66,12 @@ def test_ten_kills_cost_no_bit(tmp_path):
         }
         moment, span = moments[kind]
         assert broken.kill(moment, after=draw.uniform(*span)) is not None, f"it had finished before a kill at {kind}"
-    said = broken.kill(
-        lambda: [row["step"] for row in watch.read(log)][-1:] == [str(STEPS)], after=draw.uniform(0.0, 0.2)
+    last = broken.kill(
+        lambda: [row["step"] for row in watch.read(log)][-1:] == [str(STEPS)], after=draw.uniform(0.0, 0.04)
     )
-    assert said is None or "made models/base" not in said
+    # A fast machine has scored the model and put its outputs in place within 0.05 s of the last step, a slow one has not:
+    # both are moments of a kill.
+    assert last is not None, "it had ended before a kill after the last step"
     broken.run()
     assert broken.outputs() == straight.outputs()
 

@@ -1,9 +1,9 @@
 """A CPU's threads, each with rows of the batch of its own.
 
-PyTorch by itself splits every operation among its threads, which wait for each other at its end, two thousand times a
-step, and read what another has in its cache. Here each thread takes some rows through the whole forward and backward
-pass, every operation by itself, and they meet once. Gradients are added in the threads' order: the bits depend on their
-number, as they do with PyTorch's own threads, and on nothing else.
+PyTorch by itself splits every operation among its threads, which wait for each other at the end of each, and read what
+another has in its cache. Here each thread takes some rows through the whole forward and backward pass, every operation
+by itself, and they meet once. Gradients are added in the threads' order: the bits depend on their number, as they do
+with PyTorch's own threads, and on nothing else.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ def pool(count: int) -> ThreadPoolExecutor:
 
     keep_freed_memory()
     list(made.map(alone, range(count)))
-    torch.set_num_threads(
-        count
-    )  # each thread has a number of its own; the last one that was set is for threads to come
+    # Each thread has a number of its own; the last one that was set is for threads to come.
+    torch.set_num_threads(count)
     return made
 
 
