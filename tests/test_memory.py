@@ -153,3 +153,13 @@ def test_a_large_model_on_a_small_gpu_is_refused():
     sizes = asked(262144, 262144, "adam")
     with pytest.raises(UserError, match=r"262144 takes about 1\d\d GiB, and 80 GiB .*; 131072 would fit"):
         memory.check(book, sizes, 512, 80 * 2**30, "cuda", memory.Spread(), "pretrain")
+
+
+@pytest.mark.parametrize(("devices", "shard", "threads"), [(1, False, 4), (1, True, 4), (2, False, 2), (2, True, 1)])
+def test_threads_count_where_they_take_rows_of_their_own(monkeypatch, devices, shard, threads):
+    asked_of = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(memory, "check", lambda *arguments: asked_of.append(arguments[5]))
+    place = SimpleNamespace(devices=devices, shard=shard)
+    training.check_memory(small_models.model().config, None, place, 64, torch.device("cpu"), "pretrain")
+    assert asked_of == [memory.Spread(devices, shard and devices > 1, threads)]

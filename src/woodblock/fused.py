@@ -105,7 +105,7 @@ def normalise_backward(grad: Any, normal: Any, factors: Any, beside: Any) -> Non
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def closing(e: Any, bits: Any, gate: Any) -> None:
+def exp_of_minus(e: Any, bits: Any, gate: Any) -> None:
     """e [H] = exp(-gate), so that the sigmoid is 1 / (1 + e)."""
     for j in range(len(e)):
         e[j] = min(-gate[j], HIGHEST)
@@ -119,7 +119,7 @@ def swiglu(hidden: Any, both: Any) -> None:
     e, bits = np.empty(size, np.float32), np.empty(size, np.int32)
     for i in range(count):
         gate, up = both[i, :size], both[i, size:]
-        closing(e, bits, gate)
+        exp_of_minus(e, bits, gate)
         for j in range(size):
             hidden[i, j] = gate[j] * up[j] / (ONE + e[j])
 
@@ -131,7 +131,7 @@ def swiglu_backward(grads: Any, hidden: Any, both: Any) -> None:
     e, bits = np.empty(size, np.float32), np.empty(size, np.int32)
     for i in range(count):
         gate, up = both[i, :size], both[i, size:]
-        closing(e, bits, gate)
+        exp_of_minus(e, bits, gate)
         for j in range(size):
             sigmoid, pull = ONE / (ONE + e[j]), hidden[i, j]
             opened = gate[j] * sigmoid

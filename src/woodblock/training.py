@@ -113,9 +113,10 @@ def check_memory(
     if workers.is_worker():
         return
     count = distributed.processes(place.devices, device)
-    # Sharded weights are gathered layer by layer, for one pass over the rows at a time (accumulate).
     sharded = place.shard and count > 1
-    spread = memory.Spread(count, place.shard, 1 if sharded else max(1, torch.get_num_threads() // count))
+    # Threads take rows of their own where each process holds the weights whole (accumulate).
+    each = 1 if sharded else max(1, torch.get_num_threads() // count)
+    spread = memory.Spread(count, sharded, each)
     memory.check(config, settings, length, watch.free_memory(device), device.type, spread, name)
 
 
