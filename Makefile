@@ -62,16 +62,16 @@ engines: .venv/installed
 	$(BIN)/python -m pytest -v -m slow tests/test_engines.py
 
 preset: .venv/installed
-	@PYTHONPATH=src $(BIN)/python -m woodblock.presets $(NAME)
+	@PYTHONPATH=src $(BIN)/python -m woodblock.run.presets $(NAME)
 
 adopt: .venv/installed
-	@PYTHONPATH=src $(BIN)/python -m woodblock.adopt
+	@PYTHONPATH=src $(BIN)/python -m woodblock.run.adopt
 
 watch: .venv/installed
-	@PYTHONPATH=src $(BIN)/python -m woodblock.watch --follow
+	@PYTHONPATH=src $(BIN)/python -m woodblock.training.watch --follow
 
 verify: .venv/installed
-	@PYTHONPATH=src $(BIN)/python -m woodblock.verify
+	@PYTHONPATH=src $(BIN)/python -m woodblock.run.verify
 
 lock: .venv/installed
 	$(BIN)/python requirements/lock.py

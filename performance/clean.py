@@ -41,8 +41,9 @@ LICENCE = "the sources' own; nothing is kept"
 PEER = ROOT / ".woodblock" / "peer"
 
 sys.path.insert(0, str(ROOT / "src"))
-from woodblock import graph, tables  # noqa: E402
-from woodblock.progress import say, track  # noqa: E402
+from woodblock.base.progress import say, track  # noqa: E402
+from woodblock.run import graph  # noqa: E402
+from woodblock.tables import parquet  # noqa: E402
 
 EVERY = 0.2  # seconds between two looks at the memory
 WARM = 300  # documents on which both warm up
@@ -184,9 +185,9 @@ class Ours:
         for took in (line for done in (clean, dedup) for line in done.output.splitlines() if " took " in line):
             say(took)
         data = self.folder / "data"
-        read = tables.count(data / "raw/corpus")
-        kept = sum(tables.count(data / "dedup" / split) for split in ("train", "validation"))
-        cleaned = tables.count(data / "clean/corpus")
+        read = parquet.count(data / "raw/corpus")
+        kept = sum(parquet.count(data / "dedup" / split) for split in ("train", "validation"))
+        cleaned = parquet.count(data / "clean/corpus")
         return {
             **{
                 "seconds": clean.seconds + dedup.seconds,

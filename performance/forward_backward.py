@@ -23,10 +23,11 @@ import race
 import torch
 from race import Job
 
-from woodblock import packing, training
-from woodblock.model import Transformer
-from woodblock.progress import track
-from woodblock.tokenization import Tokenizer
+from woodblock.base.progress import track
+from woodblock.models.decoder import Transformer
+from woodblock.tokens import packing
+from woodblock.tokens.tokenization import Tokenizer
+from woodblock.training import loop
 
 SIDES = ("ours", "hf")
 ROWS, WARM_UP, TIMES = 8, 5, 40
@@ -97,7 +98,7 @@ def a_pass(job: Job, side: str) -> Callable[[torch.Tensor], float]:
 
     def ours(tokens: torch.Tensor) -> float:
         count = tokens[:, 1:].numel()
-        loss = training.accumulate(model, (tokens[:, :-1], tokens[:, 1:]), count, count)
+        loss = loop.accumulate(model, (tokens[:, :-1], tokens[:, 1:]), count, count)
         model.zero_grad(set_to_none=True)
         return float(loss) / count
 

@@ -3,8 +3,9 @@
 215,127,040 parameters, sequences of 512, steps of 262,144 tokens as the book's (64 × 8 × 512), bf16 products over fp32
 weights; each step with clipping and optimizers, batches copied from pinned memory meanwhile. First a sweep of the
 micro-batch with compiled layers, then the fastest of them without compilation, compiled as a whole, and with attention
-held within documents. Prints a table and, last, one JSON object. MFU is of model FLOPs (woodblock.model.flops_per_token)
-against the card's dense bf16 peak by its data sheet, or against measured products where the card is not in the table.
+held within documents. Prints a table and, last, one JSON object. MFU is of model FLOPs
+(woodblock.models.decoder.flops_per_token) against the card's dense bf16 peak by its data sheet, or against measured
+products where the card is not in the table.
 
 It needs torch and NumPy and nothing else. Where there is no GPU it says so and exits with 2.
 """
@@ -25,8 +26,8 @@ from types import SimpleNamespace
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-from woodblock import optimizer, watch
-from woodblock.model import Config, Transformer, autocast, count_parameters, document_numbers, flops_per_token
+from woodblock.models.decoder import Config, Transformer, autocast, count_parameters, document_numbers, flops_per_token
+from woodblock.training import optimizer, watch
 
 BOOK = Config(vocab_size=6144, dim=1024, layers=18, heads=16, kv_heads=8, hidden_dim=2752, context=512)
 BATCH_TOKENS = 64 * 8 * 512

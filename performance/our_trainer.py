@@ -15,10 +15,12 @@ import race
 import torch
 from race import Clock, Job
 
-from woodblock import folder, optimizer, packing, training
-from woodblock.distributed import World
-from woodblock.model import Transformer, document_numbers
-from woodblock.tokenization import Tokenizer
+from woodblock.models import hugging_face
+from woodblock.models.decoder import Transformer, document_numbers
+from woodblock.tokens import packing
+from woodblock.tokens.tokenization import Tokenizer
+from woodblock.training import loop, optimizer
+from woodblock.training.distributed import World
 
 SCHEDULE_STEPS = 1_000_000  # the schedule's function takes steps: of so many, as many as the share says
 
@@ -26,7 +28,7 @@ SCHEDULE_STEPS = 1_000_000  # the schedule's function takes steps: of so many, a
 def train(job: Job) -> dict[str, object]:
     settings = SimpleNamespace(**job.settings)
     config = job.config()
-    folder.make_deterministic()
+    hugging_face.make_deterministic()
     start_id = Tokenizer.load(job.prepared / "tokenizer").start_id
     windows = packing.Windows(packing.Packed(job.prepared / "packed", "train"), config.context, job.seed)
     world = World(torch.device("cpu"))
@@ -43,8 +45,8 @@ def train(job: Job) -> dict[str, object]:
         if settings.document_mask:
             batch = *batch, document_numbers(batch[0], start_id)
         count = batch[1].numel()
-        loss = training.accumulate(model, batch, count, settings.batch_tokens)
-        training.update(model, steppers, settings.clip, world)
+        loss = loop.accumulate(model, batch, count, settings.batch_tokens)
+        loop.update(model, steppers, settings.clip, world)
         clock.step(count, float(loss) / count)
     trained = clock.finish()
     return race.report(trained, clock.snapshots, race.Score(config, *prepared.held_out_of_woodblock(job.prepared)))

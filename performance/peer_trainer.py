@@ -22,14 +22,15 @@ from race import Clock, Job
 from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 from transformers.utils import logging
 
-from woodblock import folder, packing
-from woodblock.model import Transformer
-from woodblock.tokenization import Tokenizer
+from woodblock.models import hugging_face
+from woodblock.models.decoder import Transformer
+from woodblock.tokens import packing
+from woodblock.tokens.tokenization import Tokenizer
 
 
 def their_model(ours: Transformer, tokenizer: Tokenizer) -> Any:
     """transformers' model of the shape and the weights of ours."""
-    values = folder.hf_config(ours.config, tokenizer)
+    values = hugging_face.hf_config(ours.config, tokenizer)
     config = AutoConfig.for_model(values.pop("model_type"), **values)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)
     model.model.load_state_dict(ours.state_dict())

@@ -22,10 +22,11 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
-from woodblock import fetching, packing, sources, tokenization  # noqa: E402
-from woodblock.lineage import digest  # noqa: E402
-from woodblock.params import Source  # noqa: E402
-from woodblock.progress import say, track  # noqa: E402
+from woodblock.base.digests import digest  # noqa: E402
+from woodblock.base.progress import say, track  # noqa: E402
+from woodblock.run.params import Source  # noqa: E402
+from woodblock.sources import fetching, reading  # noqa: E402
+from woodblock.tokens import packing, tokenization  # noqa: E402
 
 CORPUS = "ms://ddzhu123/seq-monkey/mobvoi_seq_monkey_general_open_corpus.jsonl.tar.bz2"
 DOCUMENTS = 8936
@@ -46,8 +47,8 @@ def read(mirror: Path) -> list[str]:
     """All documents in file order. Raises SystemExit where the corpus is not the one that the bar was set on."""
     source = Source(url=CORPUS, licence="the sources' own; nothing is kept")
     fetched = fetching.fetch(source, str(mirror), Path(".woodblock/downloads"))
-    rows = sources.rows(source, fetched, "corpus", sources.Tally(), Path(".woodblock/work"))
-    texts = [row["text"] for row in track(rows, "reading the corpus", "documents", DOCUMENTS)]
+    found = reading.rows(source, fetched, "corpus", reading.Tally(), Path(".woodblock/work"))
+    texts = [row["text"] for row in track(found, "reading the corpus", "documents", DOCUMENTS)]
     if len(texts) != DOCUMENTS:
         raise SystemExit(f"{mirror}: {len(texts):,} documents, not {DOCUMENTS:,}: figures would not compare")
     return texts

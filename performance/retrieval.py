@@ -27,8 +27,9 @@ import bm25s  # noqa: E402
 import numpy as np  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-from woodblock import retrieval, tables  # noqa: E402
-from woodblock.progress import say, track  # noqa: E402
+from woodblock.base.progress import say, track  # noqa: E402
+from woodblock.retrieval import bm25  # noqa: E402
+from woodblock.tables import parquet  # noqa: E402
 
 K, K1, B = 10, 1.2, 0.75
 CLAUSE = re.compile(r"[^，。；：、！？“”《》（）\s]{8,30}")
@@ -36,7 +37,7 @@ CLAUSE = re.compile(r"[^，。；：、！？“”《》（）\s]{8,30}")
 
 def terms_as_lists(texts: list[str], words: dict[str, int]) -> list[list[str]]:
     """The terms that `retrieval.count_terms` finds, as the lists of strings that bm25s takes."""
-    terms, owners, counts = retrieval.count_terms(texts, [[]] * len(texts), words, grow=True)
+    terms, owners, counts = bm25.count_terms(texts, [[]] * len(texts), words, grow=True)
     lists: list[list[str]] = [[] for _ in texts]
     for term, owner, count in zip(terms.tolist(), owners.tolist(), counts.tolist(), strict=True):
         lists[owner] += [str(term)] * count
@@ -61,26 +62,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
 
-    passages = tables.read(arguments.documents)
+    passages = parquet.read(arguments.documents)
     # A passage that cites nothing has no label, so that both sides have the same terms and the same weights.
     passages["article"] = ""
     rng = random.Random(1)
     clauses = [clause for text in passages["text"] if (clause := CLAUSE.search(text))]
     queries = [f"{clause[0]}是哪部法律规定的？" for clause in rng.sample(clauses, min(arguments.queries, len(clauses)))]
     words: dict[str, int] = {}  # of the corpus, and of the queries after it
-    corpus = terms_as_lists([retrieval.passage_text(passage) for passage in passages.to_dict("records")], words)
-    query_terms = terms_as_lists([retrieval.normalize(query) for query in queries], words)
+    corpus = terms_as_lists([bm25.passage_text(passage) for passage in passages.to_dict("records")], words)
+    query_terms = terms_as_lists([bm25.normalize(query) for query in queries], words)
 
     backends = ["numpy", *(["numba"] if importlib.util.find_spec("numba") else [])]
     say(f"{len(passages):,} passages, {len(queries):,} queries, top {K}; bm25s {bm25s.__version__}, {backends}")
     times: dict[str, list[float]] = {}
     theirs = {}
     for _ in track(range(3), "index", "rounds"):
-        measure(times, "woodblock index", retrieval.Index.build, passages, K1, B)
+        measure(times, "woodblock index", bm25.Index.build, passages, K1, B)
         for backend in backends:
             theirs[backend] = bm25s.BM25(method="lucene", k1=K1, b=B, backend=backend)
             measure(times, f"bm25s {backend} index", theirs[backend].index, corpus, show_progress=False)
-    ours = retrieval.Index.build(passages, K1, B)
+    ours = bm25.Index.build(passages, K1, B)
 
     def ask_theirs(backend: str, queries: list[list[int]]) -> np.ndarray:
         return theirs[backend].retrieve(queries, k=K, show_progress=False).scores

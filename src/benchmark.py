@@ -13,20 +13,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from woodblock import decontamination, evaluation, folder, questions, statutes, tables
-from woodblock.decontamination import OWN
-from woodblock.evaluation import Choice, HarnessModel, Outcome, Task, bootstrap_stderr
-from woodblock.model import Transformer
-from woodblock.progress import say
-from woodblock.questions import Question, Unit
-from woodblock.stage import run_stage
+from woodblock.base.progress import say
+from woodblock.decontamination import overlaps
+from woodblock.decontamination.overlaps import OWN
+from woodblock.evaluation import harness, questions
+from woodblock.evaluation.harness import Choice, HarnessModel, Outcome, Task, bootstrap_stderr
+from woodblock.evaluation.questions import Question, Unit
+from woodblock.models import hugging_face
+from woodblock.models.decoder import Transformer
+from woodblock.run.stage import run_stage
+from woodblock.sources import statutes
+from woodblock.tables import parquet
 
-QUESTIONS = tables.schema(
+QUESTIONS = parquet.schema(
     task="string", id="string", group="string", heading="string", context="string", answer="int64"
 ).append(pa.field("choices", pa.list_(pa.string())))
 # Of a question: for each choice the log-likelihood (nats) and the bytes that it is of; and the choice taken.
 PREDICTIONS = (
-    tables.schema(model="string", task="string", id="string", choice="int64")
+    parquet.schema(model="string", task="string", id="string", choice="int64")
     .append(pa.field("loglikelihoods", pa.list_(pa.float64())))
     .append(pa.field("bytes", pa.list_(pa.int64())))
 )
@@ -40,32 +44,32 @@ MAKERS = {
 def benchmark(
     params: Any, base: Path, sft: Path, validation: Path, documents: Path, record: Path, out: Path
 ) -> dict[str, Any]:
-    settings, device = params.benchmark, folder.pick_device(params.device)
-    folder.make_deterministic()
-    texts = list(tables.stream(validation, ["id", "group", "text"]))
-    articles = list(tables.stream(documents))
+    settings, device = params.benchmark, hugging_face.pick_device(params.device)
+    hugging_face.make_deterministic()
+    texts = list(parquet.stream(validation, ["id", "group", "text"]))
+    articles = list(parquet.stream(documents))
     askable = units(texts, articles)
     asked = {
         task: MAKERS[task](askable, settings.questions_per_group, settings.questions, params.seed)
         for task in settings.tasks
         if task in MAKERS
     }
-    tasks = [evaluation.choice_task(task, OWN, [request(one) for one in asked[task]]) for task in asked]
+    tasks = [harness.choice_task(task, OWN, [request(one) for one in asked[task]]) for task in asked]
     if "validation" in settings.tasks:
-        tasks.append(evaluation.text_task("validation", OWN, [text["text"] for text in texts]))
-    checked = decontamination.read(record)
-    own = [text for _, text in decontamination.own_texts(texts, articles)]
+        tasks.append(harness.text_task("validation", OWN, [text["text"] for text in texts]))
+    checked = overlaps.read(record)
+    own = [text for _, text in overlaps.own_texts(texts, articles)]
     is_clean = decontaminated(tasks, {OWN: own}, checked)
 
     metrics: dict[str, Any] = {"overlap_chars": checked["length"]}
     predictions: list[dict[str, Any]] = []
     for name, path in (("untrained", base), ("base", base), ("sft", sft)):
-        model, tokenizer = folder.load(path, device)
+        model, tokenizer = hugging_face.load(path, device)
         if name == "untrained":
             model = Transformer(model.config).initialise(params.seed).to(device).eval()
-        harness = HarnessModel(model, tokenizer, settings.batch_tokens, f"benchmark: {name}")
+        scored = HarnessModel(model, tokenizer, settings.batch_tokens, f"benchmark: {name}")
         with tempfile.TemporaryDirectory() as work:
-            outcomes = evaluation.evaluate(harness, tasks, Path(work))
+            outcomes = harness.evaluate(scored, tasks, Path(work))
         metrics[name] = {
             task: score(asked[task], outcome, settings.bootstrap, params.seed)
             if task in asked
@@ -92,8 +96,8 @@ def benchmark(
                     ids, outcome.chosen, outcome.loglikelihoods, outcome.sizes, strict=True
                 )
             )
-    tables.write(out / "questions", (vars(one) for task in asked.values() for one in task), QUESTIONS)
-    tables.write(out / "predictions", predictions, PREDICTIONS)
+    parquet.write(out / "questions", (vars(one) for task in asked.values() for one in task), QUESTIONS)
+    parquet.write(out / "predictions", predictions, PREDICTIONS)
     return metrics
 
 
@@ -105,7 +109,7 @@ def decontaminated(
     asked_about: those texts by benchmark. checked: what dedup compared (`decontamination.read`). Where it did not
     compare these, a line on standard error says what to do.
     """
-    found = {name: decontamination.is_clean(checked, name, texts) for name, texts in asked_about.items()}
+    found = {name: overlaps.is_clean(checked, name, texts) for name, texts in asked_about.items()}
     for task in tasks:
         if task.benchmark not in checked["benchmarks"] and task.benchmark != OWN:
             say(

@@ -12,14 +12,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from woodblock import cleaning, encodings, markup, measures, personal_data, shards, tables, texts
-from woodblock.cleaning import Limits
-from woodblock.errors import UserError
-from woodblock.funnel import KEPT, Funnel
-from woodblock.progress import track
-from woodblock.quality import Model
-from woodblock.repairing import repair
-from woodblock.stage import Run, run_stage
+from woodblock.base.errors import UserError
+from woodblock.base.progress import track
+from woodblock.cleaning import encodings, markup, measures, personal_data, steps
+from woodblock.cleaning.quality import Model
+from woodblock.cleaning.repairing import repair
+from woodblock.cleaning.steps import Limits
+from woodblock.run import shards
+from woodblock.run.stage import Run, run_stage
+from woodblock.tables import parquet, texts
+from woodblock.tables.funnel import KEPT, Funnel
 
 BATCH_CHARS = 2_000_000  # characters that are in hand at once, in each process
 SAMPLED_CHARS = 2_000  # of a document, for the quality model
@@ -47,7 +49,7 @@ def clean(
     tasks = {
         f"{role}-{number:05d}": (role, str(part), limits, str(model))
         for role, (raw, _) in roles.items()
-        for number, part in enumerate(tables.parts(raw))
+        for number, part in enumerate(parquet.parts(raw))
     }
     done = shards.work(clean_shard, tasks, run.work / "shards", params.threads, "clean")
 
@@ -58,7 +60,7 @@ def clean(
         out.mkdir(exist_ok=True)
         shards.place(run.work / "shards" / name / "part.parquet", out / f"part-{number}.parquet")
         funnels[role].merge(**result["funnel"])
-        cleaning.add_histograms(histograms, result["histograms"])
+        steps.add_histograms(histograms, result["histograms"])
     if not funnels["corpus"].counts["kept"]:
         raise UserError(
             f"no document of the corpus is left: {dict(funnels['corpus'].counts)}; "
@@ -81,7 +83,7 @@ def load() -> None:
 
 def count_model(raw: Path, limits: Limits, characters: int, path: Path, workers: int) -> None:
     """Count the quality model on documents drawn evenly from the first row group of each part, once they are clean."""
-    parts = tables.parts(raw)
+    parts = parquet.parts(raw)
     parts = parts[:: evenly(len(parts), SAMPLED_PARTS)]
     quota = characters // len(parts) // SAMPLED_CHARS + 1
     # Whatever its language, it is counted: to ask py3langid would cost more than the whole sample.
@@ -107,7 +109,7 @@ def sample(task: tuple[Path, Limits, int]) -> list[str]:
             heads += [batch["text"][place].as_py()[: 2 * SAMPLED_CHARS] for place in places]
             first += len(batch)
     records = [{"id": "", "source": "", "text": text} for text in heads]
-    return [record["text"][:SAMPLED_CHARS] for record in cleaning.documents(records, limits, None, Funnel())]
+    return [record["text"][:SAMPLED_CHARS] for record in steps.documents(records, limits, None, Funnel())]
 
 
 def clean_shard(task: tuple[str, str, Limits, str], folder: Path) -> dict[str, Any]:
@@ -115,14 +117,14 @@ def clean_shard(task: tuple[str, str, Limits, str], folder: Path) -> dict[str, A
     role, part, limits, model_path = task
     funnel, histograms = Funnel(), {}
     model = Model.load(Path(model_path))
-    columns = tables.CLEANED if role == "corpus" else tables.INSTRUCTIONS
-    with tables.Writer(folder / "table", columns) as table:
-        for batch in batches(tables.stream_part(Path(part))):
+    columns = parquet.CLEANED if role == "corpus" else parquet.INSTRUCTIONS
+    with parquet.Writer(folder / "table", columns) as table:
+        for batch in batches(parquet.stream_part(Path(part))):
             if role == "corpus":
-                kept = cleaning.documents(batch, limits, model, funnel)
-                cleaning.add_histograms(histograms, cleaning.histograms(kept))
+                kept = steps.documents(batch, limits, model, funnel)
+                steps.add_histograms(histograms, steps.histograms(kept))
             else:
-                kept = cleaning.conversations(batch, limits, funnel)
+                kept = steps.conversations(batch, limits, funnel)
             for record in kept:
                 table.add(record)
     os.replace(folder / "table" / "part-00000.parquet", folder / "part.parquet")
@@ -136,7 +138,7 @@ def batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
     size = 0
     for record in records:
         batch.append(record)
-        size += tables.characters(record)
+        size += parquet.characters(record)
         if size >= BATCH_CHARS:
             yield batch
             batch, size = [], 0
@@ -152,8 +154,8 @@ def evenly(total: int, wanted: int) -> int:
 def clean_documents(raw: Path, out: Path) -> Funnel:
     """Articles are repaired and nothing else: they are quoted as they stand in the law. Repeated ones go."""
     funnel, seen = Funnel(), set()
-    with tables.Writer(out, tables.DOCUMENTS) as table:
-        for record in track(tables.stream(raw), "clean: documents", "articles", tables.count(raw)):
+    with parquet.Writer(out, parquet.DOCUMENTS) as table:
+        for record in track(parquet.stream(raw), "clean: documents", "articles", parquet.count(raw)):
             funnel.counts["read"] += 1
             text = repair(record["text"])
             # One law may say the same in two articles, and two laws in one each: the place is part of what is said.
@@ -171,11 +173,11 @@ def clean_documents(raw: Path, out: Path) -> Funnel:
 def write_results(folder: Path, funnels: dict[str, Funnel], histograms: dict[str, Any]) -> None:
     """results/clean: drops and kept (tables of samples), histograms.json."""
     folder.mkdir(parents=True)
-    steps = [*cleaning.STEPS, "roles", "empty", "cut", "duplicate"]
-    drops = (row for funnel in funnels.values() for row in funnel.rows(steps))
-    tables.write(folder / "drops", drops, tables.DROPS)
-    tables.write(folder / "kept", funnels["corpus"].rows([KEPT]), tables.DROPS)
-    edges = {"length": cleaning.LENGTHS, "bits": cleaning.BITS}
+    names = [*steps.STEPS, "roles", "empty", "cut", "duplicate"]
+    drops = (row for funnel in funnels.values() for row in funnel.rows(names))
+    parquet.write(folder / "drops", drops, parquet.DROPS)
+    parquet.write(folder / "kept", funnels["corpus"].rows([KEPT]), parquet.DROPS)
+    edges = {"length": steps.LENGTHS, "bits": steps.BITS}
     text = json.dumps({"edges": edges, "counts": histograms}, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / "histograms.json").write_text(text + "\n", encoding="utf-8")
 

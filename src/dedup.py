@@ -19,17 +19,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from woodblock import decontamination, shards, tables
-from woodblock import near_duplicates as near
-from woodblock.decontamination import OWN, Overlaps
-from woodblock.errors import UserError
-from woodblock.funnel import KEPT, Funnel
-from woodblock.near_duplicates import NONE, Shelf
-from woodblock.progress import say
-from woodblock.stage import Run, run_stage
-from woodblock.statutes import law_group
-from woodblock.texts import BLANK_LINES, fingerprint
-from woodblock.texts import held_out as is_held_out
+from woodblock.base.errors import UserError
+from woodblock.base.progress import say
+from woodblock.decontamination import overlaps as decontamination
+from woodblock.decontamination.overlaps import OWN, Overlaps
+from woodblock.duplicates import near_duplicates as near
+from woodblock.duplicates.near_duplicates import NONE, Shelf
+from woodblock.run import shards
+from woodblock.run.stage import Run, run_stage
+from woodblock.sources.statutes import law_group
+from woodblock.tables import parquet
+from woodblock.tables.funnel import KEPT, Funnel
+from woodblock.tables.texts import BLANK_LINES, fingerprint
+from woodblock.tables.texts import held_out as is_held_out
 
 # The steps that drop (or, of paragraphs and validation, shorten) a record, in order.
 STEPS = ("exact", "near", "paragraphs", "pair", "prompt", "benchmarks", "validation", "short")
@@ -62,7 +64,7 @@ def dedup(
 ) -> dict[str, Any]:
     shards.warm(params.threads, load)
     sources = {"corpus": corpus, "instructions": instructions, "documents": documents}
-    parts = {role: {f"{role}-{part.stem}": part for part in tables.parts(path)} for role, path in sources.items()}
+    parts = {role: {f"{role}-{part.stem}": part for part in parquet.parts(path)} for role, path in sources.items()}
     clock = Clock(run)
 
     shelves = read(parts, params, run.work / "read")
@@ -182,7 +184,7 @@ def utf8(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 def sketch_conversations(part: Path, folder: Path) -> int:
     """Write what conversations are compared by: prompt, all messages, whether the last reply is whole, length."""
     prompts, pairs, whole, lengths = [], [], [], []
-    for record in tables.stream_part(part, ["messages"]):
+    for record in parquet.stream_part(part, ["messages"]):
         messages = record["messages"]
         until = next((n for n, message in enumerate(messages, start=1) if message["role"] == "user"), len(messages))
         prompts.append(said(messages[:until]))
@@ -288,14 +290,14 @@ def index(benchmarks: Path, held_out: Iterator[bytes], documents: Path, settings
     """Index what no training text may share: the benchmarks' questions, held-out documents and held-out articles."""
 
     def asked() -> Iterator[tuple[str, str]]:
-        for row in tables.stream(benchmarks, ["benchmark", "text"]):
+        for row in parquet.stream(benchmarks, ["benchmark", "text"]):
             if row["benchmark"] == OWN:
                 raise UserError(f"download.benchmarks: {OWN} is the name of the pipeline's own; give name: another")
             yield row["benchmark"], row["text"]
         texts = ({"text": text.decode("utf-8")} for text in held_out)
         articles = (
             {"text": row["text"], "split": side(row["law"], settings.validation_share)}
-            for row in tables.stream(documents, ["law", "text"])
+            for row in parquet.stream(documents, ["law", "text"])
         )
         yield from decontamination.own_texts(texts, articles)
 
@@ -374,11 +376,11 @@ def write_documents(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel
     repeated = repeated_paragraphs(task)
     groups: dict[str, set[int]] = {split: set() for split in SPLITS}
     with (
-        tables.Writer(folder / "train", tables.CLEANED) as train,
-        tables.Writer(folder / "validation", tables.CLEANED) as validation,
+        parquet.Writer(folder / "train", parquet.CLEANED) as train,
+        parquet.Writer(folder / "validation", parquet.CLEANED) as validation,
     ):
         writers = {"train": train, "validation": validation}
-        for place, record in enumerate(tables.stream_part(task.part)):
+        for place, record in enumerate(parquet.stream_part(task.part)):
             funnel.counts["read"] += 1
             text, split = record["text"], "validation" if held_out[place] else "train"
             if fate["original"][place] != NONE:
@@ -474,8 +476,8 @@ def tidy(text: str) -> str:
 def write_conversations(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel, dropped: Dropped) -> None:
     """Table kept: conversations that are no duplicates and share no run with a benchmark or with held-out text."""
     fate = fates(task, original=np.uint32, by_prompt=np.bool_)
-    with tables.Writer(folder / "kept", tables.INSTRUCTIONS) as table:
-        for place, record in enumerate(tables.stream_part(task.part)):
+    with parquet.Writer(folder / "kept", parquet.INSTRUCTIONS) as table:
+        for place, record in enumerate(parquet.stream_part(task.part)):
             funnel.counts["read"] += 1
             text = "\n".join(message["content"] for message in record["messages"])
             if fate["original"][place] != NONE:
@@ -494,8 +496,8 @@ def write_articles(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel,
     """Table kept: all articles with their split. One that shares a run with a benchmark or a held-out article is
     "shared": it is indexed, for retrieval may find what the model never learned; no training example is made from it.
     """
-    with tables.Writer(folder / "kept", tables.SPLIT_DOCUMENTS) as table:
-        for record in tables.stream_part(task.part):
+    with parquet.Writer(folder / "kept", parquet.SPLIT_DOCUMENTS) as table:
+        for record in parquet.stream_part(task.part):
             funnel.counts["read"] += 1
             split = side(record["law"], task.validation_share)
             if split == "train" and (found := overlaps.benchmarks(record["text"])):
@@ -515,7 +517,7 @@ def write_articles(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel,
 def collect(written: Path, names: Sequence[str], table: str, folder: Path) -> None:
     """Make one table of the shards' parts of it; empty ones are left out, but for the only one."""
     folder.mkdir(parents=True)
-    found = [part for name in names for part in tables.parts(written / name / table)]
+    found = [part for name in names for part in parquet.parts(written / name / table)]
     kept = [part for part in found if pq.read_metadata(part).num_rows] or found[:1]
     for number, part in enumerate(kept):
         shards.place(part, folder / f"part-{number:05d}.parquet")
@@ -542,8 +544,8 @@ def write_results(
                 better = record_id(shelves[role], list(parts[role].values()), int(row["reason"]))
                 row = {**row, "reason": REASONS[row["step"]].format(id=better, value=row["value"])}
             drops.append(row)
-    tables.write(folder / "drops", drops, tables.DROPS)
-    tables.write(folder / "kept", funnels["corpus"].rows([KEPT]), tables.DROPS)
+    parquet.write(folder / "drops", drops, parquet.DROPS)
+    parquet.write(folder / "kept", funnels["corpus"].rows([KEPT]), parquet.DROPS)
 
 
 def record_id(shelf: Shelf, parts: Sequence[Path], place: int) -> str:

@@ -3,15 +3,16 @@
 import json
 from collections import Counter
 
-from woodblock import fetching, sources, tables
-from woodblock.progress import track
-from woodblock.stage import WORK, run_stage
+from woodblock.base.progress import track
+from woodblock.run.stage import WORK, run_stage
+from woodblock.sources import fetching, reading
+from woodblock.tables import parquet
 
 SCHEMAS = {
-    "corpus": tables.CORPUS,
-    "instructions": tables.INSTRUCTIONS,
-    "documents": tables.DOCUMENTS,
-    "benchmarks": tables.BENCHMARKS,
+    "corpus": parquet.CORPUS,
+    "instructions": parquet.INSTRUCTIONS,
+    "documents": parquet.DOCUMENTS,
+    "benchmarks": parquet.BENCHMARKS,
 }
 
 
@@ -28,7 +29,7 @@ def download(params, corpus, instructions, documents, benchmarks, manifest, run)
     for role, folder in folders.items():
         entries[role], size = [], Counter()
         rows = track(read(wanted[role], fetched, role, entries[role], size, run.work), f"download {role}", "records")
-        size["records"] = tables.write(folder, rows, SCHEMAS[role], part_characters=params.download.shard_chars)
+        size["records"] = parquet.write(folder, rows, SCHEMAS[role], part_characters=params.download.shard_chars)
         metrics[role] = {"records": size["records"], "characters": size["characters"]}
     manifest.write_text(json.dumps(entries, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return metrics
@@ -39,9 +40,9 @@ def read(wanted, fetched, role, entries, size, work):
     numbers = Counter()
     for source in wanted:
         file = fetched[source.url, source.sha256]
-        tally = sources.Tally(numbers=numbers)
+        tally = reading.Tally(numbers=numbers)
         records = 0
-        for row in sources.rows(source, file, role, tally, work):
+        for row in reading.rows(source, file, role, tally, work):
             records += 1
             texts = [message["content"] for message in row["messages"]] if "messages" in row else [row["text"]]
             size["characters"] += sum(map(len, texts))

@@ -8,11 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from woodblock import packing, tables
-from woodblock.lineage import digest
-from woodblock.progress import track
-from woodblock.stage import Run, run_stage
-from woodblock.tokenization import Tokenizer
+from woodblock.base.digests import digest
+from woodblock.base.progress import track
+from woodblock.run.stage import Run, run_stage
+from woodblock.tables import parquet
+from woodblock.tokens import packing
+from woodblock.tokens.tokenization import Tokenizer
 
 DOCUMENTS_AT_ONCE = 256
 
@@ -84,8 +85,8 @@ def draw(windows: packing.Windows) -> tuple[dict[str, float], dict[str, dict[str
 
 def read(table: Path) -> Iterator[dict[str, Any]]:
     """Text, source and weight of each document."""
-    records = tables.stream(table, ["text", "source", "weight"])
-    return track(records, "pack", "documents", tables.count(table))
+    records = parquet.stream(table, ["text", "source", "weight"])
+    return track(records, "pack", "documents", parquet.count(table))
 
 
 def once(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

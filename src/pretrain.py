@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from woodblock import continuations, distributed, folder, generation, likelihood, packing, sizes, training
-from woodblock.errors import UserError
-from woodblock.lineage import digest
-from woodblock.model import Config, Transformer, count_parameters, document_numbers
-from woodblock.ngram import KneserNey
-from woodblock.progress import say
-from woodblock.stage import Run, run_stage
-from woodblock.tokenization import Tokenizer
+from woodblock.base import sizes
+from woodblock.base.digests import digest
+from woodblock.base.errors import UserError
+from woodblock.base.progress import say
+from woodblock.evaluation import continuations, likelihood
+from woodblock.evaluation.ngram import KneserNey
+from woodblock.inference import generation
+from woodblock.models import hugging_face
+from woodblock.models.decoder import Config, Transformer, count_parameters, document_numbers
+from woodblock.run.stage import Run, run_stage
+from woodblock.tokens import packing
+from woodblock.tokens.tokenization import Tokenizer
+from woodblock.training import distributed, loop
 
 CURVE_WINDOWS = 64  # validation windows behind each point of the curve: enough to see it fall, quick enough to do often
 SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS = 3, 16, 48
@@ -28,15 +33,15 @@ def pretrain(
     settings, context = params.pretrain, params.model.context
     train, validation = packing.Packed(packed, "train"), packing.Packed(packed, "validation")
     config = configure(params.model, train, tokenizer)
-    folder.make_deterministic()
+    hugging_face.make_deterministic()
     device = distributed.pick_device(params.device)
     distributed.check_batch(settings.batch_tokens, context, distributed.processes(params.train.devices, device))
-    training.check_memory(config, settings, params.train, context, device, "pretrain")
+    loop.check_memory(config, settings, params.train, context, device, "pretrain")
     model = Transformer(config).initialise(params.seed).to(device)
     windows = packing.Windows(train, context, params.seed)
     rows, start_id = settings.batch_tokens // context, Tokenizer.load(tokenizer).start_id
 
-    def batch(step: int) -> training.Batch:
+    def batch(step: int) -> loop.Batch:
         tokens = torch.from_numpy(windows.batch(step * rows, rows))
         ids, targets = tokens[:, :-1], tokens[:, 1:]
         return (ids, targets, document_numbers(ids, start_id)) if settings.document_mask else (ids, targets)
@@ -57,7 +62,7 @@ def pretrain(
 
     steps = max(1, settings.tokens // settings.batch_tokens)
     epochs = settings.tokens / windows.tokens_per_pass
-    task = training.Task(
+    task = loop.Task(
         batch,
         steps,
         context,
@@ -68,11 +73,11 @@ def pretrain(
         about=f"{count_parameters(config):,} parameters, {epochs:.2f} epochs, {steps:,} steps of {settings.batch_tokens:,} "
         f"tokens, {rates(settings)}",
     )
-    result = training.train(model, task, settings, params.train, run)
+    result = loop.train(model, task, settings, params.train, run)
     model = result.model
     result.curve.to_csv(curve, index=False)
     samples.write_text(continuations.as_markdown(result.samples, task.sample.prompts), encoding="utf-8")
-    folder.save(model, tokenizer, out)
+    hugging_face.save(model, tokenizer, out)
     run.rates = result.rates
 
     say("pretrain: scoring the validation documents")

@@ -7,12 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from woodblock import answering, folder, known_items, tables
-from woodblock.progress import Progress
-from woodblock.retrieval import Index
-from woodblock.stage import run_stage
+from woodblock.base.progress import Progress
+from woodblock.models import hugging_face
+from woodblock.retrieval import answering, known_items
+from woodblock.retrieval.bm25 import Index
+from woodblock.run.stage import run_stage
+from woodblock.tables import parquet
 
-QUERIES = tables.schema(kind="string", query="string", rank="int64")
+QUERIES = parquet.schema(kind="string", query="string", rank="int64")
 SOURCE = pa.struct(
     [
         ("law", pa.string()),
@@ -42,15 +44,15 @@ def rag_eval(params: Any, index_folder: Path, model_folder: Path, out: Path) -> 
     index = Index.load(index_folder)
     queries = known_items.draw(index.passages, params.rag_eval.queries, params.seed)
     ranks = known_items.ranks(index, queries)
-    tables.write(
+    parquet.write(
         out / "queries",
         ({"kind": query.kind, "query": query.text, "rank": rank} for query, rank in zip(queries, ranks, strict=True)),
         QUERIES,
     )
     answers = answer(params, index, queries[: params.rag_eval.answers], ranks, model_folder, cite_first=True)
     unaided = answer(params, index, queries[: params.rag_eval.answers], ranks, model_folder, cite_first=False)
-    tables.write(out / "answers", answers, ANSWERS)
-    tables.write(out / "unaided", unaided, ANSWERS)
+    parquet.write(out / "answers", answers, ANSWERS)
+    parquet.write(out / "unaided", unaided, ANSWERS)
     return {
         **known_items.scores(ranks),
         "passages": len(index.passages),
@@ -72,7 +74,7 @@ def by_kind(queries: list[known_items.Query], ranks: list[int]) -> dict[str, Any
 def answer(
     params: Any, index: Index, queries: list[known_items.Query], ranks: list[int], model_folder: Path, cite_first: bool
 ) -> list[dict[str, Any]]:
-    model, tokenizer = folder.load(model_folder, folder.pick_device(params.device))
+    model, tokenizer = hugging_face.load(model_folder, hugging_face.pick_device(params.device))
     progress = Progress("answer", len(queries), "questions")
     answers = answering.answer(
         [query.text for query in queries],

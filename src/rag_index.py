@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from woodblock import tables
-from woodblock.retrieval import Index
-from woodblock.stage import run_stage
+from woodblock.retrieval.bm25 import Index
+from woodblock.run.stage import run_stage
+from woodblock.tables import parquet
 
 
 def rag_index(params: Any, documents: Path, out: Path) -> dict[str, Any]:
-    index = Index.build(tables.read(documents), params.rag_index.k1, params.rag_index.b)
+    index = Index.build(parquet.read(documents), params.rag_index.k1, params.rag_index.b)
     index.save(out)
     return {
         "passages": len(index.passages),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from woodblock import graph, reporting
-from woodblock.stage import run_stage
+from woodblock.reporting import page
+from woodblock.run import graph
+from woodblock.run.stage import run_stage
 
 
-def report(params: Any, page: Path) -> None:
-    run = reporting.read(graph.load())
-    page.write_text(reporting.render(run, params.report.title), encoding="utf-8")
+def report(params: Any, out: Path) -> None:
+    run = page.read(graph.load())
+    out.write_text(page.render(run, params.report.title), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,16 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from woodblock import conversations, distributed, folder, generation, instructions, tables, training
-from woodblock.conversations import Conversation
-from woodblock.errors import UserError
-from woodblock.model import Transformer
-from woodblock.progress import Progress
-from woodblock.stage import Run, run_stage
-from woodblock.tokenization import Tokenizer
+from woodblock.base.errors import UserError
+from woodblock.base.progress import Progress
+from woodblock.inference import generation
+from woodblock.models import hugging_face
+from woodblock.models.decoder import Transformer
+from woodblock.run.stage import Run, run_stage
+from woodblock.tables import parquet
+from woodblock.tokens.tokenization import Tokenizer
+from woodblock.training import conversations, distributed, instructions, loop
+from woodblock.training.conversations import Conversation
 
-EXAMPLES = tables.schema(id="string", task="string", split="string", messages="messages")
-GENERATIONS = tables.schema(
+EXAMPLES = parquet.schema(id="string", task="string", split="string", messages="messages")
+GENERATIONS = parquet.schema(
     id="string", task="string", prompt="string", reference="string", reply="string", stopped="bool"
 )
 
@@ -25,14 +28,14 @@ def sft(
     params: Any, base: Path, given: Path, documents: Path, out: Path, data: Path, curve: Path, run: Run
 ) -> dict[str, Any]:
     settings = params.sft
-    folder.make_deterministic()
-    device, config = distributed.pick_device(params.device), folder.read_config(base)
+    hugging_face.make_deterministic()
+    device, config = distributed.pick_device(params.device), hugging_face.read_config(base)
     if settings.max_tokens > config.context:
         raise UserError(
             f"sft.max_tokens: {settings.max_tokens} is over the context of {base}, {config.context}; lower it"
         )
-    training.check_memory(config, settings, params.train, settings.max_tokens, device, "sft")
-    model, tokenizer = folder.load(base, device)
+    loop.check_memory(config, settings, params.train, settings.max_tokens, device, "sft")
+    model, tokenizer = hugging_face.load(base, device)
     everything = collect(given, documents, settings, params.seed)
     train, held_out, counts = conversations.encode(
         everything, tokenizer, settings.system, settings.max_tokens, settings.given_repeats
@@ -48,7 +51,7 @@ def sft(
 
     before = held_out_loss(model)
     batches = conversations.Batches(train, settings.batch_tokens, settings.epochs, tokenizer.pad_id, params.seed)
-    task = training.Task(
+    task = loop.Task(
         batches.__getitem__,
         len(batches),
         settings.max_tokens,
@@ -57,15 +60,15 @@ def sft(
         about=f"{len(train):,} conversations, {len(batches):,} steps, held-out reply loss {before:.3f} before",
     )
     model.train()
-    result = training.train(model, task, settings, params.train, run)
+    result = loop.train(model, task, settings, params.train, run)
     model = result.model.eval()
     result.curve.to_csv(curve, index=False)
-    folder.save(model, base, out)
+    hugging_face.save(model, base, out)
     run.rates = result.rates
 
-    tables.write(data / "examples", (vars_of(c) for c in everything), EXAMPLES)
+    parquet.write(data / "examples", (vars_of(c) for c in everything), EXAMPLES)
     replies = reply_to(model, tokenizer, [c for c in everything if c.split == "validation"], settings)
-    tables.write(data / "generations", replies.to_dict("records"), GENERATIONS)
+    parquet.write(data / "generations", replies.to_dict("records"), GENERATIONS)
     return {
         "val_loss": held_out_loss(model),
         "base_val_loss": before,
@@ -80,9 +83,9 @@ def sft(
 def collect(given: Path, documents: Path, settings: Any, seed: int) -> list[Conversation]:
     """The cleaned conversations, and those made from the articles of the training laws."""
     share = settings.validation_share
-    found = [conversations.given(record["id"], record["messages"], share) for record in tables.stream(given)]
+    found = [conversations.given(record["id"], record["messages"], share) for record in parquet.stream(given)]
     if settings.article_examples:
-        articles = [article for article in tables.stream(documents) if article["split"] == "train"]
+        articles = [article for article in parquet.stream(documents) if article["split"] == "train"]
         made = instructions.from_statutes(articles, settings.article_examples, settings.well_known_laws, seed)
         found += [conversations.made(number, example, share) for number, example in enumerate(made)]
     return found

@@ -8,9 +8,10 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from woodblock import tables, tokenization
-from woodblock.progress import say, track
-from woodblock.stage import run_stage
+from woodblock.base.progress import say, track
+from woodblock.run.stage import run_stage
+from woodblock.tables import parquet
+from woodblock.tokens import tokenization
 
 
 def tokenizer(params: Any, train: Path, validation: Path, out: Path) -> dict[str, Any]:
@@ -27,9 +28,9 @@ def tokenizer(params: Any, train: Path, validation: Path, out: Path) -> dict[str
 
 def sample(train: Path, max_chars: int) -> Iterator[str]:
     """Training texts, evenly over the corpus, until about max_chars characters."""
-    total = sum(len(record["text"]) for record in tables.stream(train, ["text"]))
+    total = sum(len(record["text"]) for record in parquet.stream(train, ["text"]))
     share, taken, seen = min(1.0, max_chars / total), 0, 0
-    for record in tables.stream(train, ["text"]):
+    for record in parquet.stream(train, ["text"]):
         seen += len(record["text"])
         if taken < share * seen:
             taken += len(record["text"])
@@ -41,7 +42,7 @@ def check(folder: Path, validation: Path) -> dict[str, Any]:
     ours, theirs = tokenization.Tokenizer.load(folder), AutoTokenizer.from_pretrained(folder)
     size = tokens = failures = mismatches = 0
     for record in track(
-        tables.stream(validation, ["text"]), "tokenizer: checking", "documents", tables.count(validation)
+        parquet.stream(validation, ["text"]), "tokenizer: checking", "documents", parquet.count(validation)
     ):
         text = record["text"]
         ids = ours.encode(text)

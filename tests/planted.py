@@ -626,15 +626,15 @@ def bar(kind: str) -> float:
 
 def write(planted: Planted, raw: Path) -> None:
     """The tables of data/raw: the corpus, the benchmarks, and a few conversations and articles that nothing is said of."""
-    from woodblock import tables
+    from woodblock.tables import parquet
 
     corpus = (
         {"id": d.id, "group": d.id, "source": "planted", "title": "", "weight": 1.0, "text": d.text}
         for d in planted.documents
     )
-    tables.write(raw / "corpus", corpus, tables.CORPUS, part_characters=8_000_000)
+    parquet.write(raw / "corpus", corpus, parquet.CORPUS, part_characters=8_000_000)
     questions = ({"id": i, "benchmark": name, "text": text} for i, name, text in planted.benchmarks)
-    tables.write(raw / "benchmarks", questions, tables.BENCHMARKS)
+    parquet.write(raw / "benchmarks", questions, parquet.BENCHMARKS)
     turns = [(f"{city}在哪里？请简单说一说。", f"{city}是中国的一座城市，交通便利。") for city in wordings.CITIES]
     conversations = (
         {
@@ -644,7 +644,7 @@ def write(planted: Planted, raw: Path) -> None:
         }
         for i, turn in enumerate(turns)
     )
-    tables.write(raw / "instructions", conversations, tables.INSTRUCTIONS)
+    parquet.write(raw / "instructions", conversations, parquet.INSTRUCTIONS)
     articles = (
         {
             **{
@@ -659,14 +659,15 @@ def write(planted: Planted, raw: Path) -> None:
         for city in wordings.CITIES
         for n, theme in enumerate(wordings.THEMES[:10], 1)
     )
-    tables.write(raw / "documents", articles, tables.DOCUMENTS)
+    parquet.write(raw / "documents", articles, parquet.DOCUMENTS)
 
 
 def run(planted: Planted, project: Any) -> tuple[dict[str, str], dict[str, str]]:
     """Run the stages clean and dedup as commands in a project (tests/conftest.py); the texts of train and validation."""
     import shutil
 
-    from woodblock import graph, tables
+    from woodblock.run import graph
+    from woodblock.tables import parquet
 
     stages = graph.load(ROOT / "dvc.yaml")
     write(planted, project.folder / "data/raw")
@@ -675,7 +676,7 @@ def run(planted: Planted, project: Any) -> tuple[dict[str, str], dict[str, str]]
         project.run(*shlex.split(stages[name].cmd))
     out = project.folder / "data/dedup"
     return tuple(
-        {row["id"]: row["text"] for row in tables.stream(out / split, ["id", "text"])}
+        {row["id"]: row["text"] for row in parquet.stream(out / split, ["id", "text"])}
         for split in ("train", "validation")
     )
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from woodblock import tokenization
-from woodblock.model import Config, Transformer
-from woodblock.tokenization import Tokenizer
+from woodblock.models.decoder import Config, Transformer
+from woodblock.tokens import tokenization
+from woodblock.tokens.tokenization import Tokenizer
 
 torch.set_num_threads(1)
 

@@ -16,8 +16,9 @@ from typing import Any
 import small_models
 from conftest import ROOT
 
-from woodblock import graph, packing
-from woodblock.lineage import digest
+from woodblock.base.digests import digest
+from woodblock.run import graph
+from woodblock.tokens import packing
 
 CONTEXT = 32
 SHAPE = {"dim": 32, "layers": 2, "heads": 2, "kv_heads": 1, "hidden_dim": 64, "context": CONTEXT}

@@ -11,12 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import answering, tokenization
-from woodblock.answering import CUT_MARK, NOTHING_FOUND, Answer, Source, answer, fit, mentions, retrieve
-from woodblock.errors import UserError
-from woodblock.model import Config, Transformer
-from woodblock.retrieval import Index
-from woodblock.tokenization import Tokenizer
+from woodblock.base.errors import UserError
+from woodblock.models.decoder import Config, Transformer
+from woodblock.retrieval import answering
+from woodblock.retrieval.answering import CUT_MARK, NOTHING_FOUND, Answer, Source, answer, fit, mentions, retrieve
+from woodblock.retrieval.bm25 import Index
+from woodblock.tokens import tokenization
+from woodblock.tokens.tokenization import Tokenizer
 
 LABOUR = "国家实行劳动者每日工作时间不超过八小时、平均每周工作时间不超过四十四小时的工时制度。"
 LONG = "公司应当依法登记。" * 200

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_sources import ARCHIVES, PACKERS, packed, put, tar
 
-from woodblock import archives
-from woodblock.errors import UserError
-from woodblock.fetching import Fetched
+from woodblock.base.errors import UserError
+from woodblock.sources import archives
+from woodblock.sources.fetching import Fetched
 
 COMPRESSIONS = ["gz", "bz2", "xz", "zst"]
 CHECKED = ["a.tar.gz", "a.tar.bz2", "a.tar.xz", "a.zip", "a.jsonl.gz", "a.jsonl.bz2", "a.jsonl.xz"]  # by a checksum

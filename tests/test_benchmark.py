@@ -9,8 +9,11 @@ import pytest
 import small_models
 
 import benchmark
-from woodblock import decontamination, evaluation, folder, tables
-from woodblock.decontamination import OWN, Overlaps
+from woodblock.decontamination import overlaps
+from woodblock.decontamination.overlaps import OWN, Overlaps
+from woodblock.evaluation import harness
+from woodblock.models import hugging_face
+from woodblock.tables import parquet
 
 LAWS = [f"中华人民共和国{name}法" for name in ("水", "森林", "海岛", "教育", "药品", "渔业")]
 HELD_OUT = LAWS[:5]
@@ -45,9 +48,9 @@ def run(rows, tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
     texts, articles = rows
     for name, seed in (("base", 1), ("sft", 2)):
-        folder.save(small_models.model(seed, context=256), small_models.tokenizer_folder(), root / name)
-    tables.write(root / "validation", texts, tables.CLEANED)
-    tables.write(root / "documents", articles, tables.SPLIT_DOCUMENTS)
+        hugging_face.save(small_models.model(seed, context=256), small_models.tokenizer_folder(), root / name)
+    parquet.write(root / "validation", texts, parquet.CLEANED)
+    parquet.write(root / "documents", articles, parquet.SPLIT_DOCUMENTS)
     settings = SimpleNamespace(
         tasks=["validation", "source_law"], questions_per_group=4, questions=8, batch_tokens=2048, bootstrap=20
     )
@@ -55,7 +58,7 @@ def run(rows, tmp_path_factory):
     turn = iter(range(100))
 
     def go(recorded):
-        decontamination.write(root / "record.json", recorded)
+        overlaps.write(root / "record.json", recorded)
         inputs = (root / name for name in ("base", "sft", "validation", "documents", "record.json"))
         return benchmark.benchmark(params, *inputs, root / f"out-{next(turn)}")
 
@@ -72,8 +75,8 @@ def marks(metrics):
 
 def test_scores_are_clean_where_their_texts_were_checked(run, rows, capsys):
     texts, articles = rows
-    own = list(decontamination.own_texts(texts, articles))
-    metrics = run(decontamination.record([Overlaps.of(reversed(own), 32)], {}))
+    own = list(overlaps.own_texts(texts, articles))
+    metrics = run(overlaps.record([Overlaps.of(reversed(own), 32)], {}))
     assert marks(metrics) == {"validation": True, "source_law": True}
     assert metrics["overlap_chars"] == 32
     assert "NOT CHECKED" not in capsys.readouterr().err
@@ -82,14 +85,14 @@ def test_scores_are_clean_where_their_texts_were_checked(run, rows, capsys):
 @pytest.mark.parametrize("what", ["an article", "a document", "one less", "none"])
 def test_scores_of_other_texts_are_not(run, rows, capsys, what):
     texts, articles = rows
-    own = [text for _, text in decontamination.own_texts(texts, articles)]
+    own = [text for _, text in overlaps.own_texts(texts, articles)]
     checked = {
         "an article": [*own[:-1], own[-1] + "但书"],
         "a document": ["另" + own[0], *own[1:]],
         "one less": own[1:],
         "none": [],
     }[what]
-    metrics = run(decontamination.record([Overlaps.of([(OWN, text) for text in checked], 32)], {}))
+    metrics = run(overlaps.record([Overlaps.of([(OWN, text) for text in checked], 32)], {}))
     assert marks(metrics) == {"validation": False, "source_law": False}
     lines = [line for line in capsys.readouterr().err.splitlines() if "NOT CHECKED" in line]
     assert [line.split()[1] for line in lines] == ["source_law", "validation"]
@@ -98,12 +101,12 @@ def test_scores_of_other_texts_are_not(run, rows, capsys, what):
 
 def test_a_task_of_a_public_benchmark_is_held_to_its_own_name(capsys):
     """What a later task brings: the name of its benchmark, and the texts of the benchmark's questions."""
-    task = evaluation.text_task("cmmlu_law", "cmmlu", ["下列关于土地承包经营权的说法中，正确的是"])
+    task = harness.text_task("cmmlu_law", "cmmlu", ["下列关于土地承包经营权的说法中，正确的是"])
     asked = {"cmmlu": ["下列关于土地承包经营权的说法中，正确的是"], OWN: ["甲乙丙丁" * 9]}
-    both = decontamination.record([Overlaps.of([(name, text) for name in asked for text in asked[name]], 32)], {})
+    both = overlaps.record([Overlaps.of([(name, text) for name in asked for text in asked[name]], 32)], {})
     assert benchmark.decontaminated([task], asked, both) == {"cmmlu_law": True}
     assert "NOT CHECKED" not in capsys.readouterr().err
-    own = decontamination.record([Overlaps.of([(OWN, text) for text in asked[OWN]], 32)], {})
+    own = overlaps.record([Overlaps.of([(OWN, text) for text in asked[OWN]], 32)], {})
     assert benchmark.decontaminated([task], asked, own) == {"cmmlu_law": False}
     message = capsys.readouterr().err
     assert "cmmlu_law is NOT CHECKED" in message and "download.benchmarks under the name cmmlu" in message

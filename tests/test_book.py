@@ -17,8 +17,9 @@ import yaml
 from conftest import ROOT, Project
 from transformers import AutoModelForCausalLM
 
-from woodblock import graph, packing, presets
-from woodblock.folder import load
+from woodblock.models.hugging_face import load
+from woodblock.run import graph, presets
+from woodblock.tokens import packing
 
 MIRROR = ROOT.parent / "shared/data/mirror"
 STAGES = ("download", "clean", "dedup", "tokenizer", "pack", "pretrain")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from woodblock import charts
+from woodblock.reporting import charts
 
 FLOATS = st.floats(-1e9, 1e9, allow_nan=False)
 

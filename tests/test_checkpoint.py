@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import checkpoint
-from woodblock.errors import UserError
+from woodblock.base.errors import UserError
+from woodblock.training import checkpoint
 
 IDENTITY = {
     "cmd": "python src/pretrain.py",
@@ -18,7 +18,7 @@ IDENTITY = {
     "deps": {
         "data/packed": "d1",
         "models/tokenizer": "t1",
-        "src/woodblock/model.py": "c1",
+        "src/woodblock/models/decoder.py": "c1",
         "requirements/torch.txt": "r1",
     },
 }
@@ -116,7 +116,7 @@ def test_without_a_whole_one_the_reason_is_said(tmp_path, how):
         ("deps", "data/packed", "d2", r"of other data \(data/packed\);"),
         ("deps", "models/tokenizer", "t2", r"of other tokenizer \(models/tokenizer\);"),
         ("deps", "models/base", "b2", r"of other model \(models/base\);"),
-        ("deps", "src/woodblock/model.py", "c2", r"of other code \(src/woodblock/model.py\);"),
+        ("deps", "src/woodblock/models/decoder.py", "c2", r"of other code \(src/woodblock/models/decoder.py\);"),
         ("deps", "requirements/torch.txt", "r2", r"of other code \(requirements/torch.txt\);"),
         ("params", "pretrain.clip", 2.0, r"of other params \(pretrain.clip: 1.0, here 2.0\);"),
         ("params", "model.new", True, r"of other params \(model.new: None, here True\);"),

@@ -12,12 +12,14 @@ import pytest
 from conftest import ROOT
 
 import clean
-from woodblock import cleaning, params, shards, tables
-from woodblock.cleaning import Limits
-from woodblock.errors import UserError
-from woodblock.funnel import SAMPLES, Funnel
-from woodblock.quality import Model
-from woodblock.repairing import repair
+from woodblock.base.errors import UserError
+from woodblock.cleaning import steps
+from woodblock.cleaning.quality import Model
+from woodblock.cleaning.repairing import repair
+from woodblock.cleaning.steps import Limits
+from woodblock.run import params, shards
+from woodblock.tables import parquet
+from woodblock.tables.funnel import SAMPLES, Funnel
 
 LIMITS = Limits.of(params.load(ROOT / "params.yaml").clean)
 
@@ -65,14 +67,14 @@ def records(given: list[str]) -> list[dict]:
 def cleaned(text: str, model: Model, limits: Limits = LIMITS) -> tuple[str | None, dict[str, int]]:
     """What is left of a text, and the counts other than of what came and stayed."""
     funnel = Funnel()
-    kept = cleaning.documents(records([text]), limits, model, funnel)
+    kept = steps.documents(records([text]), limits, model, funnel)
     counts = {k: n for k, n in funnel.counts.items() if k not in ("read", "kept") and not k.startswith("characters")}
     return (kept[0]["text"] if kept else None), counts
 
 
 def test_good_text_passes_unchanged(model):
     funnel = Funnel()
-    kept = cleaning.documents(records(GOOD), LIMITS, model, funnel)
+    kept = steps.documents(records(GOOD), LIMITS, model, funnel)
     assert [record["text"] for record in kept] == GOOD
     assert all(record["weight"] == 1.0 and -2 < record["quality"] < 0 for record in kept)
     size = sum(map(len, GOOD))
@@ -151,7 +153,7 @@ def test_a_text_in_a_language_that_is_asked_for_stays(model):
 
 
 def test_weight_follows_quality_where_params_say_so(model):
-    kept = cleaning.documents(records(GOOD[:1]), dataclasses.replace(LIMITS, weight_by_quality=1.0), model, Funnel())
+    kept = steps.documents(records(GOOD[:1]), dataclasses.replace(LIMITS, weight_by_quality=1.0), model, Funnel())
     assert kept[0]["weight"] == pytest.approx(2 / -kept[0]["quality"], rel=1e-3)
 
 
@@ -181,7 +183,7 @@ def talk(*said: str | None, system: str | None = None) -> list[dict]:
 
 def conversation(messages: list[dict]) -> tuple[list[dict] | None, dict[str, int]]:
     funnel = Funnel()
-    kept = cleaning.conversations([{"id": "1", "source": "试", "messages": messages}], LIMITS, funnel)
+    kept = steps.conversations([{"id": "1", "source": "试", "messages": messages}], LIMITS, funnel)
     return (kept[0]["messages"] if kept else None), dict(+funnel.counts)
 
 
@@ -239,7 +241,7 @@ REPLY = "".join(f"第{n}点，做事之前要先想清楚目的是什么，然�
     ],
 )
 def test_a_reply_that_breaks_off_is_known(reply, cut):
-    assert cleaning.cut_short(reply) == cut
+    assert steps.cut_short(reply) == cut
     assert conversation(talk("说说看", reply))[1].get("dropped_cut", 0) == cut
 
 
@@ -252,9 +254,9 @@ def test_a_reply_that_goes_in_circles_is_dropped():
 
 def run_clean(folder: Path, given: list[str], workers: int, part_characters: int | None = None) -> dict:
     folder.mkdir()
-    tables.write(folder / "corpus", records(given), tables.CORPUS, part_characters)
+    parquet.write(folder / "corpus", records(given), parquet.CORPUS, part_characters)
     messages = [{"id": f"{n}", "source": "试", "messages": talk("你好", f"{n}号好。")} for n in range(3)]
-    tables.write(folder / "instructions", messages, tables.INSTRUCTIONS)
+    parquet.write(folder / "instructions", messages, parquet.INSTRUCTIONS)
     article = {
         "law": "某法",
         "chapter": "",
@@ -264,7 +266,7 @@ def run_clean(folder: Path, given: list[str], workers: int, part_characters: int
         "text": "本法自公布之日起施行。",
     }
     articles = [{"id": f"{n}", **article, "law": f"某法{n // 2}"} for n in range(4)]
-    tables.write(folder / "documents", articles, tables.DOCUMENTS)
+    parquet.write(folder / "documents", articles, parquet.DOCUMENTS)
     settings = SimpleNamespace(threads=workers, clean=params.load(ROOT / "params.yaml").clean)
     raw = [folder / role for role in ("corpus", "instructions", "documents")]
     out = [folder / "out" / role for role in ("corpus", "instructions", "documents", "results")]
@@ -282,7 +284,7 @@ def test_the_stage_gives_the_same_bytes_for_any_number_of_workers(tmp_path):
     three = run_clean(tmp_path / "three", given, 3, part_characters=3000)
     assert one == three
     assert digest(tmp_path / "one/out") == digest(tmp_path / "three/out")
-    assert len(tables.parts(tmp_path / "one/out/corpus")) == len(tables.parts(tmp_path / "one/corpus")) > 3
+    assert len(parquet.parts(tmp_path / "one/out/corpus")) == len(parquet.parts(tmp_path / "one/corpus")) > 3
     assert one["corpus"]["read"] == len(given) and one["corpus"]["kept"] == len(GOOD) + 3
     assert one["corpus"]["dropped_length"] == one["corpus"]["dropped_repetition"] == 1
     assert one["instructions"] == {"read": 3, "kept": 3}
@@ -321,5 +323,5 @@ def test_a_corpus_of_which_nothing_is_left_is_an_error_in_one_line(tmp_path):
 
 def test_cleaned_text_is_in_its_one_form(tmp_path):
     run_clean(tmp_path / "run", [f"　　{GOOD[0]}\r\n\r\n\r\n{GOOD[1]}\u200b"], 1)
-    (text,) = tables.read(tmp_path / "run/out/corpus")["text"]
+    (text,) = parquet.read(tmp_path / "run/out/corpus")["text"]
     assert text == f"{GOOD[0]}\n\n{GOOD[1]}" == repair(text)

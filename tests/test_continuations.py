@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock.continuations import Document, as_markdown, from_markdown
+from woodblock.evaluation.continuations import Document, as_markdown, from_markdown
 
 TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from("\\|`#*_ \n\r\u2028\x85"), max_size=30)
 

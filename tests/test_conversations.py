@@ -11,9 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from woodblock import conversations
-from woodblock.conversations import Batches, Conversation, by_length, encode, opening, padded, reply_loss, with_system
-from woodblock.instructions import Example
+from woodblock.training import conversations
+from woodblock.training.conversations import (
+    Batches,
+    Conversation,
+    by_length,
+    encode,
+    opening,
+    padded,
+    reply_loss,
+    with_system,
+)
+from woodblock.training.instructions import Example
 
 PAD = 5
 

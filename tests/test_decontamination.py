@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from woodblock import decontamination
-from woodblock.decontamination import OWN, TEMPLATE, Overlaps, normalised
-from woodblock.errors import UserError
+from woodblock.base.errors import UserError
+from woodblock.decontamination import overlaps as decontamination
+from woodblock.decontamination.overlaps import OWN, TEMPLATE, Overlaps, normalised
 
 # Hanzi, letters, what comes apart (ﬁ, ㎏, ½, Å, ﷺ), astral characters, accents that stand alone, and what goes.
 ALPHABET = "甲乙丙丁ａab1ﬁ㎏½Å\u030aﷺ𠀀𝐀ß，。 \n"

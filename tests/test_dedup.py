@@ -12,12 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import dedup
-from woodblock import decontamination, lineage, near_duplicates, shards, tables
-from woodblock.decontamination import Overlaps
-from woodblock.errors import UserError
-from woodblock.stage import Run
-from woodblock.statutes import law_group
-from woodblock.texts import held_out
+from woodblock.base.digests import digest
+from woodblock.base.errors import UserError
+from woodblock.decontamination import overlaps as decontamination
+from woodblock.decontamination.overlaps import Overlaps
+from woodblock.duplicates import near_duplicates
+from woodblock.run import shards
+from woodblock.run.stage import Run
+from woodblock.sources.statutes import law_group
+from woodblock.tables import parquet
+from woodblock.tables.texts import held_out
 
 SETTINGS = {
     "ngram": 3,
@@ -72,11 +76,11 @@ class Case:
 
     def run(self, out: str = "out", threads: int = 1, work: str | None = None) -> dict:
         """Run the stage; its outputs are in self.folder / out."""
-        columns = (tables.CLEANED, tables.INSTRUCTIONS, tables.DOCUMENTS, tables.BENCHMARKS)
+        columns = (parquet.CLEANED, parquet.INSTRUCTIONS, parquet.DOCUMENTS, parquet.BENCHMARKS)
         inputs = [self.folder / f"{self.part_characters}-{name}" for name in self.rows]
         for path, rows, schema in zip(inputs, self.rows.values(), columns, strict=True):
             if not path.exists():
-                tables.write(path, rows, schema, self.part_characters)
+                parquet.write(path, rows, schema, self.part_characters)
         params = SimpleNamespace(
             seed=1,
             threads=threads,
@@ -89,7 +93,7 @@ class Case:
         return self.counts
 
     def table(self, name: str, out: str = "out") -> list[dict]:
-        return list(tables.stream(self.folder / out / name))
+        return list(parquet.stream(self.folder / out / name))
 
     def ids(self, name: str) -> list[str]:
         return [row["id"] for row in self.table(name)]
@@ -129,7 +133,7 @@ def corpus(case: Case, seed: int = 4, documents: int = 120) -> random.Random:
 
 
 def digests(case: Case, out: str) -> dict[str, str]:
-    return {name: lineage.digest(case.folder / out / name) for name in OUTPUTS}
+    return {name: digest(case.folder / out / name) for name in OUTPUTS}
 
 
 # --- the whole stage --------------------------------------------------------------------------------------------------
@@ -141,7 +145,7 @@ def test_the_bytes_are_the_same_with_one_worker_and_with_three(case):
     assert counts == case.run("three", threads=3)
     assert digests(case, "one") == digests(case, "three")
     of_corpus = counts["corpus"]
-    assert len(tables.parts(case.folder / "3000-corpus")) > 4
+    assert len(parquet.parts(case.folder / "3000-corpus")) > 4
     assert min(of_corpus[f"dropped_{step}"] for step in ("near", "benchmarks")) > 0 < of_corpus["paragraphs_removed"]
 
 
@@ -155,7 +159,7 @@ def test_the_size_of_parts_changes_no_row(tmp_path):
     assert small.counts == large.counts
     for name in ("train", "validation", "instructions", "documents", "results/drops", "results/kept"):
         assert small.table(name) == large.table(name), name
-    assert len(tables.parts(small.folder / "out/train")) > len(tables.parts(large.folder / "out/train")) >= 2
+    assert len(parquet.parts(small.folder / "out/train")) > len(parquet.parts(large.folder / "out/train")) >= 2
 
 
 def test_partitions_and_chunks_change_no_byte(case, monkeypatch):
@@ -209,7 +213,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
             text = "\n".join("".join(chance.choices(alphabet, k=200)) for _ in range(50))
             case.rows["corpus"].append(document(number, text, group))
         inputs = case.folder / f"{case.part_characters}-corpus"
-        tables.write(inputs, case.rows["corpus"], tables.CLEANED, case.part_characters)
+        parquet.write(inputs, case.rows["corpus"], parquet.CLEANED, case.part_characters)
         case.rows["corpus"] = []
         near_duplicates.letters()
         tracemalloc.start()
@@ -225,11 +229,11 @@ def test_parts_are_numbered_without_gaps_and_empty_ones_left_out(case):
     case.rows["corpus"] = [document(n, sentence(chance, 200), group) for n, group in enumerate(groups("train", 60))]
     case.rows["corpus"].append(document(60, sentence(chance, 200), one))
     case.run()
-    assert [part.name for part in tables.parts(case.folder / "out/validation")] == ["part-00000.parquet"]
-    names = [part.name for part in tables.parts(case.folder / "out/train")]
+    assert [part.name for part in parquet.parts(case.folder / "out/validation")] == ["part-00000.parquet"]
+    names = [part.name for part in parquet.parts(case.folder / "out/train")]
     assert names == [f"part-{n:05d}.parquet" for n in range(len(names))] and len(names) > 2
-    assert all(pq.read_metadata(part).num_rows for part in tables.parts(case.folder / "out/train"))
-    assert case.table("instructions") == [] and len(tables.parts(case.folder / "out/instructions")) == 1
+    assert all(pq.read_metadata(part).num_rows for part in parquet.parts(case.folder / "out/train"))
+    assert case.table("instructions") == [] and len(parquet.parts(case.folder / "out/instructions")) == 1
 
 
 # --- duplicates -------------------------------------------------------------------------------------------------------

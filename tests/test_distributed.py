@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from small_run import SmallRun
 from torch.testing import assert_close
 
-from woodblock import distributed, folder
-from woodblock.distributed import World
-from woodblock.errors import UserError
+from woodblock.base.errors import UserError
+from woodblock.models import hugging_face
+from woodblock.training import distributed
+from woodblock.training.distributed import World
 
 CPU = torch.device("cpu")
 
@@ -84,7 +85,7 @@ def curve(project: SmallRun) -> pd.DataFrame:
 
 
 def weights(project: SmallRun) -> dict[str, torch.Tensor]:
-    return folder.load(project.folder / "models/base", CPU)[0].state_dict()
+    return hugging_face.load(project.folder / "models/base", CPU)[0].state_dict()
 
 
 def agree(one: SmallRun, two: SmallRun) -> None:

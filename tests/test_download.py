@@ -18,11 +18,12 @@ from pathlib import Path
 import pytest
 import yaml
 from test_fetching import Server, wheel
-from test_records import parquet
+from test_records import parquet as parquet_bytes
 from test_sources import ARTICLES, LAWS, laws, packed
 
-from woodblock import lineage, tables
-from woodblock.fetching import TOKENS
+from woodblock.base import digests
+from woodblock.sources.fetching import TOKENS
+from woodblock.tables import parquet
 
 ROOT = Path(__file__).parents[1]
 MIRROR = Path(__file__).parents[2] / "shared" / "data" / "mirror"
@@ -214,7 +215,7 @@ def sample(folder: Path) -> Project:
     project.put(
         "my/exams/a.jsonl", json.dumps({"q": {"text": "谁是刘备？"}, "options": ["皇帝", "一个织席的人"]}).encode()
     )
-    project.put("my/mirror/owner/quiz@v2/quiz.parquet", parquet([{"question": "一加一等于几？", "answer": 2}]))
+    project.put("my/mirror/owner/quiz@v2/quiz.parquet", parquet_bytes([{"question": "一加一等于几？", "answer": 2}]))
     return project
 
 
@@ -229,15 +230,15 @@ def test_every_source_becomes_rows_and_twice_the_same_bytes(tmp_path):
     assert project.digests() == before and {"metrics/download.json", "lineage/download.json"} < set(before)
 
     corpus, instructions, documents, benchmarks, manifest = (project.folder / out for out in OUTPUTS)
-    assert [row["id"] for row in tables.stream(corpus)] == [
+    assert [row["id"] for row in parquet.stream(corpus)] == [
         *("laws-sample-1", "laws-sample-2", "laws-sample-3"),
         *("书-1", "书-2", "texts-1"),
     ]
-    assert [row["source"] for row in tables.stream(instructions)] == ["talk-sample", "train_3.5M_CN"]
-    assert [row["weight"] for row in tables.stream(corpus)] == [1.0] * 3 + [2.0] * 2 + [1.0]
-    assert len(tables.parts(corpus)) == 6 and len(tables.parts(instructions)) == 2  # a record is over ten characters
-    assert tables.count(documents) == 4
-    assert list(tables.stream(benchmarks)) == [
+    assert [row["source"] for row in parquet.stream(instructions)] == ["talk-sample", "train_3.5M_CN"]
+    assert [row["weight"] for row in parquet.stream(corpus)] == [1.0] * 3 + [2.0] * 2 + [1.0]
+    assert len(parquet.parts(corpus)) == 6 and len(parquet.parts(instructions)) == 2  # a record is over ten characters
+    assert parquet.count(documents) == 4
+    assert list(parquet.stream(benchmarks)) == [
         {"id": "考试-1", "benchmark": "考试", "text": "谁是刘备？\n一个织席的人"},
         {"id": "考试-2", "benchmark": "考试", "text": "什么是法律？\n不知道的事"},
         {"id": "quiz-1", "benchmark": "quiz", "text": "一加一等于几？"},
@@ -248,7 +249,7 @@ def test_every_source_becomes_rows_and_twice_the_same_bytes(tmp_path):
     assert [entry["format"] for entry in said["corpus"]] == ["laws", "chapters", "jsonl (gzip)"]
     assert [entry["format"] for entry in said["benchmarks"]] == ["csv, jsonl", "parquet"]
     assert [entry["revision"] for entry in said["benchmarks"]] == [None, "v2"] and said["corpus"][1]["weight"] == 2.0
-    assert said["benchmarks"][0]["sha256"] == lineage.digest(project.folder / "my/exams")
+    assert said["benchmarks"][0]["sha256"] == digests.digest(project.folder / "my/exams")
     entry = said["instructions"][0]
     assert entry["url"] == "pypi://talk-sample==1.0" and entry["records"] == 1 and entry["dropped"] == {"no_reply": 1}
     assert set(entry) >= {"url", "revision", "licence", "sha256", "bytes", "records", "member", "format"}
@@ -284,7 +285,7 @@ def test_a_killed_download_goes_on_where_it_stopped(tmp_path):
     assert code == 0, errors
     assert any("goes on at" in line for line in errors)
     assert [asked is not None for _, asked in server.asked] == [False, True]
-    assert tables.count(tmp_path / OUTPUTS[0]) == 2000
+    assert parquet.count(tmp_path / OUTPUTS[0]) == 2000
 
 
 @pytest.mark.slow
@@ -298,7 +299,7 @@ def test_the_book_s_sources_are_read_whole_from_the_mirror(tmp_path):
     assert metrics["corpus"]["records"] == 8936 and metrics["corpus"]["characters"] > 54_000_000
     entry = json.loads((tmp_path / OUTPUTS[-1]).read_text(encoding="utf-8"))["instructions"][0]
     assert entry["records"] + sum(entry["dropped"].values()) == 17_940
-    assert len(tables.parts(tmp_path / OUTPUTS[0])) == 7
+    assert len(parquet.parts(tmp_path / OUTPUTS[0])) == 7
     timings = json.loads((tmp_path / "timings/download.json").read_text(encoding="utf-8"))
     assert timings["peak_memory_mb"] < 1000
 
@@ -320,7 +321,7 @@ def test_the_book_s_corpus_comes_over_http_that_breaks_off(tmp_path):
             server.server_close()
     assert code == 0, errors
     assert [asked for _, asked in server.asked] == [None, "bytes=10000000-", "bytes=15000000-"]
-    assert tables.count(tmp_path / OUTPUTS[0]) == 100
+    assert parquet.count(tmp_path / OUTPUTS[0]) == 100
 
 
 @pytest.mark.network
@@ -335,5 +336,5 @@ def test_the_default_sources_are_what_was_pinned(tmp_path):
     metrics = json.loads((project.folder / "metrics/download.json").read_text(encoding="utf-8"))
     assert metrics["corpus"]["records"] == 352 + 120
     assert metrics["documents"]["records"] == 23_490
-    documents = tables.read(project.folder / OUTPUTS[2])
+    documents = parquet.read(project.folder / OUTPUTS[2])
     assert documents["law"].nunique() == 352 and not documents.duplicated(["law", "article"]).any()

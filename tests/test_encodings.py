@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import encodings
-from woodblock.repairing import repair
+from woodblock.cleaning import encodings
+from woodblock.cleaning.repairing import repair
 
 TEXT = """春天的早晨，院子里的石榴树刚刚发芽，祖母坐在门口剥豆子。
 她说：“豆子要趁露水没干的时候摘，才又嫩又甜。”

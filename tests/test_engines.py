@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Project, stand_in_project
 
-from woodblock import graph
+from woodblock.run import graph
 
 pytestmark = pytest.mark.slow
 
@@ -124,8 +124,8 @@ def test_times_alone_change_nothing(after, first, second) -> None:
     ("command", "stages"),
     [
         (LEARNING_RATE, AFTER_SFT),
-        (("bash", "-c", "echo '#' >> src/woodblock/retrieval.py"), AFTER_RETRIEVAL),
-        (("bash", "-c", "echo '#' >> src/woodblock/params.py"), []),
+        (("bash", "-c", "echo '#' >> src/woodblock/retrieval/bm25.py"), AFTER_RETRIEVAL),
+        (("bash", "-c", "echo '#' >> src/woodblock/run/params.py"), []),
         (("sed", "-i.before", "s/^torch==.*/torch==2.14.0/", "requirements/torch.txt"), ["pretrain", *AFTER_SFT]),
         (("sed", "-i.before", "s/^pytest==.*/pytest==1.0/", "requirements/development.txt"), []),
         (("bash", "-c", "chmod u+w models/sft/part; echo x > models/sft/part"), AFTER_SFT),
@@ -241,7 +241,7 @@ def test_adoption_refuses_what_does_not_match(after) -> None:
     project = after(SNAKEMAKE)
     lock = (project.folder / "dvc.lock").read_bytes()
     project.run(*LEARNING_RATE)
-    done = project.run(sys.executable, "-m", "woodblock.adopt", check=False, PYTHONPATH="src")
+    done = project.run(sys.executable, "-m", "woodblock.run.adopt", check=False, PYTHONPATH="src")
     assert done.returncode == 1
     refused = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     assert len(refused) == 4
@@ -284,7 +284,7 @@ def test_the_tiny_preset_has_equal_bytes_by_either_engine(tmp_path: Path) -> Non
     for engine, seed in ((("snakemake", "--cores", "8"), "1"), (DVC, "2")):
         project = Project(tmp_path / engine[0])
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project.folder)], check=True)
-        project.run(sys.executable, "-m", "woodblock.presets", "tiny", PYTHONPATH="src")
+        project.run(sys.executable, "-m", "woodblock.run.presets", "tiny", PYTHONPATH="src")
         start = time.perf_counter()
         project.run(*engine, PYTHONHASHSEED=seed)
         print(f"{engine[0]}: {time.perf_counter() - start:.0f} s")

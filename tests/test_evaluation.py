@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from woodblock import evaluation, folder, tokenization
-from woodblock.errors import UserError
-from woodblock.evaluation import Choice
+from woodblock.base.errors import UserError
+from woodblock.evaluation import harness
+from woodblock.evaluation.harness import Choice
+from woodblock.models import hugging_face
+from woodblock.tokens import tokenization
 
 CONTEXT = 48
 CLAUSES = (
@@ -34,13 +36,13 @@ def saved(tmp_path_factory):
     tokenization.save(tokenization.train([text(rng, 20) for _ in range(50)], 330, 1.0, threads=1), root / "tokenizer")
     vocab_size = tokenization.Tokenizer.load(root / "tokenizer").vocab_size
     shape = {"dim": 32, "hidden_dim": 64, "context": CONTEXT, "init_std": 0.2}
-    folder.save(small_models.model(1, vocab_size=vocab_size, **shape), root / "tokenizer", root / "model")
+    hugging_face.save(small_models.model(1, vocab_size=vocab_size, **shape), root / "tokenizer", root / "model")
     return root / "model"
 
 
 @pytest.fixture(scope="module")
-def harness(saved):
-    return evaluation.HarnessModel(*folder.load(saved, torch.device("cpu")), batch_tokens=200)
+def scored(saved):
+    return harness.HarnessModel(*hugging_face.load(saved, torch.device("cpu")), batch_tokens=200)
 
 
 def instances(kind, arguments):
@@ -55,34 +57,34 @@ def pairs():
     return [*shared, *((text(rng, 1 + n % 4), text(rng, 1)) for n in range(8)), ("", text(rng, 1))]
 
 
-def test_loglikelihoods_equal_those_of_lm_eval(saved, harness):
+def test_loglikelihoods_equal_those_of_lm_eval(saved, scored):
     requests = instances("loglikelihood", pairs())
     reference = HFLM(pretrained=str(saved), device="cpu", batch_size=4, add_bos_token=True)
-    ours, theirs = harness.loglikelihood(requests), reference.loglikelihood(requests, disable_tqdm=True)
+    ours, theirs = scored.loglikelihood(requests), reference.loglikelihood(requests, disable_tqdm=True)
     assert len(requests) == 41
     np.testing.assert_allclose([ll for ll, _ in ours], [ll for ll, _ in theirs], atol=1e-3)
     assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
 
 
-def test_rolling_loglikelihoods_equal_those_of_lm_eval(saved, harness):
+def test_rolling_loglikelihoods_equal_those_of_lm_eval(saved, scored):
     rng = np.random.default_rng(3)
     requests = instances("loglikelihood_rolling", [(text(rng, n),) for n in (1, 3, 8, 30)])
     reference = HFLM(pretrained=str(saved), device="cpu", batch_size=4, add_bos_token=False)
     theirs = reference.loglikelihood_rolling(requests, disable_tqdm=True)
-    np.testing.assert_allclose(harness.loglikelihood_rolling(requests), theirs, atol=1e-3)
+    np.testing.assert_allclose(scored.loglikelihood_rolling(requests), theirs, atol=1e-3)
 
 
-def test_a_shared_context_changes_no_score(harness):
-    encode = harness.tok_encode
+def test_a_shared_context_changes_no_score(scored):
+    encode = scored.tok_encode
     together = [(encode(context), encode(rest, add_special_tokens=False)) for context, rest in pairs()[:32]]
-    alone = [harness.score([pair])[0][0] for pair in together]
-    np.testing.assert_allclose([ll for ll, _ in harness.score(together)], alone, atol=1e-4)
+    alone = [scored.score([pair])[0][0] for pair in together]
+    np.testing.assert_allclose([ll for ll, _ in scored.score(together)], alone, atol=1e-4)
 
 
-def test_batches_keep_within_the_budget(harness):
-    encode = harness.tok_encode
-    rows = evaluation.share([(encode(c), encode(r, add_special_tokens=False)) for c, r in pairs()], CONTEXT)
-    batches = list(harness._batches(rows))
+def test_batches_keep_within_the_budget(scored):
+    encode = scored.tok_encode
+    rows = harness.share([(encode(c), encode(r, add_special_tokens=False)) for c, r in pairs()], CONTEXT)
+    batches = list(scored._batches(rows))
     assert sorted(one.request for batch in batches for row in batch for one in row.passes) == list(range(len(pairs())))
     assert all(max(row.width for row in batch) * len(batch) <= 200 or len(batch) == 1 for batch in batches)
     assert len(batches) < len(rows)
@@ -96,7 +98,7 @@ ids = st.lists(st.integers(0, 9), min_size=1, max_size=12)
 def test_sharing_keeps_every_id(pairs):
     """Whatever is shared: prefix and ids are the pair without its last id, cut on the left to the context."""
     seen = {}
-    for row in evaluation.share(pairs, max_length=10):
+    for row in harness.share(pairs, max_length=10):
         for one in row.passes:
             seen[one.request] = row.prefix + one.ids, one.targets
     for number, (context, continuation) in enumerate(pairs):
@@ -105,33 +107,33 @@ def test_sharing_keeps_every_id(pairs):
 
 def test_a_part_without_ids_is_an_error():
     with pytest.raises(ValueError, match="one id or more"):
-        evaluation.share([([1], [])], 10)
+        harness.share([([1], [])], 10)
     with pytest.raises(UserError, match=r"over model\.context: 10; raise it"):
-        evaluation.share([([1], [2] * 11)], 10)
+        harness.share([([1], [2] * 11)], 10)
 
 
-def test_a_generating_task_is_refused(harness):
+def test_a_generating_task_is_refused(scored):
     request = Instance(request_type="generate_until", doc={}, arguments=("", {}), idx=0, metadata=("gsm8k", 0, 1))
     with pytest.raises(UserError, match="gsm8k: a task that generates"):
-        harness.generate_until([request])
+        scored.generate_until([request])
 
 
-def test_evaluate_runs_lm_eval_on_local_tasks(harness, tmp_path, capsys):
+def test_evaluate_runs_lm_eval_on_local_tasks(scored, tmp_path, capsys):
     context, rests = "国家保护自然人的合法权益，", ("任何组织不得侵犯。", "违反规定的，依法承担责任；")
     answers = (0, 1, 1)
     texts = ["任何组织不得侵犯。" * 9, "违反规定的，"]
     tasks = [
-        evaluation.choice_task("rests", "own", [Choice((context,), rests, answer) for answer in answers]),
-        evaluation.choice_task("contexts", "own", [Choice(rests, (context,), answer) for answer in answers]),
-        evaluation.text_task("texts", "own", texts),
+        harness.choice_task("rests", "own", [Choice((context,), rests, answer) for answer in answers]),
+        harness.choice_task("contexts", "own", [Choice(rests, (context,), answer) for answer in answers]),
+        harness.text_task("texts", "own", texts),
     ]
-    outcomes = evaluation.evaluate(harness, tasks, tmp_path)
+    outcomes = harness.evaluate(scored, tasks, tmp_path)
     for name, pairs in (
         ("rests", [(context, rest) for rest in rests]),
         ("contexts", [(rest, context) for rest in rests]),
     ):
         outcome = outcomes[name]
-        expected = [ll for ll, _ in harness.loglikelihood(instances("loglikelihood", pairs))]
+        expected = [ll for ll, _ in scored.loglikelihood(instances("loglikelihood", pairs))]
         sizes = [len(continuation.encode()) for _, continuation in pairs]
         best = int(np.argmax(np.array(expected) / sizes))
         assert outcome.sizes == [sizes] * 3
@@ -151,6 +153,6 @@ def test_bootstrap_draws_whole_groups():
     means = rng.random(60)
     values, groups = np.repeat(means, 5), np.repeat([f"law {i}" for i in range(60)], 5)
     exact = means.std() / np.sqrt(60)
-    assert evaluation.bootstrap_stderr(values, groups, 4000, seed=1) == pytest.approx(exact, rel=0.1)
-    assert evaluation.bootstrap_stderr(values, groups, 100, 1) == evaluation.bootstrap_stderr(values, groups, 100, 1)
-    assert evaluation.bootstrap_stderr([1.0] * 8, list("aabbccdd"), 100, 1) == 0
+    assert harness.bootstrap_stderr(values, groups, 4000, seed=1) == pytest.approx(exact, rel=0.1)
+    assert harness.bootstrap_stderr(values, groups, 100, 1) == harness.bootstrap_stderr(values, groups, 100, 1)
+    assert harness.bootstrap_stderr([1.0] * 8, list("aabbccdd"), 100, 1) == 0

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from woodblock import fetching, lineage
-from woodblock.errors import UserError
-from woodblock.params import Source
+from woodblock.base import digests
+from woodblock.base.errors import UserError
+from woodblock.run.params import Source
+from woodblock.sources import fetching
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -299,7 +300,7 @@ def test_a_folder_is_a_source_with_a_hash_of_its_own(tmp_path):
         (tmp_path / "data" / name).write_bytes(name.encode())
     url = f"file://{tmp_path}/data"
     fetched = fetching.fetch(source(url), None, tmp_path / "d")
-    assert (fetched.sha256, fetched.bytes) == (lineage.digest(tmp_path / "data"), len("b/2.txt") + len("a.txt"))
+    assert (fetched.sha256, fetched.bytes) == (digests.digest(tmp_path / "data"), len("b/2.txt") + len("a.txt"))
     assert fetching.fetch(source(url, fetched.sha256), None, tmp_path / "d") == fetched
     with pytest.raises(UserError, match="yaml pins"):
         fetching.fetch(source(url, "0" * 64), None, tmp_path / "d")

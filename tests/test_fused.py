@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from woodblock import fused
+from woodblock.models import fused
 
 floats = st.floats(-87, 88, width=32)
 

@@ -7,9 +7,10 @@ import small_models
 import torch
 from transformers import AutoModelForCausalLM
 
-from woodblock import folder, generation
-from woodblock.errors import UserError
-from woodblock.generation import generate
+from woodblock.base.errors import UserError
+from woodblock.inference import generation
+from woodblock.inference.generation import generate
+from woodblock.models import hugging_face
 
 
 def prompts(lengths, seed=0):
@@ -36,7 +37,7 @@ def transformers_greedy(theirs, prompt, new, stop):
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
 def test_replies_are_those_of_transformers(tmp_path, shape, batch_size):
     model = small_models.model(seed=2, context=64, **shape)
-    folder.save(model, small_models.tokenizer_folder(), tmp_path)
+    hugging_face.save(model, small_models.tokenizer_folder(), tmp_path)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     asked = prompts((5, 1, 17, 5, 30, 2, 11))
     free = [transformers_greedy(theirs, prompt, 12, None) for prompt in asked]

@@ -19,10 +19,10 @@ from small_run import SmallRun
 from torch import Tensor
 from torch.nn.attention import flex_attention
 
-from woodblock import memory
-from woodblock import model as model_module
-from woodblock.model import LinearCrossEntropy, Transformer, attend, document_mask, document_numbers
-from woodblock.optimizer import NEWTON_SCHULZ_STEPS, QUINTIC, orthogonalise
+from woodblock.models import decoder as model_module
+from woodblock.models.decoder import LinearCrossEntropy, Transformer, attend, document_mask, document_numbers
+from woodblock.training import memory
+from woodblock.training.optimizer import NEWTON_SCHULZ_STEPS, QUINTIC, orthogonalise
 
 NEEDS_CUDA = (pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
 CUDA = pytest.param("cuda", marks=NEEDS_CUDA)

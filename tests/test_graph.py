@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 from importlib import metadata
@@ -12,46 +11,17 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from woodblock import graph, lineage, params
-from woodblock.errors import UserError
+from woodblock.base import digests
+from woodblock.base.errors import UserError
+from woodblock.run import graph, lineage, params, write_graph
 
 STAGES = graph.load(ROOT / "dvc.yaml")
-# What every stage runs under accepts or refuses, and writes records: it shapes no output, so no stage depends on it.
-# (What params puts for auto is made by sizes, on which pretrain depends.)
-PLUMBING = {"__init__", "errors", "graph", "lineage", "params", "progress", "stage", "workers"}
 
 
-def imports(file: Path) -> set[str]:
-    """The modules of woodblock that a file imports, at any depth of its code."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("woodblock.")}
-        elif isinstance(node, ast.ImportFrom) and node.module == "woodblock":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("woodblock."):
-            found.add(node.module.split(".")[1])
-    return found
-
-
-def modules_of(script: Path) -> set[str]:
-    """The modules of woodblock that a script imports, directly or not, save the plumbing."""
-    found: set[str] = set()
-    queue = [script]
-    while queue:
-        for name in imports(queue.pop()) - found - PLUMBING:
-            found.add(name)
-            queue.append(ROOT / f"src/woodblock/{name}.py")
-    return found
-
-
-@pytest.mark.parametrize("name", STAGES)
-def test_code_deps_are_the_imports(name: str) -> None:
-    script = ROOT / f"src/{name}.py"
-    if not script.exists():
-        pytest.skip(f"{script.name} is still to be written")
-    declared = {dep for dep in STAGES[name].deps if dep.endswith(".py")}
-    assert declared == {f"src/{name}.py"} | {f"src/woodblock/{module}.py" for module in modules_of(script)}
+def test_the_deps_of_code_are_what_make_graph_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = Path("dvc.yaml").read_text(encoding="utf-8")
+    assert write_graph.written(text) == text, "run: make graph"
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -92,7 +62,7 @@ def test_params_are_leaves_that_exist() -> None:
 
 
 def test_every_param_is_read_by_some_stage() -> None:
-    from woodblock.presets import leaves
+    from woodblock.run.presets import leaves
 
     declared = {path for stage in STAGES.values() for path in stage.params}
     assert set(leaves(params.read(ROOT / "params.yaml"))) == declared
@@ -126,7 +96,7 @@ def test_git_and_dvc_ignore_what_they_should() -> None:
             top = out.split("/")[0]
             in_git = top in ("metrics", "timings")
             assert (f"/{top}/" in ignored or f"/{out}" in ignored) != in_git, out
-    assert set(lineage.IGNORED) <= set((ROOT / ".dvcignore").read_text().splitlines())
+    assert set(digests.IGNORED) <= set((ROOT / ".dvcignore").read_text().splitlines())
 
 
 def test_no_templating() -> None:

@@ -17,9 +17,9 @@ import small_models
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import instructions
-from woodblock.instructions import REPLY_CHARS, SHARES, clauses, excerpt, existence, from_statutes
-from woodblock.statutes import article_name, cite, parse_article_name, short_name
+from woodblock.sources.statutes import article_name, cite, parse_article_name, short_name
+from woodblock.training import instructions
+from woodblock.training.instructions import REPLY_CHARS, SHARES, clauses, excerpt, existence, from_statutes
 
 CODE = "中华人民共和国民法典"
 

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from woodblock import kernels
-from woodblock.model import Transformer, document_numbers
+from woodblock.models import kernels
+from woodblock.models.decoder import Transformer, document_numbers
 
 START = 7  # stands for the token that begins a document
 

@@ -9,7 +9,7 @@ import torch
 from small_run import SmallRun
 from transformers import AutoModelForCausalLM
 
-from woodblock import folder
+from woodblock.models import hugging_face
 
 LENGTH = 1024
 NO_SHAPE = dict.fromkeys((f"model__{name}" for name in ("dim", "layers", "heads", "kv_heads", "hidden_dim")), "null")
@@ -31,7 +31,7 @@ def test_a_depth_a_long_context_and_documents_apart(tmp_path):
     assert losses[0] != losses[1]
     base = tmp_path / "true/models/base"
     assert json.loads((base / "config.json").read_text())["model_type"] == "qwen3"
-    ours, _ = folder.load(base, torch.device("cpu"))
+    ours, _ = hugging_face.load(base, torch.device("cpu"))
     shape = ours.config
     assert (shape.dim, shape.layers, shape.heads, shape.kv_heads, shape.hidden_dim) == (128, 1, 2, 1, 384)
     assert (shape.context, shape.rope_scaling, shape.rope_factor) == (LENGTH, "yarn", 2.0)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import known_items
-from woodblock.errors import UserError
-from woodblock.known_items import KEPT, draw, half_remembered, ranks, scores
-from woodblock.retrieval import Index
-from woodblock.statutes import article_name
+from woodblock.base.errors import UserError
+from woodblock.retrieval import known_items
+from woodblock.retrieval.bm25 import Index
+from woodblock.retrieval.known_items import KEPT, draw, half_remembered, ranks, scores
+from woodblock.sources.statutes import article_name
 
 SHARED_CLAUSE = "应当依法承担民事责任"
 SUBJECTS = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏"

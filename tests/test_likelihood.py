@@ -13,8 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from woodblock import packing
-from woodblock.likelihood import HeldOut, Window, bits_per_byte, held_out, nll, windows
+from woodblock.evaluation.likelihood import HeldOut, Window, bits_per_byte, held_out, nll, windows
+from woodblock.tokens import packing
 
 
 @given(length=st.integers(2, 200), context=st.integers(8, 40))

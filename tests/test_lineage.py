@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from woodblock import graph, lineage
-from woodblock.errors import UserError
+from woodblock.base import digests, files
+from woodblock.base.errors import UserError
+from woodblock.run import graph, lineage
 
 VALUES = {"seed": 1, "model": {"dim": 8}}
 
@@ -106,17 +107,17 @@ def test_stages_follow_those_that_they_depend_on(made: graph.Stage) -> None:
 def test_large_files_are_read_once_until_they_change(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = Path("large")
-    file.write_bytes(bytes(lineage.LARGE))
-    first = lineage.digest(file)
-    monkeypatch.setattr(lineage.hashlib, "file_digest", lambda *_: pytest.fail("read again"))
-    assert lineage.digest(file) == first
+    file.write_bytes(bytes(digests.LARGE))
+    first = digests.digest(file)
+    monkeypatch.setattr(digests.hashlib, "file_digest", lambda *_: pytest.fail("read again"))
+    assert digests.digest(file) == first
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
-    for content, time in ((bytes(lineage.LARGE + 1), None), (b"x" * lineage.LARGE, None), (bytes(lineage.LARGE), 5)):
+    for content, time in ((bytes(digests.LARGE + 1), None), (b"x" * digests.LARGE, None), (bytes(digests.LARGE), 5)):
         file.write_bytes(content)
         if time:
             os.utime(file, (time, time))
-        assert lineage.digest(file) == subprocess.check_output(["sha256sum", file], text=True).split()[0]
+        assert digests.digest(file) == subprocess.check_output(["sha256sum", file], text=True).split()[0]
 
 
 def test_numbers_for_auto_are_kept_beside_the_params(made: graph.Stage) -> None:
@@ -131,7 +132,7 @@ def test_numbers_for_auto_are_kept_beside_the_params(made: graph.Stage) -> None:
 
 def test_no_half_written_lineage(made: graph.Stage, monkeypatch) -> None:
     before = Path("lineage/b.json").read_bytes()
-    monkeypatch.setattr(lineage.os, "replace", lambda *_: 1 / 0)
+    monkeypatch.setattr(files.os, "replace", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         lineage.write(made, VALUES | {"seed": 2}, {}, VALUES | {"seed": 2})
     assert Path("lineage/b.json").read_bytes() == before
@@ -141,7 +142,7 @@ def test_the_same_bytes_with_any_hash_seed(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from woodblock import graph, lineage
+from woodblock.run import graph, lineage
 outs = ("out", "lineage/a.json")
 stage = graph.Stage("a", "cmd", ("in", "other"), ("seed",), outs, frozenset())
 for name in ("in", "other", "out"):

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import markup
-from woodblock.markup import plain, without_boilerplate
+from woodblock.cleaning import markup
+from woodblock.cleaning.markup import plain, without_boilerplate
 
 PAGE = """<!DOCTYPE html>
 <html lang="zh"><head><title>题目_某网</title><style>p{color:red}</style><script>var a = "<p>不是正文</p>";</script></head>

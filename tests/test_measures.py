@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import measures
-from woodblock.measures import DIGIT, HAN, HANGUL, KANA, LETTER, MEASURES, NEWLINE, PAUSE, SPACE, STOP, SYMBOL
+from woodblock.cleaning import measures
+from woodblock.cleaning.measures import DIGIT, HAN, HANGUL, KANA, LETTER, MEASURES, NEWLINE, PAUSE, SPACE, STOP, SYMBOL
 
 
 def of(text: str) -> dict[str, float]:

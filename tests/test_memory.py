@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.profiler import ProfilerActivity, profile
 
-from woodblock import kernels, memory, optimizer, training, watch
-from woodblock.errors import UserError
-from woodblock.model import Config, Transformer, autocast
-from woodblock.training import compile_layers
+from woodblock.base.errors import UserError
+from woodblock.models import kernels
+from woodblock.models.decoder import Config, Transformer, autocast
+from woodblock.training import loop, memory, optimizer, watch
+from woodblock.training.loop import compile_layers
 
 NARROW = {"dim": 128, "layers": 4, "heads": 2, "kv_heads": 1, "hidden_dim": 384, "vocab_size": 600}
 WIDE = {"dim": 256, "layers": 2, "heads": 4, "kv_heads": 4, "hidden_dim": 704, "vocab_size": 3000, "qk_norm": True}
@@ -138,12 +139,12 @@ def test_a_stage_asks_for_its_processes_and_a_worker_does_not(monkeypatch):
     need = memory.training_bytes(config, 2048, "adamw", "cpu")
     monkeypatch.setattr(watch, "free_memory", lambda device: need)
     place = SimpleNamespace(devices=1, shard=False)
-    training.check_memory(config, asked(), place, 64, cpu, "pretrain")
+    loop.check_memory(config, asked(), place, 64, cpu, "pretrain")
     place.devices = 2
     with pytest.raises(UserError, match=r"sft.micro_batch_tokens: 2048 .* in each of 2 processes"):
-        training.check_memory(config, asked(), place, 64, cpu, "sft")
+        loop.check_memory(config, asked(), place, 64, cpu, "sft")
     monkeypatch.setenv("RANK", "1")
-    training.check_memory(config, asked(), place, 64, cpu, "sft")
+    loop.check_memory(config, asked(), place, 64, cpu, "sft")
 
 
 def test_a_large_model_on_a_small_gpu_is_refused():
@@ -161,5 +162,5 @@ def test_threads_count_where_they_take_rows_of_their_own(monkeypatch, devices, s
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(memory, "check", lambda *arguments: asked_of.append(arguments[5]))
     place = SimpleNamespace(devices=devices, shard=shard)
-    training.check_memory(small_models.model().config, None, place, 64, torch.device("cpu"), "pretrain")
+    loop.check_memory(small_models.model().config, None, place, 64, torch.device("cpu"), "pretrain")
     assert asked_of == [memory.Spread(devices, shard and devices > 1, threads)]

@@ -16,8 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM
 
-from woodblock import folder, kernels
-from woodblock.model import (
+from woodblock.models import hugging_face, kernels
+from woodblock.models.decoder import (
     Cache,
     Config,
     Transformer,
@@ -67,7 +67,7 @@ def either_form(request, monkeypatch):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_are_those_of_transformers(shape, tmp_path):
     model = shaken(small_models.model(**shape))
-    folder.save(model, small_models.tokenizer_folder(), tmp_path)
+    hugging_face.save(model, small_models.tokenizer_folder(), tmp_path)
     theirs, info = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True, dtype=torch.float32)
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"))
     assert type(theirs).__name__ == ("Qwen3ForCausalLM" if model.config.qk_norm else "LlamaForCausalLM")
@@ -83,7 +83,7 @@ def test_logits_are_those_of_transformers(shape, tmp_path):
 @pytest.mark.parametrize("kind", ["linear", "yarn", "llama3"])
 def test_stretched_positions_are_those_of_transformers(kind, qk_norm, tmp_path):
     model = shaken(small_models.model(qk_norm=qk_norm, rope_scaling=kind, init_std=0.1, **STRETCHED))
-    folder.save(model, small_models.tokenizer_folder(), tmp_path)
+    hugging_face.save(model, small_models.tokenizer_folder(), tmp_path)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     found, _ = rotary_frequencies(model.config)
     torch.testing.assert_close(found, theirs.model.rotary_emb.inv_freq, rtol=1e-6, atol=0)

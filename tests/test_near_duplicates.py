@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from woodblock import near_duplicates as near
-from woodblock.near_duplicates import NONE, Shelf
+from woodblock.duplicates import near_duplicates as near
+from woodblock.duplicates.near_duplicates import NONE, Shelf
 
 TEXTS = st.text(alphabet="甲乙丙丁戊ａAb1 　，。\n\t-é𠀀😀", max_size=40)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from woodblock.ngram import KneserNey, keys_of
+from woodblock.evaluation.ngram import KneserNey, keys_of
 
 START, VOCAB = 1, 7
 DOCUMENT = st.lists(st.sampled_from([0, 2, 3, 4, 5, 6]), min_size=1, max_size=12).map(lambda ids: [START, *ids])

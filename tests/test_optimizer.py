@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import distributed, optimizer
-from woodblock.optimizer import Muon, build, learning_rate_share, orthogonalise
+from woodblock.training import distributed, optimizer
+from woodblock.training.optimizer import Muon, build, learning_rate_share, orthogonalise
 
 
 def settings(**changes):

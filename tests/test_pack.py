@@ -9,9 +9,10 @@ import pytest
 import small_models
 
 import pack
-from woodblock import packing, tables
-from woodblock.errors import UserError
-from woodblock.tokenization import Tokenizer
+from woodblock.base.errors import UserError
+from woodblock.tables import parquet
+from woodblock.tokens import packing
+from woodblock.tokens.tokenization import Tokenizer
 
 CONTEXT = 24
 
@@ -23,7 +24,7 @@ def written(folder: Path, documents: list[tuple[str, str, float]]) -> Path:
         {"id": f"{source}-{n}", **row, "source": source, "weight": weight, "text": text}
         for n, (source, text, weight) in enumerate(documents)
     ]
-    tables.write(folder, rows, tables.CLEANED)
+    parquet.write(folder, rows, parquet.CLEANED)
     return folder
 
 

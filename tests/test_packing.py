@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from woodblock import packing
-from woodblock.errors import UserError
-from woodblock.packing import Document, Packed, Windows, permuted
+from woodblock.base.errors import UserError
+from woodblock.tokens import packing
+from woodblock.tokens.packing import Document, Packed, Windows, permuted
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, 99), min_size=2, max_size=30), min_size=1, max_size=12)
 # Sources: each so many documents of so many tokens, and a weight.

@@ -10,9 +10,9 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import params
-from woodblock.errors import UserError
-from woodblock.presets import leaves
+from woodblock.base.errors import UserError
+from woodblock.run import params
+from woodblock.run.presets import leaves
 
 VALUES = params.read(ROOT / "params.yaml")
 # Sizes of its own, so that tuning the default changes no message.

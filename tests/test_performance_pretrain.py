@@ -16,8 +16,8 @@ import prepared
 import race
 from race import Clock, Job
 
-from woodblock import likelihood
-from woodblock.model import Config, Transformer
+from woodblock.evaluation import likelihood
+from woodblock.models.decoder import Config, Transformer
 
 SHAPE = {"dim": 32, "layers": 2, "heads": 4, "kv_heads": 2, "hidden_dim": 48, "context": 16}
 

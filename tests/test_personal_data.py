@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import personal_data
-from woodblock.personal_data import KINDS, PLACEHOLDERS, id_check, luhn, mask
+from woodblock.cleaning import personal_data
+from woodblock.cleaning.personal_data import KINDS, PLACEHOLDERS, id_check, luhn, mask
 
 ID = "11010519491231002X"  # the example of GB 11643-1999
 CARD = "6222020200112233445"[:18]

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import packing, prefetch
+from woodblock.tokens import packing
+from woodblock.training import prefetch
 
 
 @given(first=st.integers(0, 5), steps=st.integers(0, 9), count=st.integers(0, 4))

@@ -12,8 +12,8 @@ from conftest import ROOT
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from woodblock import params, presets
-from woodblock.errors import UserError
+from woodblock.base.errors import UserError
+from woodblock.run import params, presets
 
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 

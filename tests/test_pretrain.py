@@ -10,11 +10,11 @@ import pytest
 import small_models
 
 import pretrain
-from woodblock import packing
-from woodblock.errors import UserError
-from woodblock.likelihood import bits_per_byte
-from woodblock.lineage import digest
-from woodblock.ngram import KneserNey
+from woodblock.base.digests import digest
+from woodblock.base.errors import UserError
+from woodblock.evaluation.likelihood import bits_per_byte
+from woodblock.evaluation.ngram import KneserNey
+from woodblock.tokens import packing
 
 VOCAB = 50
 

@@ -7,8 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from woodblock import quality
-from woodblock.quality import Model
+from woodblock.cleaning import quality
+from woodblock.cleaning.quality import Model
 
 SUBJECTS = ["公民", "法人", "国家机关", "企业", "用人单位", "劳动者", "监护人", "当事人", "人民法院", "行政机关"]
 VERBS = ["应当依法保护", "不得侵犯", "可以请求确认", "有权要求赔偿", "负责组织实施", "必须按期公布"]

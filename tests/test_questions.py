@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from woodblock import questions
-from woodblock.errors import UserError
-from woodblock.questions import CHOICES, LENGTH_SPREAD, MIN_PART, Question, Unit
+from woodblock.base.errors import UserError
+from woodblock.evaluation import questions
+from woodblock.evaluation.questions import CHOICES, LENGTH_SPREAD, MIN_PART, Question, Unit
 
 MARKS = "，。；："
 

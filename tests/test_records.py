@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_sources import PACKERS, packed, put, tar
 
-from woodblock import archives, records
-from woodblock.errors import UserError
-from woodblock.fetching import Fetched
+from woodblock.base.errors import UserError
+from woodblock.sources import archives, records
+from woodblock.sources.fetching import Fetched
 
 quick = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

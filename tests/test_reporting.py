@@ -20,8 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dedup
-from woodblock import cleaning, continuations, data_report, graph, reporting, tables
-from woodblock.params import leaf
+from woodblock.cleaning import steps
+from woodblock.evaluation import continuations
+from woodblock.reporting import data, page
+from woodblock.run import graph
+from woodblock.run.params import leaf
+from woodblock.tables import parquet
 
 ROOT = Path(__file__).parents[1]
 STAGES = graph.load(ROOT / "dvc.yaml")
@@ -167,9 +171,9 @@ def finished(root: Path) -> Path:
     row = {"id": "laws-7", "source": "laws", "step": "near", "reason": "Jaccard 0.81 with laws-3", "value": 0.81}
     short = {**row, "id": "laws-9", "step": "length", "reason": "3 characters", "value": 3.0, "text": "<太短>"}
     kept = {**row, "step": "kept", "reason": "train", "text": "第一条　为了保护环境，制定本法。"}
-    tables.write(root / "results/clean/drops", [short], tables.DROPS)
-    tables.write(root / "results/dedup/drops", [{**row, "text": "第一条　为了保护环境"}], tables.DROPS)
-    tables.write(root / "results/dedup/kept", [kept], tables.DROPS)
+    parquet.write(root / "results/clean/drops", [short], parquet.DROPS)
+    parquet.write(root / "results/dedup/drops", [{**row, "text": "第一条　为了保护环境"}], parquet.DROPS)
+    parquet.write(root / "results/dedup/kept", [kept], parquet.DROPS)
     counts = {"length": {"laws": [0, 3, 300, 46]}, "bits": {"laws": [0, 349]}}
     histograms = {"edges": {"length": [0, 16, 32, 64], "bits": [0.0, 2.0]}, "counts": counts}
     write_json(root / "results/clean/histograms.json", histograms)
@@ -193,7 +197,7 @@ def finished(root: Path) -> Path:
     (curves / "sft.csv").write_text(
         "step,tokens,train_loss,learning_rate,grad_norm,val_loss\n50,1,2.0,0.002,1.0,\n100,2,1.5,0.0,1.0,0.91\n"
     )
-    tables.write(
+    parquet.write(
         root / "data/sft/generations",
         (
             {
@@ -205,7 +209,7 @@ def finished(root: Path) -> Path:
             }
             for i in range(9)
         ),
-        tables.schema(task="string", prompt="string", reference="string", reply="string", stopped="bool"),
+        parquet.schema(task="string", prompt="string", reference="string", reply="string", stopped="bool"),
     )
     write_questions(root)
     write_answers(root)
@@ -225,30 +229,30 @@ def write_questions(root: Path) -> None:
         for task in ("continuation", "source_law")
         for i in range(4)
     ]
-    kinds = tables.schema(task="string", id="string", group="string", context="string", answer="int64")
-    kinds = kinds.append(tables.pa.field("choices", tables.pa.list_(tables.pa.string())))
-    tables.write(root / "results/benchmark/questions", questions, kinds)
-    tables.write(
+    kinds = parquet.schema(task="string", id="string", group="string", context="string", answer="int64")
+    kinds = kinds.append(parquet.pa.field("choices", parquet.pa.list_(parquet.pa.string())))
+    parquet.write(root / "results/benchmark/questions", questions, kinds)
+    parquet.write(
         root / "results/benchmark/predictions",
         (
             {"model": m, "task": q["task"], "id": q["id"], "choice": (q["answer"] + (m != "sft")) % 4}
             for m in MODELS
             for q in questions
         ),
-        tables.schema(model="string", task="string", id="string", choice="int64"),
+        parquet.schema(model="string", task="string", id="string", choice="int64"),
     )
 
 
 def write_answers(root: Path) -> None:
-    source = tables.pa.struct([(name, tables.pa.string()) for name in ("law", "article", "text")])
-    kinds = tables.schema(
+    source = parquet.pa.struct([(name, parquet.pa.string()) for name in ("law", "article", "text")])
+    kinds = parquet.schema(
         question="string", answer="string", right="bool", cites="bool", invents="bool", stopped="bool"
     )
-    kinds = kinds.append(tables.pa.field("sources", tables.pa.list_(source)))
+    kinds = kinds.append(parquet.pa.field("sources", parquet.pa.list_(source)))
     used = {"law": "劳动法", "article": "第三十六条", "text": "国家实行工时制度。"}
     marks = {"right": True, "cites": True, "invents": False, "stopped": True}
     rows = [{"question": f"问{i}", "answer": "答", "sources": [used]} | marks for i in range(3)]
-    tables.write(root / "results/rag_eval/answers", rows, kinds)
+    parquet.write(root / "results/rag_eval/answers", rows, kinds)
 
 
 class Page(HTMLParser):
@@ -290,13 +294,13 @@ def root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(root) -> reporting.Finished:
-    return reporting.read(STAGES, root)
+def run(root) -> page.Finished:
+    return page.read(STAGES, root)
 
 
 @pytest.fixture(scope="module")
 def html(run) -> str:
-    return reporting.render(run, "Woodblock & co")
+    return page.render(run, "Woodblock & co")
 
 
 def test_page_nests_and_loads_nothing(html):
@@ -317,7 +321,7 @@ def test_drawings_are_xml_and_say_what_they_show(html):
 
 def test_page_shows_every_metric_in_full(run, html):
     text = Page(html).text
-    for _, rows in reporting.every_number(run):
+    for _, rows in page.every_number(run):
         for key, value in rows:
             assert key in text and value in text
     assert "something_new" in text and "0.123456" in text
@@ -341,8 +345,9 @@ def test_page_shows_sources_samples_and_choices(html):
 
 def test_same_run_same_bytes_whatever_the_hash_seed(root, html):
     script = (
-        "import pathlib, sys; from woodblock import graph, reporting; stages = graph.load(sys.argv[1]);"
-        "sys.stdout.write(reporting.render(reporting.read(stages, pathlib.Path(sys.argv[2])), 'Woodblock & co'))"
+        "import pathlib, sys; from woodblock.run import graph; from woodblock.reporting import page;"
+        "stages = graph.load(sys.argv[1]);"
+        "sys.stdout.write(page.render(page.read(stages, pathlib.Path(sys.argv[2])), 'Woodblock & co'))"
     )
     for seed in ("0", "1"):
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT / "src")}
@@ -353,8 +358,8 @@ def test_same_run_same_bytes_whatever_the_hash_seed(root, html):
 
 
 def test_the_funnel_counts_down_step_by_step(root):
-    run = reporting.read(STAGES, root)
-    corpus = data_report.describe(run.data)["funnels"][0]
+    run = page.read(STAGES, root)
+    corpus = data.describe(run.data)["funnels"][0]
     steps = [(row["name"], row["changed"], row["dropped"], row["left"]) for row in corpus["rows"]]
     assert steps == [
         ("HTML, Markdown's boilerplate", 7, 0, 352),
@@ -363,7 +368,7 @@ def test_the_funnel_counts_down_step_by_step(root):
         ("shares text with the validation split", 4, 0, 340),
     ]
     assert (corpus["read"], corpus["kept"]) == (352, 340)
-    html = reporting.render(run, "x")
+    html = page.render(run, "x")
     text = Page(html).text
     for shown in ("Corpus: 352 came, 340 stay", "Jaccard 0.81 with laws-3", "<太短>", "from 32", "from 2.0", "本法"):
         assert shown in text
@@ -409,7 +414,7 @@ def test_a_single_source_takes_no_room_of_its_own(root, tmp_path):
     changed(root, tmp_path, pack=sources, pretrain={"val_bpb_by_source": {"laws": 1.2}})
     curve = pd.read_csv(tmp_path / "curves/pretrain.csv")
     curve.drop(columns=["val_bpb_laws", "val_bpb_三国演义"]).to_csv(tmp_path / "curves/pretrain.csv", index=False)
-    html = reporting.render(reporting.read(STAGES, tmp_path), "x")
+    html = page.render(page.read(STAGES, tmp_path), "x")
     assert "by source" not in html[html.index("<body>") : html.index('<section id="numbers">')].casefold()
     assert not any(row[0] == "laws" for row in table_rows(html, "text") + table_rows(html, "pretraining"))
 
@@ -422,9 +427,9 @@ def test_of_many_sources_the_largest_are_drawn_and_all_are_tabled(root, tmp_path
     columns = ["tokens", "val_bpb", *(f"val_bpb_{name}" for name in reversed(names))]
     rows = [[tokens, *(3.0 - tokens / 1000 + i for i in range(9))] for tokens in (100, 200)]
     pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "curves/pretrain.csv", index=False)
-    html = reporting.render(reporting.read(STAGES, tmp_path), "x")
+    html = page.render(page.read(STAGES, tmp_path), "x")
     drawing = re.search(r'aria-label="Validation bits a byte by source[^"]*"', html)[0]
-    assert [name in drawing for name in names] == [True] * reporting.SOURCES_DRAWN + [False] * 3
+    assert [name in drawing for name in names] == [True] * page.SOURCES_DRAWN + [False] * 3
     assert [row[0] for row in table_rows(html, "pretraining") if row[0].startswith("a-source")] == names
     assert "no training loss" in html and 'aria-label="Norm of the gradient' not in html
 
@@ -436,7 +441,7 @@ def test_continuations_are_shown_from_the_first_step_to_the_last(html, root, tmp
     assert text.index("第一条 为了*") < places[0] < places[-1] < text.index("The other beginnings (1)")
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
     (tmp_path / "results/pretrain/samples.md").write_text(continuations.as_markdown([], ["第一条"]))
-    assert "This run took no samples" in reporting.render(reporting.read(STAGES, tmp_path), "x")
+    assert "This run took no samples" in page.render(page.read(STAGES, tmp_path), "x")
 
 
 def test_speed_and_the_norm_of_the_gradient_are_shown(html):
@@ -448,8 +453,8 @@ def test_speed_and_the_norm_of_the_gradient_are_shown(html):
 
 def test_every_step_of_the_stages_has_a_name_on_the_page():
     """A step that the page does not know would be dropped from the funnel in silence."""
-    named = {(stage, key) for stage, key, _ in data_report.STEPS}
-    assert {("clean", step) for step in cleaning.STEPS} <= named
+    named = {(stage, key) for stage, key, _ in data.STEPS}
+    assert {("clean", step) for step in steps.STEPS} <= named
     assert {("dedup", step) for step in dedup.STEPS} <= named
 
 
@@ -465,7 +470,7 @@ def test_parts_that_a_preset_lacks_are_said(root, tmp_path):
         "step,tokens,train_loss,learning_rate,grad_norm,val_bpb\n1,512,8.3,0.1,1,\n2,1024,8.2,0.0,1,\n"
     )
     (tmp_path / "curves/sft.csv").write_text("step,tokens,train_loss,learning_rate,grad_norm,val_loss\n1,512,8,0,1,7\n")
-    text = Page(reporting.render(reporting.read(STAGES, tmp_path), "x")).text
+    text = Page(page.render(page.read(STAGES, tmp_path), "x")).text
     assert "Not asked in this run: source_law" in text
     for part in ("no validation score", "no generated replies", "no answers", "no benchmark questions"):
         assert part in text
@@ -480,7 +485,7 @@ def test_each_score_says_whether_the_training_text_was_checked(root, html, tmp_p
         scores[model]["continuation"]["decontaminated"] = False
         del scores[model]["validation"]["decontaminated"]  # who says nothing has not checked
     write_json(tmp_path / "metrics/benchmark.json", scores)
-    marked = reporting.render(reporting.read(STAGES, tmp_path), "x")
+    marked = page.render(page.read(STAGES, tmp_path), "x")
     assert marked.count(checked) == len(MODELS)
     assert marked.count("<strong>NOT CHECKED</strong>") == len(MODELS) * 2
     assert "<strong>NOT CHECKED: continuation, validation.</strong>" in marked
@@ -491,7 +496,7 @@ def test_metrics_that_are_all_missing_leave_a_page(root, tmp_path):
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
     for file in (tmp_path / "metrics").iterdir():
         file.write_text("{}")
-    Page(reporting.render(reporting.read(STAGES, tmp_path), "x"))
+    Page(page.render(page.read(STAGES, tmp_path), "x"))
 
 
 def test_settings_that_were_auto_are_shown_as_numbers(root, tmp_path):
@@ -501,9 +506,7 @@ def test_settings_that_were_auto_are_shown_as_numbers(root, tmp_path):
     record["params"] |= {"pretrain.tokens": "auto", "pretrain.learning_rate": "auto"}
     write_json(file, record | {"resolved": {"pretrain.tokens": 123456, "pretrain.learning_rate": 1e-05}})
     pretrain, sft = (
-        next(
-            text for text in reporting.params_as_yaml(reporting.read(STAGES, tmp_path)) if text.startswith(f"{block}:")
-        )
+        next(text for text in page.params_as_yaml(page.read(STAGES, tmp_path)) if text.startswith(f"{block}:"))
         for block in ("pretrain", "sft")
     )
     assert "\n  tokens: 123456  # auto\n" in pretrain and "\n  learning_rate: 1.0e-05  # auto\n" in pretrain
@@ -517,9 +520,9 @@ def test_mixed_runs_are_said(root, tmp_path):
     mixed = json.loads(file.read_text())
     mixed["deps"]["models/base"] = SHA["f"]
     write_json(file, mixed)
-    run = reporting.read(STAGES, tmp_path)
-    assert "sft read another models/base" in reporting.breaks(run)
-    assert "This page mixes runs" in reporting.render(run, "x")
+    run = page.read(STAGES, tmp_path)
+    assert "sft read another models/base" in page.breaks(run)
+    assert "This page mixes runs" in page.render(run, "x")
 
 
 @pytest.mark.parametrize(
@@ -535,17 +538,17 @@ def test_mixed_runs_are_said(root, tmp_path):
     ],
 )
 def test_numbers_for_readers(value, shown):
-    assert reporting.number(value) == shown
+    assert page.number(value) == shown
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_every_float_has_a_form(value):
-    assert reporting.number(value)
+    assert page.number(value)
 
 
 @given(st.integers(1, 500), st.integers(2, 50))
 def test_continuations_are_taken_from_the_first_to_the_last(count, most):
-    indices = reporting.from_first_to_last(count, most)
+    indices = page.from_first_to_last(count, most)
     assert len(indices) == min(count, most) and indices[0] == 0 and indices[-1] == count - 1
     apart = [b - a for a, b in itertools.pairwise(indices)]
     assert all(apart) and max(apart, default=0) - min(apart, default=0) <= 1
@@ -553,7 +556,7 @@ def test_continuations_are_taken_from_the_first_to_the_last(count, most):
 
 @given(st.integers(0, 500), st.integers(1, 50))
 def test_samples_are_taken_evenly(count, most):
-    indices = reporting.evenly(count, most)
+    indices = page.evenly(count, most)
     assert len(indices) == min(count, most) == len(set(indices))
     assert indices == sorted(indices) and all(0 <= i < count for i in indices)
 
@@ -567,9 +570,9 @@ def test_samples_are_taken_evenly(count, most):
     ],
 )
 def test_rates(key, value, shown):
-    assert reporting.rate(key, value) == shown
+    assert page.rate(key, value) == shown
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(4.21, "4.2 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])
 def test_durations(seconds, shown):
-    assert reporting.duration(seconds) == shown
+    assert page.duration(seconds) == shown

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from small_run import SmallRun
 
-from woodblock import watch
+from woodblock.training import watch
 
 
 @pytest.fixture(scope="module")

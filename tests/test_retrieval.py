@@ -19,10 +19,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import retrieval, tables
-from woodblock.errors import UserError
-from woodblock.lineage import digest
-from woodblock.retrieval import Index, citations, count_terms, normalize, passage_text, top_k
+from woodblock.base.digests import digest
+from woodblock.base.errors import UserError
+from woodblock.retrieval import bm25
+from woodblock.retrieval.bm25 import Index, citations, count_terms, normalize, passage_text, top_k
+from woodblock.tables import parquet
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -80,7 +81,7 @@ def test_terms_of_a_batch_are_those_of_each_text(texts):
     texts = [unicodedata.normalize("NFKC", text).casefold() for text in texts]
     words: dict[str, int] = {}
     terms, owners, counts = count_terms(texts, [[] for _ in texts], words, grow=True)
-    names = {retrieval._FIRST_WORD + place: word for word, place in words.items()}
+    names = {bm25._FIRST_WORD + place: word for word, place in words.items()}
     found = [Counter() for _ in texts]
     for term, owner, count in zip(terms.tolist(), owners.tolist(), counts.tolist(), strict=True):
         high, low = divmod(term, 1 << 21)
@@ -131,7 +132,7 @@ def statutes(count: int = 300) -> pd.DataFrame:
     return passages_of(
         texts,
         law=[f"中华人民共和国{'甲乙丙丁戊'[i // 60 % 5]}法" for i in range(count)],
-        article=[retrieval.article_name(number) for number in numbers],
+        article=[bm25.article_name(number) for number in numbers],
         number=numbers,
     )
 
@@ -142,7 +143,7 @@ QUERIES = ["人民法院保护公民", "甲法第三十六条", "wto 2020年 责
 @pytest.mark.parametrize(("name", "value"), [("CHUNK_CHARS", 50), ("FREQUENT_SHARE", 0.0), ("FREQUENT_SHARE", 1.0)])
 def test_chunks_and_rows_change_no_score(monkeypatch, name, value):
     ids, scores = Index.build(statutes(), K1, B).search(QUERIES, 20)
-    monkeypatch.setattr(retrieval, name, value)
+    monkeypatch.setattr(bm25, name, value)
     other = Index.build(statutes(), K1, B)
     assert name == "CHUNK_CHARS" or (other.weights.size == 0) == (value == 0.0)
     other_ids, other_scores = other.search(QUERIES, 20)
@@ -163,7 +164,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     built = Index.build(statutes(), K1, B)
     built.save(tmp_path / "index")
     loaded = Index.load(tmp_path / "index")
-    for name in retrieval.ARRAYS:
+    for name in bm25.ARRAYS:
         np.testing.assert_array_equal(getattr(built, name), getattr(loaded, name))
     assert (loaded.words, loaded.k1, loaded.b) == (built.words, K1, B)
     pd.testing.assert_frame_equal(loaded.passages, built.passages, check_dtype=False)
@@ -171,12 +172,13 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
 
 
 def test_bytes_do_not_depend_on_the_hash_seed(tmp_path):
-    tables.write(tmp_path / "documents", statutes(120).to_dict("records"), tables.schema(
+    parquet.write(tmp_path / "documents", statutes(120).to_dict("records"), parquet.schema(
         law="string", chapter="string", article="string", number="int64", text="string"
     ))  # fmt: skip
     code = (
-        "import sys; from pathlib import Path; from woodblock import tables; from woodblock.retrieval import Index;"
-        "Index.build(tables.read(Path(sys.argv[1])), 1.2, 0.75).save(Path(sys.argv[2]))"
+        "import sys; from pathlib import Path; from woodblock.tables import parquet;"
+        "from woodblock.retrieval.bm25 import Index;"
+        "Index.build(parquet.read(Path(sys.argv[1])), 1.2, 0.75).save(Path(sys.argv[2]))"
     )
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT / "src")}

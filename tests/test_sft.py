@@ -10,9 +10,9 @@ import pytest
 import small_models
 
 import sft
-from woodblock import tables
-from woodblock.conversations import Conversation
-from woodblock.errors import UserError
+from woodblock.base.errors import UserError
+from woodblock.tables import parquet
+from woodblock.training.conversations import Conversation
 
 
 def held_out(counts: dict[str, int]) -> list[Conversation]:
@@ -53,8 +53,8 @@ def test_fewer_prompts_than_wanted_are_all_asked_and_reported_as_they_are(tmp_pa
     assert replies["id"].tolist() == ["given-0", "given-1", "given-2"]
     assert replies["prompt"].tolist() == [c.prompt for c in asked]
     assert set(replies["reference"]) == {"应当。"}
-    tables.write(tmp_path / "t", replies.to_dict("records"), sft.GENERATIONS)
-    assert tables.read(tmp_path / "t")["reply"].tolist() == replies["reply"].tolist()
+    parquet.write(tmp_path / "t", replies.to_dict("records"), sft.GENERATIONS)
+    assert parquet.read(tmp_path / "t")["reply"].tolist() == replies["reply"].tolist()
 
 
 def test_prompts_without_room_are_passed_over_and_others_asked_in_their_place():
@@ -89,14 +89,14 @@ def test_measures():
 
 def test_examples_are_of_training_articles_alone(tmp_path):
     messages = [{"role": "user", "content": "你好"}, {"role": "assistant", "content": "你好！"}]
-    tables.write(tmp_path / "given", [{"id": "1", "source": "试", "messages": messages}], tables.INSTRUCTIONS)
+    parquet.write(tmp_path / "given", [{"id": "1", "source": "试", "messages": messages}], parquet.INSTRUCTIONS)
     rows = [
         {"id": f"{law}{n}", "law": law, "chapter": "", "article": f"第{name}条", "number": n, "status": "现行有效"}
         | {"text": f"{law}的条文应当依法公布，并自公布之日起施行，编号{n}。", "split": split}
         for law, split, count in (("甲乙丙法", "train", 3), ("丁戊己法", "train", 2), ("庚辛壬法", "validation", 3))
         for n, name in list(enumerate("一二三", start=1))[:count]
     ]
-    tables.write(tmp_path / "documents", rows, tables.SPLIT_DOCUMENTS)
+    parquet.write(tmp_path / "documents", rows, parquet.SPLIT_DOCUMENTS)
     chosen = SimpleNamespace(validation_share=0.2, article_examples=40, well_known_laws=["甲乙丙法"])
     found = sft.collect(tmp_path / "given", tmp_path / "documents", chosen, seed=1)
     assert {"given", "recite_given", "recite_known", "exists"} <= {c.task for c in found}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from woodblock import shards
-from woodblock.errors import UserError
+from woodblock.base.errors import UserError
+from woodblock.run import shards
 
 SRC = Path(shards.__file__).parents[1]
 TASKS = {f"part-{n}": n for n in range(5)}
@@ -80,7 +80,7 @@ def test_a_worker_killed_in_a_spread_is_the_same_error():
 
 FORKS = """
 import multiprocessing, signal, sys
-from woodblock import shards
+from woodblock.run import shards
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # as run_stage does
 loaded = []
 def ready():

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from woodblock import sizes
-from woodblock.model import Config, count_parameters
+from woodblock.base import sizes
+from woodblock.models.decoder import Config, count_parameters
 
 NAMES = (*sizes.SHAPE, "depth", "parameters")
 

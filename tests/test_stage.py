@@ -21,8 +21,9 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from woodblock import lineage, params, progress, stage, workers
-from woodblock.errors import UserError
+from woodblock.base import progress, rounding
+from woodblock.base.errors import UserError
+from woodblock.run import lineage, params, ranks, stage
 
 GRAPH = """
 stages:
@@ -37,8 +38,8 @@ COMMAND = ["src/clean.py", "input.txt", "data/out", "curve.csv"]
 HEAD = """
 import os, sys, time
 from pathlib import Path
-from woodblock import tables
-from woodblock.stage import run_stage
+from woodblock.tables import parquet
+from woodblock.run.stage import run_stage
 def clean(params, source, out, curve, run):
 """
 TAIL = """
@@ -343,7 +344,7 @@ return {}
 def test_a_portion_ends_without_outputs_and_beside_others(tmp_path: Path) -> None:
     """A stage that is asked for a part of its shards makes no output, and no other part's lock stops it."""
     fill(tmp_path)
-    command = script(tmp_path, 'from woodblock import shards\nraise shards.PortionDone("2 of 8 shards")\n')
+    command = script(tmp_path, 'from woodblock.run import shards\nraise shards.PortionDone("2 of 8 shards")\n')
     (tmp_path / ".woodblock/locks").mkdir(parents=True)
     before = set(written(tmp_path))
     with (tmp_path / ".woodblock/locks/clean-1-of-4").open("w") as other:
@@ -372,13 +373,13 @@ def test_threads_are_those_of_the_params(tmp_path: Path) -> None:
     [(0.12345678, 0.123457), ({2: (1.0, "x")}, {"2": [1.0, "x"]}), (True, True), (10**12, 10**12), (None, None)],
 )
 def test_metrics_are_rounded(value: Any, kept: Any) -> None:
-    assert stage.rounded(value) == kept
+    assert rounding.rounded(value) == kept
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}])
 def test_a_metric_that_is_no_number_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="a metric is"):
-        stage.rounded(value)
+        rounding.rounded(value)
 
 
 def test_progress_is_a_bar_on_a_terminal(monkeypatch) -> None:
@@ -416,7 +417,7 @@ def test_progress_of_unknown_length(monkeypatch) -> None:
 
 def does_its_share(params, source, out, curve, run):
     assert source.read_text() == "input" and not out.exists()
-    raise workers.WorkerDone
+    raise ranks.WorkerDone
 
 
 def test_a_process_that_shares_the_work_makes_no_outputs(here: Path, monkeypatch) -> None:
@@ -443,17 +444,15 @@ def test_the_stage_says_what_its_processes_could_not(here: Path, monkeypatch) ->
 
     said = here / "said"
     said.mkdir()
-    monkeypatch.setenv(workers.STARTED_BY, "1")
-    monkeypatch.setenv(workers.SAYS, str(said))
+    monkeypatch.setenv(ranks.STARTED_BY, "1")
+    monkeypatch.setenv(ranks.SAYS, str(said))
     with pytest.raises(SystemExit) as caught:
         stage.run_stage(bad, spreads=True)
     assert caught.value.code == 1
     assert [path.read_text() for path in said.iterdir()] == ["the loss has diverged"]
-    assert str(workers._told(said, 1)) == "the loss has diverged"
-    assert isinstance(workers._told(here / "data", -9), UserError) and "signal 9" in str(
-        workers._told(here / "data", -9)
-    )
-    assert isinstance(workers._told(here / "data", 1), RuntimeError)
+    assert str(ranks._told(said, 1)) == "the loss has diverged"
+    assert isinstance(ranks._told(here / "data", -9), UserError) and "signal 9" in str(ranks._told(here / "data", -9))
+    assert isinstance(ranks._told(here / "data", 1), RuntimeError)
 
 
 def test_how_training_is_spread_is_not_part_of_its_working_state(here: Path) -> None:

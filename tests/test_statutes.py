@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from woodblock import statutes
+from woodblock.sources import statutes
 
 
 @settings(deadline=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from woodblock import texts
+from woodblock.tables import texts
 
 
 @pytest.mark.parametrize("share", [0.05, 0.16, 0.5])

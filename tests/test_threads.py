@@ -6,7 +6,7 @@ import pytest
 import small_models
 import torch
 
-from woodblock import threads
+from woodblock.training import threads
 
 
 @pytest.fixture(autouse=True)

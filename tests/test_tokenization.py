@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from woodblock import tokenization
-from woodblock.errors import UserError
-from woodblock.tokenization import CONTROLS, SENTENCE_BYTES, Tokenizer, sentences
+from woodblock.base.errors import UserError
+from woodblock.tokens import tokenization
+from woodblock.tokens.tokenization import CONTROLS, SENTENCE_BYTES, Tokenizer, sentences
 
 ANY = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"), max_size=60)
 ALPHABET = sorted(set(small_models.text()))

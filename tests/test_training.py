@@ -11,10 +11,11 @@ import pytest
 import small_models
 import torch
 
-from woodblock import checkpoint, kernels, training, watch
-from woodblock.distributed import World
-from woodblock.errors import UserError
-from woodblock.training import Task, train
+from woodblock.base.errors import UserError
+from woodblock.models import kernels
+from woodblock.training import checkpoint, loop, watch
+from woodblock.training.distributed import World
+from woodblock.training.loop import Task, train
 
 LENGTH, ROWS = 16, 4
 PLACE = SimpleNamespace(devices=1, shard=False, compile=True)
@@ -59,7 +60,7 @@ def run(folder, *, chosen=None, steps=12, make=batch, model=None, identity=IDENT
 def gradient(micro_batch_tokens: int) -> list[torch.Tensor]:
     model = small_models.model(vocab_size=40)
     ids, targets = batch(0, share=0.5)
-    training.accumulate(model, (ids, targets), int((targets >= 0).sum()), micro_batch_tokens)
+    loop.accumulate(model, (ids, targets), int((targets >= 0).sum()), micro_batch_tokens)
     return [weight.grad for weight in model.parameters()]
 
 
@@ -84,7 +85,7 @@ def test_rows_without_targets_change_nothing():
     for rows in (ROWS, ROWS + 1):
         model = small_models.model(vocab_size=40)
         longer = (torch.cat([ids, ids[:1]])[:rows], torch.cat([targets, torch.full_like(targets[:1], -1)])[:rows])
-        found.append((float(training.accumulate(model, longer, targets.numel(), LENGTH)), model))
+        found.append((float(loop.accumulate(model, longer, targets.numel(), LENGTH)), model))
     assert found[0][0] == found[1][0]
     for one, other in zip(*(model.parameters() for _, model in found), strict=True):
         assert torch.equal(one.grad, other.grad)
@@ -96,8 +97,8 @@ def test_what_a_step_reports():
     with torch.no_grad():
         wanted = float(model.loss(ids, targets))
     norm = sum(float(g.square().sum()) for g in gradient(LENGTH * ROWS)) ** 0.5
-    loss = training.accumulate(model, (ids, targets), int((targets >= 0).sum()), LENGTH)
-    found = training.update(model, [], 0.01, World(torch.device("cpu")))
+    loss = loop.accumulate(model, (ids, targets), int((targets >= 0).sum()), LENGTH)
+    found = loop.update(model, [], 0.01, World(torch.device("cpu")))
     assert float(loss) == pytest.approx(wanted, rel=1e-5)
     assert float(found) == pytest.approx(norm, rel=1e-4)  # before clipping
     clipped = sum(float(weight.grad.square().sum()) for weight in model.parameters()) ** 0.5
@@ -107,10 +108,10 @@ def test_what_a_step_reports():
 def test_document_numbers_reach_the_model():
     ids, targets = batch(0)
     losses = [
-        float(training.accumulate(small_models.model(vocab_size=40), (ids, targets, numbers), targets.numel(), LENGTH))
+        float(loop.accumulate(small_models.model(vocab_size=40), (ids, targets, numbers), targets.numel(), LENGTH))
         for numbers in (torch.zeros_like(ids), torch.arange(LENGTH).expand(ROWS, -1) // 4)
     ]
-    plain = float(training.accumulate(small_models.model(vocab_size=40), (ids, targets), targets.numel(), LENGTH))
+    plain = float(loop.accumulate(small_models.model(vocab_size=40), (ids, targets), targets.numel(), LENGTH))
     assert losses[0] == pytest.approx(plain, rel=1e-5) != pytest.approx(losses[1], rel=1e-5)
 
 
@@ -360,9 +361,9 @@ def test_compiled_layers_have_the_gradients_of_others(monkeypatch):
     wanted = gradient(LENGTH * ROWS)
     monkeypatch.setattr(kernels, "serve", lambda weight, length: False)  # as on a GPU
     model = small_models.model(vocab_size=40)
-    training.compile_layers(model)
+    loop.compile_layers(model)
     ids, targets = batch(0, share=0.5)
-    training.accumulate(model, (ids, targets), int((targets >= 0).sum()), LENGTH * ROWS)
+    loop.accumulate(model, (ids, targets), int((targets >= 0).sum()), LENGTH * ROWS)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     for found, weight in zip(wanted, model.parameters(), strict=True):
         torch.testing.assert_close(weight.grad, found, atol=1e-5, rtol=1e-3)

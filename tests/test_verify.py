@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from woodblock import graph, verify
-from woodblock.errors import UserError
+from woodblock.base.errors import UserError
+from woodblock.run import graph, verify
 
 REFERENCE = {
     "machine": {"capability": "AVX2", "versions": {"torch": "2.13.0"}},

@@ -8,8 +8,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from woodblock import watch
-from woodblock.errors import UserError
+from woodblock.base.errors import UserError
+from woodblock.training import watch
 
 ROW = dict.fromkeys(watch.COLUMNS, 1.5)
 

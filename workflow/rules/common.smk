@@ -15,11 +15,11 @@ sys.path.append(os.path.join(workflow.basedir, "src"))
 # The stages run under the interpreter that runs Snakemake, also where .venv is not activated.
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
-from woodblock import graph, lineage
-from woodblock import params as params_module
-from woodblock.errors import UserError
+from woodblock.run import graph, lineage
+from woodblock.run import params as params_module
+from woodblock.base.errors import UserError
 
-ADOPT = "PYTHONPATH=src python -m woodblock.adopt --finished"
+ADOPT = "PYTHONPATH=src python -m woodblock.run.adopt --finished"
 
 try:
     VALUES = params_module.read()

@@ -1,0 +1,343 @@
+"""Cleaning, document by document: repair a text, strip it, mask personal data, drop what is no text, score the rest.
+
+The steps stand in STEPS, in their order; each is counted in a Funnel, with ten of the documents that it dropped. All
+measures are of characters: filters made for English words wreck Chinese, which has no spaces. The steps are FineWeb's
+(Penedo et al. 2024, arXiv:2406.17557) and Gopher's (Rae et al. 2021, arXiv:2112.11446), measured anew on Chinese text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from woodblock.cleaning import encodings, markup, measures, personal_data
+from woodblock.cleaning.quality import Model
+from woodblock.cleaning.repairing import repair
+from woodblock.tables.funnel import KEPT, Funnel
+
+LISTED_CHARS = 100  # from this length on a text may be called a list
+STRUNG_CHARS = 150  # characters of a line on average, in which running text has one sentence end at least
+CUT_CHARS = 100  # a reply as long as this that ends in the middle of a sentence was cut
+
+# What happens to a document, in this order. Those marked + change it, those marked - drop it.
+STEPS = {
+    "encoding": "+- repair what was read in the wrong encoding, bring it to NFC; drop what stays garbled",
+    "markup": "+ HTML and the boilerplate of Markdown",
+    "simplified": "+ Traditional to Simplified",
+    "language": "- another language",
+    "length": "- too short",
+    "repetition": "- repeats itself",
+    "ratios": "- digits, symbols, punctuation: a list or a table, no running text",
+    "lines": "+ navigation, footers, notices",
+    "personal_data": "+ placeholders for mobile numbers, addresses, cards",
+    "quality": "- improbable under a small language model",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The settings of the block `clean` in params.yaml, under their names there."""
+
+    simplified: bool
+    languages: list[str]
+    min_han: float
+    min_chars: int
+    max_top_ngram: float
+    max_repeated_ngrams: float
+    max_repeated_lines: float
+    max_longest_run: float
+    max_templated: float
+    min_variety: float
+    max_digits: float
+    max_symbols: float
+    max_punctuation: float
+    min_punctuation: float
+    min_stops: float
+    max_list_line: float
+    max_links: float
+    personal_data: list[str]
+    max_bits: float
+    weight_by_quality: float
+
+    @classmethod
+    def of(cls, block: Any) -> Limits:
+        return cls(**{item.name: getattr(block, item.name) for item in fields(cls)})
+
+
+# --- one text ---------------------------------------------------------------------------------------------------------
+
+
+def language(text: str, row: Mapping[str, float], min_han: float) -> str:
+    """The language of a text, as ISO 639-1: by its script, and by py3langid where the script does not tell.
+
+    row: the text's measures. Kana are a tenth of Japanese and more; hanzi without them are Chinese, also where code
+    or tables stand among them: from a share of `min_han` on.
+    """
+    if row["hangul"] > 0.1:
+        return "ko"
+    if row["kana"] > 0.1 * (row["han"] + row["kana"]) and row["kana"] > 0.02:
+        return "ja"
+    if row["han"] >= min_han:
+        return "zh"
+    if row["letter"] + row["han"] < 0.2:
+        return "none"  # numbers and signs
+    import py3langid  # it reads its model for half a second, and most shards never ask it
+
+    return py3langid.classify(text[:2000])[0]
+
+
+@lru_cache(maxsize=1)
+def _to_simplified() -> Any:
+    import opencc
+
+    return opencc.OpenCC("t2s")
+
+
+def simplified(text: str) -> str:
+    """The text with Traditional characters as Simplified ones, phrase by phrase (OpenCC, t2s)."""
+    return _to_simplified().convert(text)
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+
+def stripped(record: Mapping[str, Any], limits: Limits, funnel: Funnel) -> str | None:
+    """The text of a record after the steps that need no measures; None, counted, where it stays garbled."""
+    # Mended first: what a wrong reading leaves holds control characters, which `repair` would take away.
+    if (text := encodings.mend(record["text"])) != record["text"]:
+        funnel.change("encoding")
+    text = repair(text)
+    if encodings.broken(text):
+        funnel.drop("encoding", record, text, "garbled")
+        return None
+    if (plain := markup.plain(text)) != text:
+        funnel.change("markup")
+        text = repair(plain)
+    if limits.simplified and (converted := simplified(text)) != text:
+        funnel.change("simplified")
+        text = converted
+    return text
+
+
+def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, str, float] | None:
+    """(step, reason, value) of the first step that drops a text by its measures; None where it stays."""
+    if len(text) < limits.min_chars:
+        return "length", f"{len(text)} characters", len(text)
+    found = language(text, row, limits.min_han)
+    if found not in limits.languages:
+        return "language", found, row["han"]
+    long_enough = row["characters"] >= LISTED_CHARS
+    # Not a sentence, and short lines that end in nothing: a list. Verse and code have one or the other. Or not a sentence
+    # in lines as long as paragraphs: keywords strung together.
+    listed = row["line_length"] < limits.max_list_line and row["ended_lines"] < 0.5
+    strung = row["line_length"] > STRUNG_CHARS
+    checks = (
+        ("repetition", "top_ngram", long_enough and row["top_ngram"] > limits.max_top_ngram),
+        ("repetition", "repeated_ngrams", row["repeated_ngrams"] > limits.max_repeated_ngrams),
+        ("repetition", "repeated_lines", row["repeated_lines"] > limits.max_repeated_lines),
+        ("repetition", "longest_run", row["longest_run"] > limits.max_longest_run),
+        ("repetition", "templated", long_enough and row["templated"] > limits.max_templated),
+        ("repetition", "variety", row["variety"] < limits.min_variety and row["han"] > 0.5),  # an alphabet is small
+        ("ratios", "digit", row["digit"] > limits.max_digits),
+        ("ratios", "symbol", row["symbol"] > limits.max_symbols),
+        ("ratios", "punctuation", row["punctuation"] > limits.max_punctuation),
+        ("ratios", "punctuation", long_enough and row["punctuation"] < limits.min_punctuation),
+        ("ratios", "stop", long_enough and row["stop"] < limits.min_stops and (listed or strung)),
+    )
+    for step, measure, failed in checks:
+        if failed:
+            return step, measure, row[measure]
+    if (links := link_share(text)) > limits.max_links:
+        return "ratios", "links", links
+    return None
+
+
+_LINK = re.compile(r"https?://[!-~]+")
+
+
+def link_share(text: str) -> float:
+    """The share of a text's characters that are addresses of pages; 0 where there are fewer than five."""
+    return sum(map(len, _LINK.findall(text))) / len(text) if text.count("://") >= 5 else 0.0
+
+
+def documents(
+    records: Sequence[Mapping[str, Any]], limits: Limits, model: Model | None, funnel: Funnel
+) -> list[dict[str, Any]]:
+    """Clean a batch of corpus records; returns those that stay, with their quality and weight.
+
+    model: scores the documents; None leaves the score out (for the sample that the model itself is counted on).
+    """
+    counts = funnel.counts
+    counts["read"] += len(records)
+    counts["characters_read"] += sum(len(record["text"]) for record in records)
+    texts = [(record, text) for record in records if (text := stripped(record, limits, funnel)) is not None]
+    rows = measures.measure([text for _, text in texts])
+    left: list[tuple[Mapping[str, Any], str]] = []
+    for (record, text), row in zip(texts, rows, strict=True):
+        measured = dict(zip(measures.MEASURES, row.tolist(), strict=True))
+        if verdict := filtered(text, measured, limits):
+            step, reason, value = verdict
+            funnel.drop(step, record, text, reason, value)
+            continue
+        text, removed = markup.without_boilerplate(text)
+        if removed:
+            funnel.change("lines")
+            counts["lines_removed"] += removed
+            text = repair(text)
+        text = masked(text, limits, funnel)
+        if len(text) < limits.min_chars:
+            funnel.drop("length", record, text, f"{len(text)} characters", len(text))
+            continue
+        left.append((record, text))
+    if model is None:
+        return [{**record, "text": text} for record, text in left]
+    kept = []
+    for (record, text), bits in zip(left, model.bits_per_byte([text for _, text in left]), strict=True):
+        if bits > limits.max_bits:
+            funnel.drop("quality", record, text, "bits per byte", bits)
+            continue
+        # A document of twice the bits counts for half, quarter, … as often, by the exponent.
+        weight = record["weight"] * (1.0 if not limits.weight_by_quality else (2 / bits) ** limits.weight_by_quality)
+        kept.append({**record, "text": text, "weight": weight, "quality": round(-float(bits), 4)})
+        counts["characters_kept"] += len(text)
+        funnel.sample(KEPT, record, text, "bits per byte", bits)
+    counts["kept"] += len(kept)
+    return kept
+
+
+def masked(text: str, limits: Limits, funnel: Funnel) -> str:
+    """The text with placeholders for personal data, counted by kind."""
+    text, found = personal_data.mask(text, limits.personal_data)
+    if found:
+        funnel.change("personal_data")
+        funnel.counts.update({f"masked_{kind}": count for kind, count in found.items()})
+    return text
+
+
+# --- conversations ----------------------------------------------------------------------------------------------------
+
+
+def conversations(records: Sequence[Mapping[str, Any]], limits: Limits, funnel: Funnel) -> list[dict[str, Any]]:
+    """Clean a batch of conversations: those that can be learned from, with their messages repaired and masked.
+
+    A conversation is an optional system message, then user and assistant in turn, ending with the assistant. What people
+    write in a prompt is theirs: markup, language and style are left alone.
+    """
+    funnel.counts["read"] += len(records)
+    repaired = [(record, messages := repaired_messages(record["messages"]), joined(messages)) for record in records]
+    replies = ["\n".join(m["content"] for m in messages if m["role"] == "assistant") for _, messages, _ in repaired]
+    kept = []
+    for (record, messages, text), row in zip(repaired, measures.measure(replies), strict=True):
+        measured = dict(zip(measures.MEASURES, row.tolist(), strict=True))
+        if verdict := unusable(messages, text, measured, limits):
+            step, reason, value = verdict
+            funnel.drop(step, record, text, reason, value)
+            continue
+        if personal_data.mask(text, limits.personal_data)[1]:
+            changed = funnel.counts["changed_personal_data"] + 1
+            messages = [{**m, "content": masked(m["content"], limits, funnel)} for m in messages]
+            funnel.counts["changed_personal_data"] = changed  # of conversations, not of messages
+        if limits.simplified:
+            messages = [{**m, "content": simplified(m["content"])} for m in messages]
+        kept.append({**record, "messages": messages})
+    funnel.counts["kept"] += len(kept)
+    return kept
+
+
+def repaired_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    contents = [m["content"] or "" for m in messages]
+    whole = "\n".join(contents)
+    if encodings.mend(whole) != whole:  # asked once a conversation: it nearly always is as it should be
+        contents = [encodings.mend(content) for content in contents]
+    return [{"role": m["role"], "content": repair(text)} for m, text in zip(messages, contents, strict=True)]
+
+
+def joined(messages: Sequence[Mapping[str, str]]) -> str:
+    return "\n".join(f"{m['role']}: {m['content']}" for m in messages)
+
+
+def unusable(
+    messages: Sequence[Mapping[str, str]], text: str, replies: Mapping[str, float], limits: Limits
+) -> tuple[str, str, float] | None:
+    """(step, reason, value) of the first step that drops a conversation; None where it stays.
+
+    text: all that is said; replies: the measures of what the assistant says.
+    """
+    roles = [m["role"] for m in messages]
+    turns = roles[1:] if roles[:1] == ["system"] else roles
+    if not turns or turns != ["user", "assistant"] * (len(turns) // 2):
+        return "roles", " ".join(roles)[:80], len(roles)
+    if empty := [number for number, m in enumerate(messages, 1) if not m["content"]]:
+        return "empty", f"message {empty[0]}", empty[0]
+    if encodings.broken(text):
+        return "encoding", "garbled", 0.0
+    if cut_short(messages[-1]["content"]):
+        return "cut", "the last reply breaks off", len(messages[-1]["content"])
+    if replies["characters"] >= LISTED_CHARS:
+        for measure, limit in (
+            ("repeated_ngrams", limits.max_repeated_ngrams),
+            ("repeated_lines", limits.max_repeated_lines),
+            ("longest_run", limits.max_longest_run),
+        ):
+            if replies[measure] > limit:
+                return "repetition", measure, replies[measure]
+    return None
+
+
+_UNFINISHED = re.compile(r"[，、：,（(《“]$")
+_LIST_ITEM = re.compile(r"\s*(?:[-*+•·|>#]|\d+[.、)）]|[（(]?[一二三四五六七八九十\d]+[)）、.])")
+
+
+def cut_short(reply: str) -> bool:
+    """Whether a reply breaks off: an open code fence, a comma at its end, or a long last sentence without an end.
+
+    Items of lists, code, links and short replies end as they like.
+    """
+    if reply.count("```") % 2:
+        return True
+    if len(reply) < CUT_CHARS or reply.endswith("```"):
+        return False
+    if _UNFINISHED.search(reply):
+        return True
+    last = reply.rstrip().rpartition("\n")[2]
+    sentence = re.split("[。！？!?；]", last)[-1]
+    prose = sum("\u4e00" <= c <= "\u9fff" for c in sentence)
+    running = len(re.findall("[。！？]", reply)) >= 2 and reply.count("\n") <= len(reply) / 60
+    return (
+        running
+        and "#" not in sentence
+        and not _LIST_ITEM.match(last)
+        and prose >= 12
+        and "\u4e00" <= reply[-1] <= "\u9fff"
+    )
+
+
+# --- distributions ----------------------------------------------------------------------------------------------------
+
+LENGTHS = [0, *(2**power for power in range(4, 21))]  # characters: the last bin is open
+BITS = [step / 4 for step in range(21)]  # bits per byte
+
+
+def histograms(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """How many documents of each source fall into each bin of LENGTHS and of BITS."""
+    found: dict[str, dict[str, list[int]]] = {"length": {}, "bits": {}}
+    for record in records:
+        for name, edges, value in (
+            ("length", LENGTHS, len(record["text"])),
+            ("bits", BITS, -record["quality"]),
+        ):
+            counts = found[name].setdefault(record["source"], [0] * len(edges))
+            counts[int(np.searchsorted(edges, value, side="right")) - 1] += 1
+    return found
+
+
+def add_histograms(total: dict[str, dict[str, list[int]]], more: Mapping[str, Mapping[str, list[int]]]) -> None:
+    for name, by_source in more.items():
+        for source, counts in by_source.items():
+            summed = total.setdefault(name, {}).setdefault(source, [0] * len(counts))
+            total[name][source] = [a + b for a, b in zip(summed, counts, strict=True)]

@@ -1,0 +1,1 @@
+"""Which training text shares a long run of characters with a benchmark or with held-out text, exactly."""

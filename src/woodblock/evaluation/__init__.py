@@ -1,0 +1,1 @@
+"""How good a model is: likelihood, n-gram baselines, and questions under lm-eval."""

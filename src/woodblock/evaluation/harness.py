@@ -1,0 +1,376 @@
+"""lm-eval over our own models: the harness makes the requests and the scores, this module the log-likelihoods.
+
+`HarnessModel` is what lm-eval calls a model. It gives the log-likelihoods that lm-eval's own HFLM gives for the same
+folder (a test holds the two equal), and reads what several choices share once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import lm_eval.api.task
+import numpy as np
+import torch
+import torch.nn.functional as F
+import yaml
+from lm_eval import evaluator
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import TemplateLM
+from lm_eval.tasks import TaskManager
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+from torch import Tensor
+
+from woodblock.base.errors import UserError
+from woodblock.base.progress import Progress
+from woodblock.models.decoder import Cache, Transformer, autocast
+from woodblock.tokens.tokenization import Tokenizer
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One sequence to read: `ids` go in behind the row's prefix, the last len(targets) positions predict `targets`."""
+
+    request: int
+    ids: list[int]
+    targets: list[int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Passes that start with the same ids. A single pass has no prefix: it is read in one go."""
+
+    prefix: list[int]
+    passes: list[Pass]
+
+    @property
+    def width(self) -> int:
+        return len(self.prefix) + max(len(one.ids) for one in self.passes)
+
+
+class HarnessModel(TemplateLM):
+    """A Transformer and its Tokenizer as a model of lm-eval.
+
+    A context begins with the start token, as every document does in pretraining. batch_tokens: most ids of a forward
+    pass, padding counted.
+    """
+
+    def __init__(self, model: Transformer, tokenizer: Tokenizer, batch_tokens: int, name: str = "lm-eval") -> None:
+        super().__init__()
+        self.model, self.tokenizer, self.batch_tokens, self.name = model, tokenizer, batch_tokens, name
+        self.max_length = model.config.context
+
+    @property
+    def eot_token_id(self) -> int:
+        return self.tokenizer.end_id
+
+    @property
+    def prefix_token_id(self) -> int:
+        """What stands before a text without context: the start token. lm-eval's default, the end token, never does."""
+        return self.tokenizer.start_id
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+        ids = self.tokenizer.encode(string)
+        return ids if add_special_tokens is False else [self.tokenizer.start_id, *ids]
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
+        """Log-likelihood of whole texts in nats, the start token before each and no end token behind.
+
+        lm-eval's windows: `context` targets each, disjoint, and the last one reaches back to fill the context.
+        """
+        pairs, owners = [], []
+        for number, request in enumerate(requests):
+            windows = get_rolling_token_windows(
+                token_list=self.tok_encode(request.args[0], add_special_tokens=False),
+                prefix_token=self.prefix_token_id,
+                max_seq_len=self.max_length,
+                context_len=1,
+            )
+            for window in windows:
+                pairs.append(make_disjoint_window(window))
+                owners.append(number)
+        sums = [0.0] * len(requests)
+        for owner, (loglikelihood, _) in zip(owners, self.score(pairs), strict=True):
+            sums[owner] += loglikelihood
+        return sums
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
+        raise UserError(
+            f"{requests[0].task_name}: a task that generates; the benchmark scores given choices and texts, so take it "
+            "out, or evaluate the folder with lm-eval's own hf model"
+        )
+
+    def _loglikelihood_tokens(
+        self, requests: list[tuple[Any, list[int], list[int]]], **_: Any
+    ) -> list[tuple[float, bool]]:
+        return self.score([(context, continuation) for _, context, continuation in requests])
+
+    @torch.no_grad()
+    def score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[float, bool]]:
+        """For each (context ids, continuation ids): the latter's log-likelihood in nats, and whether it is greedy.
+
+        Both parts hold an id or more. A pair that is longer than the model's context loses ids at its start.
+        """
+        results: list[tuple[float, bool]] = [(0.0, False)] * len(pairs)
+        progress = Progress(self.name, len(pairs), "requests")
+        for batch in self._batches(share(pairs, self.max_length)):
+            for one, result in self._score_batch(batch):
+                results[one.request] = result
+            progress.advance(sum(len(row.passes) for row in batch))
+        progress.close()
+        return results
+
+    def _batches(self, rows: list[Row]) -> Iterator[list[Row]]:
+        """Rows with as many passes and about as long; the longest come first, so that memory fails early if at all."""
+        rows = sorted(rows, key=lambda row: (-len(row.passes), -len(row.prefix), -row.width, row.passes[0].request))
+        start = 0
+        while start < len(rows):
+            end, width = start, 0
+            while end < len(rows) and len(rows[end].passes) == len(rows[start].passes):
+                width = max(width, rows[end].width)
+                if end > start and width * (end + 1 - start) > self.batch_tokens:
+                    break
+                end += 1
+            yield rows[start:end]
+            start = end
+
+    def _score_batch(self, rows: list[Row]) -> Iterator[tuple[Pass, tuple[float, bool]]]:
+        cache = self._read_prefixes(rows) if rows[0].prefix else None
+        for turn in range(len(rows[0].passes)):
+            # Each turn writes its keys and values behind the prefixes, over those of the turn before.
+            passes = [row.passes[turn] for row in rows]
+            ids, targets = self._pad(passes)
+            wanted = targets >= 0
+            with autocast(ids.device):
+                hidden = self.model.hidden(ids, cache)[wanted]
+                logits = hidden @ self.model.embed_tokens.weight.T
+            losses = F.cross_entropy(logits.float(), targets[wanted], reduction="none").cpu().double()
+            greedy = (logits.argmax(dim=-1) == targets[wanted]).cpu()
+            sizes = [len(one.targets) for one in passes]
+            for one, loss, hits in zip(passes, losses.split(sizes), greedy.split(sizes), strict=True):
+                yield one, (-float(loss.sum()), bool(hits.all()))
+
+    def _read_prefixes(self, rows: list[Row]) -> Cache:
+        """The keys and values of the rows' prefixes, with room behind them for the longest pass."""
+        prefixes = [row.prefix for row in rows]
+        weight = self.model.embed_tokens.weight
+        width = max(map(len, prefixes))
+        room = width + max(len(one.ids) for row in rows for one in row.passes)
+        cache = Cache(self.model.config, len(rows), room, weight)
+        ids = torch.zeros(len(rows), width, dtype=torch.long)
+        for row, prefix in zip(ids, prefixes, strict=True):
+            row[: len(prefix)] = torch.tensor(prefix)
+        with autocast(weight.device):
+            self.model.hidden(ids.to(weight.device), cache)
+        cache.lengths = torch.tensor([len(prefix) for prefix in prefixes], device=weight.device)
+        return cache
+
+    def _pad(self, passes: list[Pass]) -> tuple[Tensor, Tensor]:
+        """ids and targets [rows, width], padded on the right where causal attention does not look; −1: no target."""
+        shape = len(passes), max(len(one.ids) for one in passes)
+        ids, targets = torch.zeros(shape, dtype=torch.long), torch.full(shape, -1, dtype=torch.long)
+        for row, one in enumerate(passes):
+            length = len(one.ids)
+            ids[row, :length] = torch.tensor(one.ids)
+            targets[row, length - len(one.targets) : length] = torch.tensor(one.targets)
+        device = self.model.embed_tokens.weight.device
+        return ids.to(device), targets.to(device)
+
+
+def share(pairs: Sequence[tuple[list[int], list[int]]], max_length: int) -> list[Row]:
+    """Gather pairs (context, continuation) with the same context into rows that read it once.
+
+    What is shared is the context but for its last id, which predicts the first id of every continuation.
+    """
+    groups: dict[tuple[int, ...], list[Pass]] = {}
+    rows = []
+    for number, (context, continuation) in enumerate(pairs):
+        if not context or not continuation:
+            raise ValueError("a context and a continuation of one id or more are needed")
+        if len(continuation) > max_length:
+            raise UserError(
+                f"a choice of {len(continuation)} tokens is over model.context: {max_length}; raise it, or lower "
+                "questions.MAX_UNIT"
+            )
+        whole = [*context, *continuation]
+        if len(whole) > max_length + 1:
+            rows.append(Row([], [Pass(number, whole[-(max_length + 1) : -1], continuation)]))
+        else:
+            tail = [context[-1], *continuation[:-1]]
+            groups.setdefault(tuple(context), []).append(Pass(number, tail, continuation))
+    for context, passes in groups.items():
+        if len(passes) > 1:
+            rows.append(Row(list(context[:-1]), passes))
+        else:
+            (only,) = passes
+            rows.append(Row([], [Pass(only.request, [*context[:-1], *only.ids], only.targets)]))
+    return rows
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A question for lm-eval: which context and continuation go together, by log-likelihood per byte of the latter.
+
+    Either one context has several continuations, or several contexts have one continuation.
+    """
+
+    contexts: tuple[str, ...]
+    continuations: tuple[str, ...]
+    answer: int
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes of what is predicted, for each pair."""
+        return [len(text.encode()) for text in self.continuations] * len(self.contexts)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task for lm-eval: its configuration, its documents, and the bytes of what each of their requests predicts.
+
+    Written as a YAML file with its documents as JSON lines beside it, the form in which lm-eval's own tasks are kept.
+    benchmark: whose questions they are, under the name by which training text is kept free of them.
+    """
+
+    name: str
+    benchmark: str
+    config: dict[str, Any]
+    metric: str
+    documents: list[dict[str, Any]]
+    sizes: list[list[int]]
+
+    def write(self, folder: Path) -> None:
+        data = folder.resolve() / f"{self.name}.jsonl"
+        lines = (json.dumps(document, ensure_ascii=False, sort_keys=True) + "\n" for document in self.documents)
+        data.write_text("".join(lines), encoding="utf-8")
+        config = {
+            "task": self.name,
+            "dataset_path": "json",
+            "dataset_kwargs": {"data_files": {"test": str(data)}, "cache_dir": str(folder.resolve() / "cache")},
+            "test_split": "test",
+            "target_delimiter": "",  # Chinese puts no space between context and continuation
+            "num_fewshot": 0,
+            **self.config,
+        }
+        path = folder / f"{self.name}.yaml"
+        path.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+
+def choice_task(name: str, benchmark: str, asked: Sequence[Choice]) -> Task:
+    """A multiple-choice task of questions that are all of one kind: one context each, or one continuation each."""
+    if all(len(one.contexts) == 1 for one in asked):
+        documents = [{"text": one.contexts[0], "choices": one.continuations, "answer": one.answer} for one in asked]
+        columns, metric = {"doc_to_text": "text", "doc_to_choice": "choices", "doc_to_target": "answer"}, "acc_bytes"
+    else:
+        # lm-eval takes an integer for doc_to_text to mean that the choices are contexts, as in Winogrande. Per byte is
+        # then what acc compares: all contexts are followed by the same bytes.
+        documents = [{"text": one.continuations[0], "choices": one.contexts, "answer": one.answer} for one in asked]
+        columns, metric = {"doc_to_text": "answer", "doc_to_choice": "choices", "doc_to_target": "text"}, "acc"
+    config = {
+        "output_type": "multiple_choice",
+        **columns,
+        "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True}],
+    }
+    return Task(name, benchmark, config, metric, documents, [one.sizes for one in asked])
+
+
+def text_task(name: str, benchmark: str, texts: Sequence[str]) -> Task:
+    """A task that predicts whole texts, measured in bits per byte over all of them."""
+    metric = "bits_per_byte"
+    config = {
+        "output_type": "loglikelihood_rolling",
+        "doc_to_text": "",
+        "doc_to_target": "text",
+        "metric_list": [{"metric": metric, "aggregation": metric, "higher_is_better": False}],
+    }
+    documents = [{"text": text} for text in texts]
+    return Task(name, benchmark, config, metric, documents, [[len(text.encode())] for text in texts])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What lm-eval says of a task."""
+
+    value: float  # the metric over all documents
+    values: list[Any]  # the metric of each document
+    loglikelihoods: list[list[float]]  # of each document's requests, in nats
+    sizes: list[list[int]]  # bytes of what they predict
+
+    @property
+    def chosen(self) -> list[int]:
+        """The request of each document with the largest log-likelihood per byte."""
+        pairs = zip(self.loglikelihoods, self.sizes, strict=True)
+        return [int(np.argmax(np.array(lls) / np.array(sizes))) for lls, sizes in pairs]
+
+
+def evaluate(model: HarnessModel, tasks: Sequence[Task], folder: Path) -> dict[str, Outcome]:
+    """Run lm-eval on tasks; folder: an empty one for the tasks' files, which nothing outlives.
+
+    What depends on day or machine in lm-eval's results (dates, hosts, paths, versions) is left behind.
+    """
+    for task in tasks:
+        task.write(folder)
+    with _quiet():
+        manager = TaskManager(include_path=str(folder), include_defaults=False)
+        # evaluate, and not simple_evaluate, which adds to that the facts of the machine, in seconds a call.
+        results = evaluator.evaluate(
+            lm=model, task_dict=manager.load([task.name for task in tasks]), bootstrap_iters=0, log_samples=True
+        )
+    outcomes = {}
+    for task in tasks:
+        samples = sorted(results["samples"][task.name], key=lambda sample: sample["doc_id"])
+        outcomes[task.name] = Outcome(
+            value=float(results["results"][task.name][f"{task.metric},none"]),
+            values=[sample[task.metric] for sample in samples],
+            loglikelihoods=[_loglikelihoods(sample["filtered_resps"]) for sample in samples],
+            sizes=task.sizes,
+        )
+    return outcomes
+
+
+def _loglikelihoods(responses: list[Any]) -> list[float]:
+    """Of a choice's (log-likelihood, greedy) pairs, or of a rolling request's log-likelihood."""
+    return [float(response[0] if isinstance(response, (tuple, list)) else response) for response in responses]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """lm-eval's own bars and notes would break up the lines of the stage, which shows its progress itself."""
+    logger, bar = logging.getLogger("lm_eval"), lm_eval.api.task.tqdm
+    level, bars = logger.level, datasets.is_progress_bar_enabled()
+    logger.setLevel(logging.ERROR)
+    lm_eval.api.task.tqdm = lambda items, **_: items
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        lm_eval.api.task.tqdm = bar
+        if bars:
+            datasets.enable_progress_bars()
+
+
+def bootstrap_stderr(values: Sequence[float], groups: Sequence[str], resamples: int, seed: int) -> float:
+    """Standard error of the mean of values, by bootstrap over groups.
+
+    Whole groups (laws) are drawn with replacement, since questions about one law stand or fall together. The mean of a
+    resample is over its questions. Source: Efron & Tibshirani 1993, chapter 6; Miller 2024, Adding Error Bars to Evals,
+    on clustered questions.
+    """
+    names = sorted(set(groups))
+    place = {name: i for i, name in enumerate(names)}
+    sums, counts = np.zeros(len(names)), np.zeros(len(names))
+    for value, group in zip(values, groups, strict=True):
+        sums[place[group]] += value
+        counts[place[group]] += 1
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    return float(((drawn @ sums) / (drawn @ counts)).std(ddof=1))

@@ -1,0 +1,161 @@
+"""Models as plain Hugging Face folders: they load with AutoModelForCausalLM, and with nothing of ours installed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from woodblock.base.errors import UserError
+from woodblock.models.decoder import LLAMA3_ROTATIONS, YARN_ROTATIONS, Config, RopeScaling, Transformer
+from woodblock.tokens.tokenization import Tokenizer
+
+TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+PREFIX = "model."
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name of params.yaml; auto is CUDA, then MPS, then the CPU. Raises UserError for one not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, is_there in there.items() if is_there)
+    if not there[name]:
+        raise UserError(
+            f"device: {name} is not on this machine; auto or {', '.join(d for d, t in there.items() if t)} would do"
+        )
+    return torch.device(name)
+
+
+def make_deterministic() -> None:
+    """Ask torch for the same bits every time. Threads are set when woodblock is imported."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def hf_config(config: Config, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The config.json that makes transformers build the same model."""
+    rope = rope_parameters(config)
+    kind, architecture = ("qwen3", "Qwen3ForCausalLM") if config.qk_norm else ("llama", "LlamaForCausalLM")
+    return {
+        "architectures": [architecture],
+        "model_type": kind,
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.dim,
+        "intermediate_size": config.hidden_dim,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.kv_heads,
+        "head_dim": config.head_dim,
+        "max_position_embeddings": config.context,
+        "rope_parameters": rope,
+        "rope_theta": config.rope_theta,  # where readers older than transformers 5 look for it, and for rope_scaling
+        **({"rope_scaling": {k: v for k, v in rope.items() if k != "rope_theta"}} if config.rope_scaling else {}),
+        "rms_norm_eps": config.norm_eps,
+        "initializer_range": config.init_std,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        **({"use_sliding_window": False} if config.qk_norm else {"mlp_bias": False}),
+        "tie_word_embeddings": True,
+        "bos_token_id": tokenizer.start_id,
+        "eos_token_id": [tokenizer.end_id, tokenizer.turn_end_id],
+        "pad_token_id": tokenizer.pad_id,
+        "dtype": "float32",
+    }
+
+
+def rope_parameters(config: Config) -> dict[str, Any]:
+    """The rotary settings as transformers 5 names them; the constants that it would take by itself are said as well."""
+    named = {"rope_type": config.rope_scaling or "default", "rope_theta": config.rope_theta}
+    if config.rope_scaling:
+        named["factor"] = config.rope_factor
+    if config.rope_scaling in ("yarn", "llama3"):
+        named["original_max_position_embeddings"] = config.rope_context
+    if config.rope_scaling == "yarn":
+        named["beta_fast"], named["beta_slow"] = YARN_ROTATIONS
+    if config.rope_scaling == "llama3":
+        named["high_freq_factor"], named["low_freq_factor"] = LLAMA3_ROTATIONS
+    return named
+
+
+def save(model: Transformer, tokenizer_folder: Path, out: Path) -> None:
+    """Write a model folder: config, weights in fp32, the tokenizer's files, generation config."""
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer.load(tokenizer_folder)
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(tokenizer_folder / name, out / name)
+    weights = {PREFIX + name: w.detach().float().cpu().contiguous() for name, w in model.state_dict().items()}
+    save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    _write_json(out / "config.json", hf_config(model.config, tokenizer))
+    generation = {
+        "bos_token_id": tokenizer.start_id,
+        "eos_token_id": [tokenizer.end_id, tokenizer.turn_end_id],
+        "pad_token_id": tokenizer.pad_id,
+        "do_sample": False,
+    }
+    _write_json(out / "generation_config.json", generation)
+
+
+def read_config(folder: Path) -> Config:
+    """Our Config from a folder's config.json. Raises UserError where there is none, or it is not of our shape."""
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file; run the stage that makes it, or dvc checkout")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if values.get("model_type") not in ("llama", "qwen3") or not values.get("tie_word_embeddings"):
+        raise UserError(
+            f"{path}: a {values.get('model_type')} model, not a Llama or Qwen3 with tied embeddings as made here"
+        )
+    rope = values["rope_parameters"]
+    config = Config(
+        vocab_size=values["vocab_size"],
+        dim=values["hidden_size"],
+        layers=values["num_hidden_layers"],
+        heads=values["num_attention_heads"],
+        kv_heads=values["num_key_value_heads"],
+        hidden_dim=values["intermediate_size"],
+        context=values["max_position_embeddings"],
+        rope_theta=rope["rope_theta"],
+        norm_eps=values["rms_norm_eps"],
+        init_std=values["initializer_range"],
+        qk_norm=values["model_type"] == "qwen3",
+        rope_scaling=None if rope["rope_type"] == "default" else rope["rope_type"],
+        rope_factor=rope.get("factor", 1.0),
+    )
+    known = config.rope_scaling in (None, *get_args(RopeScaling))
+    if not known or values["head_dim"] != config.head_dim or rope != rope_parameters(config):
+        raise UserError(f"{path}: its head_dim or rope_parameters are none that are made here; make the folder anew")
+    return config
+
+
+def load(folder: Path, device: torch.device) -> tuple[Transformer, Tokenizer]:
+    """The model of a folder, on a device and in evaluation mode, with its tokenizer.
+
+    Raises UserError for a file that is missing or torn, and for weights that are missing, left over or of another
+    shape: nothing is filled in silently.
+    """
+    folder, tokenizer = Path(folder), Tokenizer.load(folder)
+    config = read_config(folder)
+    model = Transformer(config)
+    try:
+        weights = load_file(folder / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}/model.safetensors cannot be read ({type(error).__name__}); make the folder anew, or dvc checkout"
+        ) from error
+    wanted = {PREFIX + name: weight.shape for name, weight in model.state_dict().items()}
+    found = {name: weight.shape for name, weight in weights.items()}
+    if wanted != found:
+        odd = sorted(set(wanted.items()) ^ set(found.items()), key=lambda item: item[0])[0][0]
+        raise UserError(
+            f"{folder}/model.safetensors does not fit its config.json, first at {odd}; make the folder anew"
+        )
+    model.load_state_dict({name.removeprefix(PREFIX): weight for name, weight in weights.items()})
+    return model.to(device).eval(), tokenizer
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")

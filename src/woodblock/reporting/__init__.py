@@ -1,0 +1,1 @@
+"""The report: what a run left on disk, as one HTML page."""

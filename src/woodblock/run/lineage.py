@@ -1,0 +1,114 @@
+"""Lineage: what a stage's outputs were made from, written beside them as lineage/<stage>.json.
+
+It holds the stage's command, its params (and beside them the numbers that it took for auto), and the sha256 of every dep
+and of every output that is kept: no clock, host or absolute path. Of code it holds a digest that only a changed statement
+changes (code.py). It answers one question for both engines: do the outputs on disk belong to this commit and these
+params?
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from woodblock.base.digests import digest
+from woodblock.base.files import write_text
+from woodblock.run import code, graph
+from woodblock.run.params import leaf
+
+
+def path_of(stage: str) -> Path:
+    return Path("lineage") / f"{stage}.json"
+
+
+def read(stage: str) -> dict[str, Any] | None:
+    """The lineage of a stage, or None where there is none that can be read."""
+    try:
+        found = json.loads(path_of(stage).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    whole = isinstance(found, dict) and {"cmd", "params", "deps", "outs"} <= set(found)
+    return found if whole else None
+
+
+def declared(stage: graph.Stage, values: dict[str, Any]) -> dict[str, Any]:
+    """What decides a stage's outputs besides its deps: its command and params."""
+    return {"stage": stage.name, "cmd": stage.cmd, "params": {path: leaf(values, path) for path in stage.params}}
+
+
+def dep_digests(stage: graph.Stage) -> dict[str, str]:
+    """The sha256 of each dep, and of code its digest. Raises FileNotFoundError, with the path, for a dep that is not there.
+
+    The timings are left out: what a run's clock says changes nothing that is kept, and the report alone reads them.
+    """
+    for dep in stage.deps:
+        if not Path(dep).exists():
+            raise FileNotFoundError(dep)
+    digests = code.digests([dep for dep in stage.deps if dep.endswith(".py")])
+    for dep in stage.deps:
+        if dep not in digests and not dep.startswith("timings/"):
+            digests[dep] = digest(Path(dep))
+    return digests
+
+
+def stale(stage: graph.Stage, values: dict[str, Any]) -> str | None:
+    """Why the outputs on disk are not those of this command, these params and these deps; None if they are."""
+    found = read(stage.name)
+    if found is None:
+        return "it has not run"
+    for out in stage.outs:
+        if not Path(out).exists():
+            return f"{out} is missing"
+    wanted = declared(stage, values)
+    if found["cmd"] != wanted["cmd"]:
+        return "its command changed"
+    for path in sorted(set(wanted["params"]) | set(found["params"])):
+        if path not in found["params"] or path not in wanted["params"]:
+            return f"{path} is new or gone"
+        if found["params"][path] != wanted["params"][path]:
+            change = f" from {found['params'][path]!r} to {wanted['params'][path]!r}"
+            return f"{path} changed{change if len(change) < 80 else ''}"
+    try:
+        now = dep_digests(stage)
+    except FileNotFoundError as error:
+        return f"{error.args[0]} is missing"
+    for dep in code.changed(found["deps"], now):
+        return f"{dep} changed"
+    if set(found["outs"]) != set(_kept(stage)):
+        return "its outputs are others now"
+    for out, recorded in found["outs"].items():
+        if digest(Path(out)) != recorded:
+            return f"{out} is not what it wrote"
+    return None
+
+
+def stale_stages(stages: dict[str, graph.Stage], values: dict[str, Any]) -> dict[str, str]:
+    """Every stage that has to run, with the reason: its own, or that a stage which it depends on has to run."""
+    reasons: dict[str, str] = {}
+    for name, stage in stages.items():
+        if above := sorted(graph.upstream(stages, name) & set(reasons)):
+            reasons[name] = f"it follows {above[0]}"
+        elif reason := stale(stage, values):
+            reasons[name] = reason
+    return reasons
+
+
+def write(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str], resolved: dict[str, Any]) -> None:
+    """Write the lineage of a stage whose outputs stand; last, as the mark that they are complete.
+
+    values: params.yaml as it stands. resolved: the same with the numbers that the stage took for auto (params.resolved).
+    """
+    record = declared(stage, values)
+    numbers = declared(stage, resolved)["params"]
+    if chosen := {path: number for path, number in numbers.items() if number != record["params"][path]}:
+        record["resolved"] = chosen
+    record["deps"] = deps
+    record["outs"] = {out: digest(Path(out)) for out in _kept(stage)}
+    write_text(path_of(stage.name), json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+
+
+def _kept(stage: graph.Stage) -> list[str]:
+    """The outputs that equal runs make equal: all that are cached, and the metrics; the lineage itself aside."""
+    own = path_of(stage.name).as_posix()
+    return [o for o in stage.outs if o != own and (o not in stage.uncached or o.startswith("metrics/"))]

@@ -1,0 +1,153 @@
+"""Write a preset into params.yaml: `make preset NAME=book`.
+
+presets/statutes.yaml holds every key that any preset changes, with the default's value; another preset is an overlay
+on it. So a preset's result does not depend on the one that was there before, and keys of the machine (threads, device,
+mirror) stay as they are.
+
+params.yaml is edited as text, in the layout that `put` defines, and not through a YAML library: those attach a
+comment to whatever stands before it, and lose it when that is replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from woodblock.base.errors import UserError
+from woodblock.base.progress import say
+from woodblock.run import params
+
+FOLDER = Path("presets")
+BASE = "statutes"
+COMMENT_COLUMN = 28  # comments start here, or two spaces after a longer value
+
+
+def values(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """The params that a preset sets, by dotted path; lists count as values.
+
+    Raises UserError for a preset that there is not, or that names a key which presets/statutes.yaml does not.
+    """
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise UserError(f"{name!r} is no preset; there are {', '.join(known)}")
+    base = leaves(params.read(folder / f"{BASE}.yaml"))
+    overlay = leaves(params.read(folder / f"{name}.yaml"))
+    if strays := sorted(set(overlay) - set(base)):
+        raise UserError(f"presets/{name}.yaml: {strays[0]} is not in presets/{BASE}.yaml; put its default there")
+    return base | overlay
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary as {dotted path: value}."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def put(text: str, path: str, value: Any) -> str:
+    """The text of params.yaml with another value at a dotted path; everything else is left as it is.
+
+    The layout: two spaces a level; a value on its key's line, its comment at COMMENT_COLUMN; a list of mappings below
+    its key's line. Raises UserError for a path that the text does not hold.
+    """
+    lines = text.splitlines()
+    start = _line_of(lines, path)
+    indent = "  " * path.count(".")
+    end = start + 1
+    while end < len(lines) and lines[end].startswith(f"{indent}  ") and not lines[end].lstrip().startswith("#"):
+        end += 1
+    comment = _comment(lines[start])
+    key = f"{indent}{path.rpartition('.')[2]}:"
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        block = []
+        for item in value:
+            pairs = [f"{scalar(name)}: {scalar(inner)}" for name, inner in item.items()]
+            block += [f"{indent}  {'- ' if place == 0 else '  '}{pair}" for place, pair in enumerate(pairs)]
+    else:
+        key, block = f"{key} {scalar(value)}", []
+    head = f"{key.ljust(COMMENT_COLUMN - 2)}  {comment}" if comment else key
+    return "\n".join([*lines[:start], head, *block, *lines[end:]]) + "\n"
+
+
+def scalar(value: Any) -> str:
+    """A value as it stands in params.yaml, on one line."""
+    if isinstance(value, list):
+        return f"[{', '.join(scalar(item) for item in value)}]"
+    if isinstance(value, str):
+        return value if _stands_plain(value) else json.dumps(value, ensure_ascii=False)
+    return yaml.safe_dump(value).splitlines()[0]
+
+
+def _stands_plain(text: str) -> bool:
+    """Whether YAML reads a text back without quotes, as a value and within a list, also with a comment behind it."""
+    if not text or text != text.strip() or re.search(r"[\s\[\]{},#]", text[0]) or "\n" in text:
+        return False
+    try:
+        return yaml.safe_load(f"a: {text}  # b") == {"a": text} and yaml.safe_load(f"[{text}]") == [text]
+    except yaml.YAMLError:
+        return False
+
+
+def apply(name: str, target: Path = Path("params.yaml"), folder: Path = FOLDER) -> list[str]:
+    """Write a preset into params.yaml, whole or not at all; returns the paths whose values it changed.
+
+    Raises UserError, as `values` and `params.check` do, before anything is written.
+    """
+    before = leaves(params.read(target))
+    text = target.read_text(encoding="utf-8")
+    changed = []
+    for path, value in values(name, folder).items():
+        if path not in before:
+            raise UserError(f"presets: {path} is no key of {target}")
+        if before[path] != value or type(before[path]) is not type(value):
+            text = put(text, path, value)
+            changed.append(path)
+    params.check(yaml.safe_load(text), f"presets/{name}.yaml")
+    partial = target.with_name(f".{target.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, target)
+    return changed
+
+
+def _line_of(lines: list[str], path: str) -> int:
+    start = 0
+    for depth, part in enumerate(path.split(".")):
+        indent = "  " * depth
+        for number in range(start, len(lines)):
+            if lines[number].startswith(f"{indent}{part}:"):
+                break
+            if depth and re.match(r"\S", lines[number]) and not lines[number].startswith("#"):
+                raise UserError(f"params.yaml: found no line for {path}")
+        else:
+            raise UserError(f"params.yaml: found no line for {path}")
+        start = number + 1
+    return start - 1
+
+
+def _comment(line: str) -> str:
+    """The comment at the end of a line: from the first " #" that no quotes enclose."""
+    found = re.match(r"""(?:[^"'#]|"(?:\\.|[^"\\])*"|'[^']*'|(?<!\s)#)*\s(#.*)$""", line)
+    return found[1] if found else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m woodblock.run.presets", description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="the name of a file in presets/, without .yaml")
+    name = parser.parse_args().name
+    try:
+        changed = apply(name)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    say(f"params.yaml: preset {name}, {len(changed)} values changed")
+
+
+if __name__ == "__main__":
+    main()

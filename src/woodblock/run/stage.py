@@ -1,0 +1,252 @@
+"""The stage contract, which every script of src/ runs under.
+
+A stage is a function of the params that dvc.yaml declares for it and of the paths on its command line:
+
+    def clean(params, raw, train, validation): ... return metrics
+    if __name__ == "__main__":
+        run_stage(clean)
+
+`run_stage` checks all of params.yaml, takes the stage's lock, and hands the function temporary paths for its outputs.
+When it returns, the outputs are renamed into place, then come metrics/<stage>.json, timings/<stage>.json and, last,
+lineage/<stage>.json. When it fails, nothing stands under a final name; a user's error is one line on standard error.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import inspect
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from woodblock.base.errors import UserError
+from woodblock.base.progress import say
+from woodblock.base.rounding import rounded
+from woodblock.run import code, graph, lineage, ranks, shards
+from woodblock.run import params as params_module
+
+WORK = Path(".woodblock")  # ignored by git and DVC: locks, partial downloads, checkpoints
+
+
+@dataclass
+class Run:
+    """What a stage's function may ask for by naming a parameter `run`.
+
+    key names what the stage's result depends on (command, params, deps), which identity spells out; work is a folder of
+    that key, which outlives a killed run and is emptied by a finished one; rates go into timings/<stage>.json (tokens/s
+    and such).
+    """
+
+    name: str
+    key: str
+    work: Path
+    rates: dict[str, float] = field(default_factory=dict)
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def log(self) -> Path:
+        """A file to look at while the stage runs; nobody's output."""
+        return WORK / "watch" / f"{self.name}.csv"
+
+
+def run_stage(function: Callable[..., dict[str, Any] | None], *, spreads: bool = False) -> None:
+    """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error.
+
+    spreads: whether the function knows what to do in one of several processes (woodblock.run.ranks): a process that is not
+    to make the outputs runs it too, without the lock, and ends with WorkerDone.
+    """
+    name = Path(sys.argv[0]).stem
+    # An engine that is interrupted ends its stages with SIGTERM: they tidy up as they do for Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if ranks.is_worker():
+            _take_part(name, function, sys.argv[1:], spreads)
+        else:
+            _run(name, function, sys.argv[1:])
+    except UserError as error:
+        if ranks.is_worker():
+            ranks.leave_error(str(error))
+            sys.exit(1)
+        _fail(f"{name}: {error}")
+    except ranks.WorkerDone:
+        pass
+    except shards.PortionDone as done:
+        say(f"{name}: {done} are done")
+    except KeyboardInterrupt:
+        if ranks.is_worker():
+            sys.exit(130)
+        _fail(f"{name}: interrupted; the same command goes on from here", code=130)
+    except Exception as error:
+        if not _disk_is_full(error):
+            raise
+        _fail(f"{name}: the disk is full; free some space and run again. Finished stages are untouched ({error})")
+
+
+def _take_part(name: str, function: Callable[..., Any], arguments: list[str], spreads: bool) -> None:
+    """Run the function in a process that makes no outputs; it ends the process when its share is done."""
+    if not spreads:
+        raise UserError(f"{name} runs in one process; start it without torchrun")
+    stage, values, params = _read(name, arguments)
+    run = _new_run(stage, params_module.resolved(values, params), lineage.dep_digests(stage))
+    function(params_module.Declared(params, list(stage.params)), *map(Path, arguments), run=run)
+    raise RuntimeError(f"{name} came to its outputs in a process that makes none")
+
+
+def _read(name: str, arguments: list[str]) -> tuple[graph.Stage, dict[str, Any], params_module.Params]:
+    """The stage, and params.yaml as it stands and checked. Raises UserError for what a stage cannot start with."""
+    values = params_module.read()
+    params = params_module.check(values)
+    stages = graph.load()
+    if name not in stages:
+        raise UserError(f"dvc.yaml has no stage {name}; it has {', '.join(stages)}")
+    stage = stages[name]
+    if stray := [path for path in arguments if path not in stage.deps + stage.outs]:
+        raise UserError(f"{stray[0]} is neither dep nor output of {name} in dvc.yaml; run: {stage.cmd}")
+    if missing := [dep for dep in stage.deps if not Path(dep).exists()]:
+        maker = graph.producers(stages).get(missing[0])
+        raise UserError(
+            f"{missing[0]} is missing; "
+            + (f"run {maker} first, or dvc repro" if maker else f"git checkout {missing[0]}")
+        )
+    if undeclared := code.undeclared(Path(sys.argv[0]), stage.deps):
+        raise UserError(f"{undeclared[0]} is imported and is no dep of {name} in dvc.yaml; run: make graph")
+    return stage, values, params
+
+
+def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: list[str]) -> None:
+    stage, values, params = _read(name, arguments)
+    with _lock(f"{name}-{portion.replace('/', '-of-')}" if (portion := os.environ.get(shards.PORTION)) else name):
+        started = time.perf_counter()
+        deps, resolved = lineage.dep_digests(stage), params_module.resolved(values, params)
+        run = _new_run(stage, resolved, deps)
+        _warn_of_other_versions(stage)
+        outputs = {path: _partial(path) for path in arguments if path in stage.outs}
+        paths = [outputs.get(path, Path(path)) for path in arguments]
+        extra = {"run": run} if "run" in inspect.signature(function).parameters else {}
+        try:
+            metrics = function(params_module.Declared(params, list(stage.params)), *paths, **extra)
+            for path, partial in outputs.items():
+                if not partial.exists():
+                    raise RuntimeError(f"{name} made no {path}")
+            kept_metrics = rounded(metrics or {})
+            # From here on the old outputs go, one after the other: their lineage must not vouch for a mixture.
+            lineage.path_of(name).unlink(missing_ok=True)
+            for path, partial in outputs.items():
+                _replace(partial, Path(path))
+        finally:
+            for partial in outputs.values():
+                _remove(partial)
+        if f"metrics/{name}.json" in stage.outs:
+            _write_json(Path(f"metrics/{name}.json"), kept_metrics)
+        timings = {"wall_seconds": time.perf_counter() - started, "peak_memory_mb": _peak_memory_mb(), **run.rates}
+        _write_json(Path(f"timings/{name}.json"), {key: round(value, 2) for key, value in timings.items()})
+        lineage.write(stage, values, deps, resolved)
+        shutil.rmtree(run.work, ignore_errors=True)
+    say(f"{name}: made {', '.join(outputs)} in {timings['wall_seconds']:.1f} s, {timings['peak_memory_mb']:,.0f} MB")
+
+
+def _new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Run:
+    """The run of a stage. Its identity is all that its outputs depend on, save how the work is spread over devices:
+    training that was killed on eight GPUs goes on with one. values: with numbers for auto, which are what counts."""
+    declared = lineage.declared(stage, values)
+    params = {path: value for path, value in declared["params"].items() if not path.startswith("train.")}
+    identity = {**declared, "params": params, "deps": deps}
+    text = json.dumps(identity, ensure_ascii=False, sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Run(stage.name, key, WORK / "work" / f"{stage.name}-{key}", identity=identity)
+
+
+def _partial(path: str) -> Path:
+    """A hidden sibling of an output, so that the rename into place stays within one file system."""
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.partial{target.suffix}")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    _remove(partial)
+    return partial
+
+
+def _replace(partial: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)  # os.replace refuses a folder that is not empty
+    os.replace(partial, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write_json(target: Path, value: dict[str, Any]) -> None:
+    text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    partial = _partial(target.as_posix())
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, target)
+    finally:
+        _remove(partial)
+
+
+@contextmanager
+def _lock(name: str) -> Iterator[None]:
+    """Hold the stage's lock, so that two engines never run one stage at once. The system drops it with the process."""
+    (WORK / "locks").mkdir(parents=True, exist_ok=True)
+    with (WORK / "locks" / name).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(
+                f"process {file.read().strip() or '?'} is running this stage; wait for it, or end it"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _warn_of_other_versions(stage: graph.Stage) -> None:
+    for pins in (dep for dep in stage.deps if dep.startswith("requirements/")):
+        for line in Path(pins).read_text(encoding="utf-8").splitlines():
+            package, separator, pinned = line.split("#")[0].split(";")[0].strip().partition("==")
+            if not separator:
+                continue
+            try:
+                installed = metadata.version(package).split("+")[0]
+            except metadata.PackageNotFoundError:
+                continue  # a pin of another platform; a package that is needed fails at its import
+            if installed != pinned:
+                say(f"{stage.name}: {package} {installed} is installed, {pins} pins {pinned}; `make` installs the pins")
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        # Arrow and safetensors wrap the system's error in a text of their own.
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _peak_memory_mb() -> float:
+    """The largest resident set of this process and of its finished children, in MB."""
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes on macOS, KB on Linux
+
+
+def _fail(message: str, code: int = 1) -> None:
+    say(f"error: {message}")
+    sys.exit(code)

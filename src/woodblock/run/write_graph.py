@@ -1,0 +1,92 @@
+"""Write into dvc.yaml what each stage's code depends on: `make graph`.
+
+A person writes a stage's command, params, outputs and data. Which files of the library, templates and pinned packages
+its script needs follows from the imports, so a program writes those, behind a line that says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from woodblock.base.errors import UserError
+from woodblock.base.files import write_text
+from woodblock.base.progress import say
+from woodblock.run import code, graph
+
+LINE = "      # Code, templates and pins, from the imports; written by `make graph`."
+PINS = Path("requirements")
+
+
+def deps_of_code(script: Path, locks: dict[str, str]) -> list[str]:
+    """The deps that follow from a script's imports, in order. locks: as `locks_by_package` gives them."""
+    files = code.needed(script)
+    pins = {locks[name] for file in files for name in code.packages(file) if name in locks}
+    read = {path for file in files for path in _read_beside(file)}
+    return [file.as_posix() for file in sorted({*files, *read})] + sorted(pins)
+
+
+def _read_beside(file: Path) -> list[Path]:
+    """The files that are no Python and that a file names: those beside it, and those in a folder beside it."""
+    named = code.texts(file)
+    beside = [path for path in file.parent.iterdir() if path.name in named and not (path / "__init__.py").exists()]
+    found = [inner for path in beside for inner in (path.rglob("*") if path.is_dir() else [path])]
+    return [path for path in found if path.is_file() and path.suffix not in (".py", ".pyc")]
+
+
+def locks_by_package() -> dict[str, str]:
+    """The lock file in which the package of each top-level module is pinned; what is pinned nowhere is left out."""
+    pinned = {}
+    for lock in sorted(PINS.glob("*.txt")):
+        for line in lock.read_text(encoding="utf-8").splitlines():
+            if found := re.match(r"([A-Za-z0-9._-]+)==", line):
+                pinned[_canonical(found[1])] = lock.as_posix()
+    modules = metadata.packages_distributions()
+    return {module: pinned[_canonical(names[0])] for module, names in modules.items() if _canonical(names[0]) in pinned}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def written(text: str) -> str:
+    """The text of dvc.yaml with what each stage's code depends on, as it is now.
+
+    Raises UserError for a stage without the line behind which it goes.
+    """
+    locks = locks_by_package()
+    blocks = re.split(r"(?m)^(?=  \w+:$)", text)
+    for number, block in enumerate(blocks):
+        if not (found := re.match(r"  (\w+):\n", block)):
+            continue
+        before, line, after = block.partition(f"{LINE}\n")
+        if not line:
+            raise UserError(f"dvc.yaml: {found[1]} has no line {LINE.strip()!r} at the end of its deps; add it")
+        rest = re.sub(r"\A(?:      - .*\n)*", "", after)
+        items = "".join(f"      - {dep}\n" for dep in deps_of_code(code.SOURCE / f"{found[1]}.py", locks))
+        blocks[number] = f"{before}{line}{items}{rest}"
+    return "".join(blocks)
+
+
+def main() -> None:
+    argparse.ArgumentParser(
+        prog="python -m woodblock.run.write_graph", description=__doc__.splitlines()[0]
+    ).parse_args()
+    path = Path("dvc.yaml")
+    try:
+        stages = graph.load(path)
+        text = path.read_text(encoding="utf-8")
+        new = written(text)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    write_text(path, new)
+    now = graph.load(path)
+    others = [name for name in now if set(now[name].deps) != set(stages[name].deps)]
+    say(f"dvc.yaml: {'other code for ' + ', '.join(others) if others else 'as it was'}")
+
+
+if __name__ == "__main__":
+    main()

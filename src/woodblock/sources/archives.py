@@ -1,0 +1,486 @@
+"""Opening: the members of what was fetched, one after the other, as streams. Nothing is unpacked to disk.
+
+A source is a file, a folder of files, or an archive: tar, zip or whl. Files and tars may be compressed once, by gzip,
+bzip2, xz or zstd. The name says how something is packed, and where the name is silent its first bytes do; where the
+two disagree, the file is broken.
+
+An archive comes from others. So these are refused, in a line and before any output: members whose path leads outside,
+links, devices, encrypted members, members that are packed once more, and archives that unpack to far more than text
+does. A file that is cut short is an error wherever its packing shows the cut: every one here does, save between two
+streams of a file that is compressed in several.
+"""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import fnmatch
+import io
+import lzma
+import re
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from woodblock.base.errors import UserError
+from woodblock.sources.fetching import Fetched, files_of, shown
+
+BLOCK = 1 << 20  # bytes: what is read at a time, and how far one can look ahead
+# Text shrinks to a third or a tenth, a table of repeats to a fiftieth; a bomb to a thousandth of its size and less.
+# 64 MB unpack whatever their ratio: a small file of blanks is no attack.
+BOMB_RATIO, BOMB_BYTES = 200, 64_000_000
+XZ_MEMORY = 512_000_000  # bytes that an xz dictionary may ask for: xz -9 asks for 65 MB, a hostile header for 4 GB
+LONGEST_TAR_HEADER = 1_000_000  # bytes of an extended header: a path and a few attributes
+
+_DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
+# What zipfile raises on a directory whose numbers or names make no sense, or that asks for what it cannot do.
+_ZIP_DAMAGE = (*_DAMAGE, ValueError, struct.error, OverflowError, NotImplementedError, RuntimeError, LookupError)
+
+_ENDINGS = {
+    ".gz": "gzip",
+    ".tgz": "gzip",
+    ".bz2": "bzip2",
+    ".tbz": "bzip2",
+    ".tbz2": "bzip2",
+    ".xz": "xz",
+    ".txz": "xz",
+    ".zst": "zstd",
+    ".tzst": "zstd",
+    ".zip": "zip",
+    ".whl": "zip",
+}
+_ARCHIVES = (
+    ".zip",
+    ".tar",
+    ".tgz",
+    ".tbz",
+    ".tbz2",
+    ".txz",
+    ".tzst",
+    *(f".tar.{c}" for c in ("gz", "bz2", "xz", "zst")),
+)
+_TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
+_MAGIC = {
+    "gzip": rb"\x1f\x8b",
+    "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
+    "xz": rb"\xfd7zXZ\0",
+    "zstd": rb"(\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)",
+    "zip": rb"PK(\x03\x04|\x05\x06)",
+}
+# Files about the data, and no data: they are read only where member names them.
+_ASIDE = re.compile(
+    r"(^|/)(\.[^/.][^/]*(/.*)?|__MACOSX/.*|[^/]*\.dist-info/.*|(readme|licen[cs]e|notice|copying|changelog|authors)"
+    r"([_.-][^/.]*)?(\.(txt|md))?)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Member:
+    """A file to read. name: its own, without a compression's ending. where: what messages call it. packing: how it was
+    packed ("tar.bzip2", "zip", ""). path: the file itself, where it lies on disk as it is."""
+
+    name: str
+    where: str
+    stream: IO[bytes]
+    packing: str
+    path: Path | None = None
+
+    @property
+    def head(self) -> bytes:
+        """Its first bytes (up to a megabyte), which stay to be read."""
+        return self.stream.peek(BLOCK)
+
+
+def members(fetched: Fetched, url: str, member: str | None, endings: tuple[str, ...]) -> Iterator[Member]:
+    """Yield each file in question, in the order of the archive, or of the names in a folder.
+
+    member: one name in the archive, a folder of it ("data/zh/"), a pattern ("*/wiki_*"), or None for all that have one
+    of the endings and are not about the data (a README, a licence). A file that is no archive is its own only member.
+    Each stream is to be read before the next member is taken. Raises UserError, also while a stream is read, for what
+    is broken, cut short or hostile, and where nothing answers.
+    """
+    url = shown(url)
+    others: list[str] = []
+    found = False
+    with closing(_all(fetched, url)) as everything:
+        for name, found_member in everything:
+            others = sorted([*others, name], key=lambda other: (not other.lower().endswith(endings), other))[:3]
+            if not name or _wanted(name, found_member.name, member, endings):
+                if found_member.packing and (inner := _packing_of(found_member.name, found_member.head)):
+                    raise UserError(
+                        f"{found_member.where}: it is packed once more, by {inner}; unpack the outer archive, and "
+                        "name what is in it"
+                    )
+                found = True
+                yield found_member
+    if not found:
+        what = f"no {member}" if member else f"no {' or '.join(endings)} file"
+        raise UserError(f"{url}: it holds {what}, but {', '.join(others) or 'nothing'}; mend member in params.yaml")
+
+
+def _wanted(path: str, name: str, member: str | None, endings: tuple[str, ...]) -> bool:
+    """Whether a member is in question: by its path in the archive, and its name without a compression's ending."""
+    # What is packed once more is in question too: to be refused, since it would be missing without a word.
+    known = name.lower().endswith((*endings, *_ARCHIVES)) or (
+        _bare(name) != name and _bare(name).lower().endswith(endings)
+    )
+    if member is None:
+        return known and not _ASIDE.search(path)
+    if member.endswith("/"):
+        return known and path.startswith(member)
+    return path == member or fnmatch.fnmatchcase(path, member)
+
+
+# --- what a file is packed by ----------------------------------------------------------------------------------------
+
+
+def _packing_of(name: str, head: bytes) -> str | None:
+    """The compression or archive that a name or, where it says nothing, the first bytes claim; None for neither."""
+    claimed = _ENDINGS.get(Path(name).suffix.lower())
+    return claimed or next((kind for kind, magic in _MAGIC.items() if re.match(magic, head)), None) or _tar(name, head)
+
+
+def _tar(name: str, head: bytes) -> str | None:
+    if _TAR.search(name):
+        return "tar"
+    try:
+        tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+        return "tar"
+    except tarfile.TarError:
+        return None
+
+
+def _bare(name: str) -> str:
+    """A name without its compression's ending."""
+    return name[: -len(Path(name).suffix)] if _ENDINGS.get(Path(name).suffix.lower()) else name
+
+
+def _all(fetched: Fetched, url: str) -> Iterator[tuple[str, Member]]:
+    """(path in the archive or folder, or "" for a file that is its own member; the member) of every regular file."""
+    if not fetched.path.is_dir():
+        yield from _of_file(fetched.path, fetched.name, url)
+        return
+    for file in files_of(fetched.path):
+        relative = file.relative_to(fetched.path).as_posix()
+        for inner, member in _of_file(file, file.name, f"{url} ({relative})"):
+            member.name = f"{relative}/{member.name}" if inner else _bare(relative)
+            yield f"{relative}/{inner}" if inner else relative, member
+
+
+def _of_file(path: Path, name: str, url: str) -> Iterator[tuple[str, Member]]:
+    with path.open("rb") as file:
+        head = file.read(tarfile.BLOCKSIZE)
+        file.seek(0)
+        packing = _packing_of(name, head)
+        if packing in _MAGIC and not re.match(_MAGIC[packing], head):
+            raise _broken(url, f"its name says {packing}, its first bytes do not")
+        if packing == "zip":
+            yield from _of_zip(file, path.stat().st_size, url)
+        elif packing in (None, "tar"):
+            raw = io.BufferedReader(_Stream(file.read, url), BLOCK)
+            if packing:
+                yield from _of_tar(raw, url, "tar")
+            else:
+                yield "", Member(name, url, raw, "", path)
+        else:
+            blocks = _unpacked(file, packing, _Meter(url, file.tell))
+            raw = io.BufferedReader(_Stream(_Blocks(blocks).read, url), BLOCK)
+            if _tar(name, raw.peek(BLOCK)[: tarfile.BLOCKSIZE]):
+                yield from _of_tar(raw, url, f"tar.{packing}")
+                while raw.read(BLOCK):  # to the end, where the checksum stands
+                    pass
+            else:
+                yield "", Member(_bare(name), url, raw, packing)
+
+
+# --- streams that tell damage and bombs ------------------------------------------------------------------------------
+
+
+def _broken(url: str, what: str) -> UserError:
+    return UserError(
+        f"{url}: the file is broken or cut short ({what}); "
+        "remove .woodblock/downloads, or the local file, and fetch it again"
+    )
+
+
+@contextmanager
+def _whole(url: str, damage: tuple[type[Exception], ...] = _DAMAGE) -> Iterator[None]:
+    """Turn what a damaged file raises into a user's error."""
+    try:
+        yield
+    except damage as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the system's error (a full disk, say); it is the archive's to ask for a place that there is not
+        what = (str(error) or type(error).__name__).splitlines()[0]
+        raise _broken(url, what) from None
+
+
+class _Meter:
+    """Counts bytes that come out of a compressed file, against those that went in."""
+
+    def __init__(self, url: str, came_in: Callable[[], int]) -> None:
+        self.url, self.came_in, self.out = url, came_in, 0
+
+    def count(self, out: int) -> None:
+        """Raises UserError once the file has unpacked to more than data does."""
+        self.out += out
+        if self.out > BOMB_BYTES and self.out > BOMB_RATIO * self.came_in():
+            raise UserError(
+                f"{self.url}: it unpacks to more than {BOMB_RATIO} times its size, as a bomb does and text does not; "
+                "remove the source, or unpack it yourself if you trust it"
+            )
+
+
+class _Stream(io.RawIOBase):
+    """read(size) as a raw file, where damage is a user's error whoever reads."""
+
+    def __init__(self, read: Callable[[int], bytes], url: str, damage: tuple[type[Exception], ...] = _DAMAGE) -> None:
+        self._take, self._url, self._damage = read, url, damage
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _whole(self._url, self._damage):
+            block = self._take(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+
+class _Blocks:
+    """Blocks of bytes, read as many at a time as are asked for; fewer only at the end."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks, self._left = blocks, bytearray()
+
+    def read(self, size: int) -> bytes:
+        while len(self._left) < size and (block := next(self._blocks, b"")):
+            self._left += block
+        taken = bytes(self._left[:size])
+        del self._left[:size]
+        return taken
+
+
+class _Gzip:
+    """zlib's decompressor with the interface of those of bz2 and lzma. It checks the length and the CRC at the end."""
+
+    def __init__(self) -> None:
+        self._inner, self.needs_input = zlib.decompressobj(wbits=31), True
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        block = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+        self.needs_input = len(block) < max_length and not self._inner.unconsumed_tail
+        return block
+
+
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    "gzip": _Gzip,
+    "bzip2": bz2.BZ2Decompressor,
+    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY),
+}
+
+
+def _unpacked(file: IO[bytes], packing: str, meter: _Meter) -> Iterator[bytes]:
+    """The bytes that a compressed file holds, in blocks of a megabyte at most.
+
+    Not gzip.open and its kin: behind the first stream of several they take a damaged one for the end.
+    """
+    blocks = _zstd(file) if packing == "zstd" else _streams(file, _DECOMPRESSORS[packing])
+    for block in blocks:
+        meter.count(len(block))
+        yield block
+
+
+def _streams(file: IO[bytes], new: Callable[[], Any]) -> Iterator[bytes]:
+    """Parallel packers write several streams behind each other; zeros, as tape drives left them, may follow each."""
+    decompressor, data = new(), b""
+    while True:
+        if decompressor.eof:
+            data = decompressor.unused_data.lstrip(b"\0")
+            while not data:
+                if not (data := file.read(BLOCK)):
+                    return
+                data = data.lstrip(b"\0")
+            decompressor = new()
+        elif decompressor.needs_input:
+            if not (data := file.read(BLOCK // 4)):
+                raise EOFError("it ends in the middle of the compressed data")
+        else:
+            data = b""
+        if block := decompressor.decompress(data, BLOCK):
+            yield block
+
+
+def _zstd(file: IO[bytes]) -> Iterator[bytes]:
+    # PyArrow's codec takes frame after frame, and tells a frame that is cut short.
+    with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as stream:
+        while block := stream.read(BLOCK):
+            yield block
+
+
+# --- archives --------------------------------------------------------------------------------------------------------
+
+
+def _refuse_outside(name: str, url: str) -> None:
+    """Raises UserError for a member's name that leads out of a folder that it would be unpacked to."""
+    path = name.replace("\\", "/")
+    if path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in path.split("/") or "\0" in path:
+        raise UserError(f"{url}: it holds {name!r}, which leads outside of the archive; do not trust this file")
+
+
+def _refuse(what: str, name: str, url: str) -> UserError:
+    return UserError(f"{url}: it holds {name!r}, {what}; pack plain files alone")
+
+
+def _of_zip(file: IO[bytes], size: int, url: str) -> Iterator[tuple[str, Member]]:
+    # Whatever its entries say, a zip holds no more compressed bytes than it is long: so entries that overlap count.
+    meter = _Meter(url, lambda: size)
+    with _whole(url, _ZIP_DAMAGE):
+        archive = zipfile.ZipFile(file)
+    with archive:
+        infos = archive.infolist()
+        if len(infos) & 0xFFFF != _announced(file, size):
+            raise _broken(url, "its directory has not as many entries as it says")
+        for info in infos:
+            kind = info.external_attr >> 28  # of the Unix mode: 4 is a folder, 8 a file, 0 where the packer gave none
+            _refuse_outside(info.orig_filename, url)
+            if info.flag_bits & 1:
+                raise _refuse("which is encrypted", info.filename, url)
+            if kind not in (0, 4, 8):
+                raise _refuse("a link or a device", info.filename, url)
+        for info in infos:
+            # All are opened, and compared with the name that stands before their data: a directory that was
+            # damaged would hide a member.
+            with _whole(url, _ZIP_DAMAGE):
+                opened = archive.open(info)
+            with opened:
+                if not info.is_dir():
+
+                    def read(size: int, opened: IO[bytes] = opened) -> bytes:
+                        block = opened.read(size)
+                        meter.count(len(block))
+                        return block
+
+                    where = f"{url} ({info.filename})"
+                    stream = io.BufferedReader(_Stream(read, url, _ZIP_DAMAGE), BLOCK)
+                    yield info.filename, Member(info.filename, where, stream, "zip")
+
+
+def _announced(file: IO[bytes], size: int) -> int:
+    """How many entries the end of a zip says that there are, modulo 65,536 (APPNOTE, 4.3.16 and 4.3.14).
+
+    zipfile does not look: an entry whose length is damaged swallows those behind it.
+    """
+    file.seek(max(0, size - 100_000))  # the end, its comment of up to 64 KB and, before it, the end of a large zip
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    count = int.from_bytes(tail[end + 10 : end + 12], "little")
+    large = tail.rfind(b"PK\x06\x06", 0, end)
+    return int.from_bytes(tail[large + 32 : large + 34], "little") if count == 0xFFFF and large >= 0 else count
+
+
+def _of_tar(raw: IO[bytes], url: str, packing: str) -> Iterator[tuple[str, Member]]:
+    """The regular files of a tar (POSIX.1-2001, pax and GNU's long names), in one pass.
+
+    Not tarfile's own stream: it takes an archive that was cut between two members for a whole one.
+    """
+    extended: dict[str, str] = {}
+    ended = False
+    while header := raw.read(tarfile.BLOCKSIZE):
+        if ended := not header.strip(b"\0"):
+            continue  # the end, two blocks of zeros; another tar may have been added behind it
+        with _whole(url):
+            info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE):
+            extended |= _pax(_tar_header(raw, info, url), url) if info.type != tarfile.XGLTYPE else {}
+            continue
+        if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
+            name = _tar_header(raw, info, url).rstrip(b"\0").decode("utf-8", "surrogateescape")
+            extended |= {"path": name} if info.type == tarfile.GNUTYPE_LONGNAME else {}
+            continue
+        name = extended.get("path", info.name)
+        size = _pax_size(extended["size"], url) if "size" in extended else info.size
+        _refuse_outside(name, url)
+        if not (info.isdir() or info.type in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)):
+            raise _refuse("a link or a device", name, url)
+        if any(key.startswith("GNU.sparse") for key in extended):
+            raise _refuse("a sparse file", name, url)
+        extended = {}
+        body = _Body(raw, 0 if info.isdir() else size, url)
+        if not info.isdir():
+            stream = io.BufferedReader(_Stream(body.read, url), min(BLOCK, max(size, 1)))
+            yield name, Member(name, f"{url} ({name})", stream, packing)
+        body.skip()
+    if not ended:
+        raise _broken(url, "the tar has no end")
+
+
+class _Body:
+    """A tar member's bytes, within the archive's."""
+
+    def __init__(self, raw: IO[bytes], size: int, url: str) -> None:
+        if size < 0:
+            raise _broken(url, "a member of the tar has a negative size")
+        self._raw, self._url, self._left, self._padding = raw, url, size, -size % tarfile.BLOCKSIZE
+
+    def read(self, size: int) -> bytes:
+        block = self._raw.read(min(size, self._left))
+        if not block and self._left and size:
+            raise EOFError("a member of the tar is cut short")
+        self._left -= len(block)
+        return block
+
+    def skip(self) -> None:
+        """On to the next header."""
+        with _whole(self._url):
+            while self._left:
+                self.read(BLOCK)
+            if len(self._raw.read(self._padding)) < self._padding:
+                raise EOFError("a member of the tar is cut short")
+
+
+def _tar_header(raw: IO[bytes], info: tarfile.TarInfo, url: str) -> bytes:
+    if info.size > LONGEST_TAR_HEADER:
+        raise _broken(url, f"a header of {info.size:,} bytes in the tar")
+    body = _Body(raw, info.size, url)
+    with _whole(url):
+        content = b"".join(iter(lambda: body.read(BLOCK), b""))
+    body.skip()
+    return content
+
+
+def _pax(content: bytes, url: str) -> dict[str, str]:
+    """The records "length key=value\\n" of an extended header."""
+    found: dict[str, str] = {}
+    while content.strip(b"\0"):
+        record = re.match(rb"(\d{1,7}) ([^=]+)=", content)
+        length = int(record[1]) if record else 0
+        if not record or length <= record.end() or content[length - 1 : length] != b"\n":
+            raise _broken(url, "an extended header of the tar makes no sense")
+        value = content[record.end() : length - 1]
+        found[record[2].decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
+        content = content[length:]
+    return found
+
+
+def _pax_size(text: str, url: str) -> int:
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise _broken(url, "an extended header of the tar makes no sense")
+    return int(text)

@@ -1,0 +1,1 @@
+"""Tables of texts, conversations and articles: folders of Parquet parts, and the counts of what steps did to them."""

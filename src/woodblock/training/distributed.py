@@ -1,0 +1,276 @@
+"""Several devices in one training run: rows of one batch shared out, gradients added up, weights whole or in shards.
+
+The batch of a step is the same however many processes share it: each takes its rows of it, and since losses are summed
+and divided by the targets of the whole batch, so is the gradient, to rounding. Every process holds all the weights (data
+parallelism), or a part of each (fully_shard of PyTorch; Zhao et al. 2023), which gathers them layer by layer.
+Checkpoints hold them whole, so a run on N processes goes on with M.
+
+gloo connects processes on a CPU, NCCL those on GPUs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from woodblock.base.errors import UserError
+from woodblock.models import hugging_face
+from woodblock.models.decoder import Transformer
+from woodblock.run import ranks
+
+BUCKET = 16_000_000  # gradients summed in one message: large enough for the link's full speed, a small copy beside them
+PATIENCE = timedelta(minutes=30)  # how long a process waits for the others: samples and checkpoints are rank 0's work
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that share a run, and this one's place among them."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leader(self) -> bool:
+        return self.rank == 0
+
+    def add_up(self, values: Tensor) -> Tensor:
+        """The sum of every process's values, in each of them; in place."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def spread(self, items: Sequence[Any], numbers: Callable[[list[Any]], list[float]]) -> list[float]:
+        """numbers(items), one number an item, of which each process computes its share."""
+        found = torch.zeros(len(items), dtype=torch.float64)
+        found[self.rank :: self.size] = torch.tensor(numbers(list(items[self.rank :: self.size])), dtype=torch.float64)
+        if self.size > 1:  # NCCL knows what lies on a GPU alone
+            found = self.add_up(found.to(self.device)).cpu()
+        return found.tolist()
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name of params.yaml for this process: with several processes on a machine, each has its own GPU.
+
+    On a CPU they share its threads. Raises UserError for a device that is not there.
+    """
+    device = hugging_face.pick_device(name)
+    if device.type == "cuda":
+        number = int(os.environ.get("LOCAL_RANK", 0))
+        if number >= torch.cuda.device_count():
+            raise UserError(f"rank {ranks.rank()} has no GPU: the machine has {torch.cuda.device_count()}")
+        torch.cuda.set_device(number)
+        device = torch.device("cuda", number)
+    return device
+
+
+def processes(wanted: int | str, device: torch.device) -> int:
+    """How many processes share a run: those of torchrun where it started this one, else as train.devices says.
+
+    auto is every GPU, and one process elsewhere. Raises UserError for more than there are.
+    """
+    if ranks.size() > 1:
+        return ranks.size()
+    there = torch.cuda.device_count() if device.type == "cuda" else 1
+    if wanted == "auto":
+        return there
+    if device.type == "cuda" and int(wanted) > there:
+        raise UserError(f"train.devices: {wanted}, but this machine has {there} GPUs; {there} or auto would do")
+    if device.type == "mps" and int(wanted) > 1:
+        raise UserError(f"train.devices: {wanted}, but there is one GPU of the kind mps; 1 would do")
+    return int(wanted)
+
+
+def check_batch(batch_tokens: int, context: int, count: int) -> None:
+    """Raises UserError where `count` processes cannot share the windows of a batch evenly, with what would do."""
+    if (rows := batch_tokens // context) % count:
+        near = sorted({max(1, rows // count) * count, (rows // count + 1) * count})
+        raise UserError(
+            f"pretrain.batch_tokens: {batch_tokens} makes {rows} windows of model.context: {context}, which "
+            f"{count} processes (train.devices) cannot share evenly; "
+            f"{' or '.join(str(rows * context) for rows in near)} would do"
+        )
+
+
+@contextmanager
+def join(device: torch.device) -> Iterator[World]:
+    """Meet the other processes, if torchrun started any."""
+    if ranks.size() == 1:
+        yield World(device)
+        return
+    ranks.end_with_the_stage()
+    on_gpu = device.type == "cuda"
+    if not on_gpu:
+        mates = int(os.environ.get("LOCAL_WORLD_SIZE", ranks.size()))
+        torch.set_num_threads(max(1, torch.get_num_threads() // mates))
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE, device_id=device if on_gpu else None)
+    yield World(device, ranks.rank(), ranks.size())
+    dist.destroy_process_group()  # not after an error, when the others may wait for this one
+
+
+def rows_of(world: World, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """This process's rows of the tensors [B, …] of a batch, as many for each: rows without targets fill the last up.
+
+    batch: ids, targets (below 0: none), and what else has a row for each of theirs.
+    """
+    if world.size == 1:
+        return batch
+    shares = []
+    for place, tensor in enumerate(batch):
+        if missing := -len(tensor) % world.size:
+            tensor = torch.cat([tensor, torch.full_like(tensor[:1], -1 if place == 1 else 0).expand(missing, -1)])
+        shares.append(tensor.tensor_split(world.size)[world.rank])
+    return tuple(shares)
+
+
+def add_gradients(world: World, model: nn.Module) -> None:
+    """Sum the gradients over the processes; those of sharded weights are summed already."""
+    if world.size == 1 or is_sharded(model):
+        return
+    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    first = 0
+    while first < len(gradients):
+        last, size = first, 0
+        while last < len(gradients) and (last == first or size + gradients[last].numel() <= BUCKET):
+            size += gradients[last].numel()
+            last += 1
+        some = gradients[first:last]
+        summed = world.add_up(torch.cat([gradient.flatten() for gradient in some]))
+        parts = summed.split([gradient.numel() for gradient in some])
+        torch._foreach_copy_(some, [part.view_as(g) for part, g in zip(parts, some, strict=True)])
+        first = last
+
+
+def is_sharded(model: nn.Module) -> bool:
+    return any(_is_shard(weight) for weight in model.parameters())
+
+
+def shard(model: Transformer, world: World) -> None:
+    """Leave a part of every weight on each process: in place, before the optimizers are built."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+    mesh = init_device_mesh(world.device.type, (world.size,))
+    for layer in model.layers:
+        fully_shard(layer, mesh=mesh)
+        register_fsdp_forward_method(layer, "by_hand")  # weights are whole within it, as within forward
+    fully_shard(model, mesh=mesh)
+    register_fsdp_forward_method(model, "loss")
+
+
+def whole_model(model: Transformer, world: World) -> Transformer:
+    """The model itself; of one in shards, a copy with whole weights, in every process and in the same mode."""
+    if not is_sharded(model):
+        return model
+    copy = Transformer(model.config).to(world.device).train(model.training)
+    with torch.no_grad():
+        for weight, part in zip(copy.parameters(), model.parameters(), strict=True):
+            weight.copy_(part.full_tensor())
+    return copy
+
+
+def whole_state(state: Any) -> Any:
+    """A state (dictionaries, lists and tensors) with every sharded tensor whole. All processes must call it."""
+    if isinstance(state, dict):
+        return {key: whole_state(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [whole_state(value) for value in state]
+    return state.full_tensor().cpu() if _is_shard(state) else state
+
+
+def load_optimizer(stepper: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimizer's whole state; what belongs to a sharded weight is sharded as it is.
+
+    Whether its step is one kernel stays as it was built here: the state may be of a run on another device.
+    """
+    built = [{"fused": group["fused"]} if "fused" in group else {} for group in stepper.param_groups]
+    groups = [{**saved, **here} for saved, here in zip(state["param_groups"], built, strict=True)]
+    stepper.load_state_dict({**state, "param_groups": groups})
+    for weight, values in stepper.state.items():
+        for name, value in values.items():
+            if not isinstance(value, Tensor):
+                continue
+            values[name] = _part_of(value, weight) if _is_part_for(value, weight) else value.clone()
+
+
+class OnWholeMatrices:
+    """Steps of an optimizer that needs whole matrices, as Muon does, where weights are sharded.
+
+    Matrix by matrix: weight, gradient and state are gathered, every process takes the same step, and each keeps its part.
+    This costs three gathers a step, and as much work in each process as all of it; what it saves is memory.
+    """
+
+    def __init__(self, stepper: torch.optim.Optimizer) -> None:
+        self.stepper = stepper
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return self.stepper.param_groups
+
+    @property
+    def state(self) -> Any:
+        return self.stepper.state
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.stepper.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.stepper.load_state_dict(state)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.stepper.zero_grad(set_to_none=set_to_none)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        groups, states = self.stepper.param_groups, self.stepper.state
+        for group in groups:
+            for weight in group["params"]:
+                self._step(group, weight, states)
+        self.stepper.param_groups, self.stepper.state = groups, states
+
+    def _step(self, group: dict[str, Any], weight: nn.Parameter, states: dict[Tensor, dict[str, Any]]) -> None:
+        whole = nn.Parameter(weight.full_tensor())
+        whole.grad = weight.grad.full_tensor()
+        known = {name: value.full_tensor() if _is_shard(value) else value for name, value in states[weight].items()}
+        self.stepper.param_groups = [{**group, "params": [whole]}]
+        self.stepper.state = type(states)(dict)
+        self.stepper.state[whole] = known
+        self.stepper.step()
+        weight.to_local().copy_(_part_of(whole.detach(), weight).to_local())
+        after = self.stepper.state[whole]
+        states[weight] = {n: _part_of(v, weight) if _is_part_for(v, weight) else v for n, v in after.items()}
+
+
+def _is_shard(value: Any) -> bool:
+    # A DTensor, told by what it can do: its class takes a second to import, which one process need not spend.
+    return isinstance(value, Tensor) and hasattr(value, "full_tensor")
+
+
+def _is_part_for(value: Any, weight: Tensor) -> bool:
+    """Whether a whole tensor of an optimizer's state is to be sharded as its weight is."""
+    return isinstance(value, Tensor) and _is_shard(weight) and not _is_shard(value) and value.shape == weight.shape
+
+
+def _part_of(whole: Tensor, weight: Any) -> Any:
+    """The part of a whole tensor, equal in all processes, that lies where the weight's part lies; nothing is sent."""
+    from torch.distributed.tensor import DTensor, Replicate
+
+    mesh = weight.device_mesh
+    everywhere = DTensor.from_local(whole, mesh, [Replicate()] * mesh.ndim, run_check=False)
+    part = everywhere.redistribute(mesh, weight.placements)
+    return DTensor.from_local(
+        part.to_local().clone(), mesh, weight.placements, run_check=False, shape=whole.shape, stride=whole.stride()
+    )

@@ -1,0 +1,218 @@
+"""Instructions made from statutes: five tasks in many phrasings, each reply grounded in an article's own words.
+
+Reciting an article that is given, or one of a well-known law that is not; naming the law that holds a rule; going on
+where an article breaks off; saying whether an article exists. A conversation's key names what it is about, so that a
+split by key keeps every phrasing about one article on one side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from woodblock.sources.statutes import article_name, cite, short_name
+
+Article = Mapping[str, Any]  # law, article, number, text
+
+CLAUSE = re.compile(r"[^，。；：！？\n]+[，。；：！？]?")
+PASSAGE_CHARS = 160  # of an article in a prompt
+REPLY_CHARS = 60  # of an article in a reply: what a small model can learn to quote whole
+CLAUSE_CHARS = (6, 30)
+SENTENCE = re.compile(r"[^。；\n]+[。；]?")
+
+GROUNDED_FRAMES = (
+    "根据下面的条文回答问题。\n{passages}\n问题：{question}",
+    "条文：\n{passages}\n请依据条文回答：{question}",
+    "请先读条文，再回答。\n{passages}\n{question}",
+    "{passages}\n根据以上规定，{question}",
+)
+ARTICLE_QUESTIONS = (
+    "{cite}是怎么规定的？",
+    "{cite}讲了什么？",
+    "{cite}的内容是什么？",
+    "请说出{cite}。",
+    "{short}{article}怎么说？",
+    "{short}{article}有什么规定？",
+)
+RULE_QUESTIONS = (
+    "“{clause}”是哪一条规定的？",
+    "哪一条提到“{clause}”？",
+    "关于“{clause}”，法律是怎么规定的？",
+    "“{clause}”的依据是什么？",
+)
+LAW_QUESTIONS = (
+    "“{text}”出自哪部法律？",
+    "下面的规定在哪部法律里？\n{text}",
+    "这是哪部法律的条文？\n{text}",
+    "请指出这条规定所在的法律：{text}",
+)
+CONTINUATIONS = (
+    "请接着写{cite}：{head}",
+    "{cite}：{head}……后面是什么？",
+    "把这一条补充完整。{cite}　{head}",
+    "续写条文：{head}",
+)
+EXISTENCE_QUESTIONS = ("{cite}存在吗？", "《{law}》有{article}吗？", "有没有{cite}？", "{short}里有{article}吗？")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One conversation of two messages. key: the article or law it is about; task: how it was made."""
+
+    task: str
+    key: str
+    prompt: str
+    reply: str
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        return [{"role": "user", "content": self.prompt}, {"role": "assistant", "content": self.reply}]
+
+
+def passage(article: Article) -> str:
+    """An article as it stands in a prompt."""
+    return f"{cite(article['law'], article['article'])}　{article['text']}"
+
+
+def grounded_question(question: str, passages: Sequence[Article], frame: str = GROUNDED_FRAMES[0]) -> str:
+    """The user's message that gives the passages and asks; passages: dictionaries of law, article and text."""
+    return frame.format(passages="\n".join(map(passage, passages)), question=question)
+
+
+def opening_of_reply(article: Article) -> str:
+    """How a reply begins that rests on an article: with its citation."""
+    return f"{cite(article['law'], article['article'])}规定："
+
+
+def grounded_reply(article: Article, clause: str = "") -> str:
+    """The reply that names its source and then lets it speak: the sentence that holds the clause which was asked about."""
+    text = article["text"]
+    sentence = next((s for s in SENTENCE.findall(text) if clause in s), text) if clause else text
+    return opening_of_reply(article) + excerpt(sentence.strip(), REPLY_CHARS)
+
+
+def excerpt(text: str, limit: int = PASSAGE_CHARS) -> str:
+    """The beginning of a text up to the last end of a sentence, or else of a clause, within `limit` characters."""
+    if len(text) <= limit:
+        return text
+    head = text[:limit]
+    for marks in ("。！？", "；：，"):
+        if (end := max(head.rfind(mark) for mark in marks)) > 0:
+            return head[: end + 1]
+    return head
+
+
+def clauses(text: str) -> list[str]:
+    """The clauses of a text, without their punctuation: long enough to mean something and short enough to ask about."""
+    found = (clause.rstrip("，。；：！？") for clause in CLAUSE.findall(text))
+    return [clause for clause in found if CLAUSE_CHARS[0] <= len(clause) <= CLAUSE_CHARS[1]]
+
+
+def names(article: Article) -> dict[str, str]:
+    law, number = article["law"], article["article"]
+    return {"law": law, "article": number, "cite": cite(law, number), "short": short_name(law)}
+
+
+def recite_given(article: Article, draw: Random) -> Example | None:
+    """What does this article say, or which one says this, with its text given."""
+    given = {**article, "text": excerpt(article["text"])}
+    found = clauses(given["text"])
+    clause = draw.choice(found) if found and draw.random() < 0.5 else ""
+    template = draw.choice(RULE_QUESTIONS if clause else ARTICLE_QUESTIONS)
+    prompt = grounded_question(template.format(**names(article), clause=clause), [given], draw.choice(GROUNDED_FRAMES))
+    return _example("recite_given", article, prompt, grounded_reply(given, clause))
+
+
+def recite_known(article: Article, draw: Random) -> Example | None:
+    """What does this article of a well-known law say, from memory."""
+    prompt = draw.choice(ARTICLE_QUESTIONS).format(**names(article))
+    return _example("recite_known", article, prompt, grounded_reply(article))
+
+
+def which_law(article: Article, draw: Random) -> Example | None:
+    """Which law holds this rule."""
+    if article["law"] in article["text"] or short_name(article["law"]) in article["text"]:
+        return None  # the answer would stand in the question
+    prompt = draw.choice(LAW_QUESTIONS).format(text=excerpt(article["text"]))
+    return _example("which_law", article, prompt, f"这是《{article['law']}》的规定。")
+
+
+def continue_article(article: Article, draw: Random) -> Example | None:
+    """How does this article go on, from about its middle, behind a punctuation mark."""
+    text = excerpt(article["text"])
+    # Not at the end of a paragraph: a reply does not begin with an empty line.
+    cuts = [match.end() for match in re.finditer(r"[，。；：](?!\n)", text) if 8 <= match.end() <= len(text) - 8]
+    if not cuts:
+        return None
+    cut = draw.choice(cuts)
+    prompt = draw.choice(CONTINUATIONS).format(**names(article), head=text[:cut])
+    return _example("continue", article, prompt, text[cut:])
+
+
+def _example(task: str, article: Article, prompt: str, reply: str) -> Example:
+    return Example(task, f"{article['law']}{article['article']}", prompt, reply)
+
+
+def existence(articles: Sequence[Article], count: int, draw: Random) -> Iterator[Example]:
+    """Does this article exist: as many true as false, with numbers drawn from one distribution, each asked once.
+
+    Each number is that of a random article, and asked of one law that has it and of one that has not: the number alone
+    tells nothing. Numbers that no law lacks are not drawn. Laws that count with gaps (an amendment numbers its articles
+    as the amended law does) are not asked about: how many articles they have is not what their last number says.
+    """
+    held: dict[str, set[int]] = {}
+    for article in articles:
+        held.setdefault(article["law"], set()).add(article["number"])
+    last = {law: len(found) for law, found in held.items() if found == set(range(1, len(found) + 1))}
+    laws = sorted(law for law, number in last.items() if number > 1)
+    numbers = [article["number"] for article in articles if article["law"] in last]
+    askable = {n for n in set(numbers) if any(last[law] >= n for law in laws) and any(last[law] < n for law in laws)}
+    numbers = [number for number in numbers if number in askable]
+    wanted, asked = count // 2, set()
+    for _ in range(3 * wanted if numbers else 0):
+        if not wanted:
+            break
+        number, pair = draw.choice(numbers), []
+        for exists in (True, False):
+            law = draw.choice([law for law in laws if (last[law] >= number) is exists])
+            about = {"law": law, "article": article_name(number)}
+            prompt = draw.choice(EXISTENCE_QUESTIONS).format(**names(about))
+            ending = f"《{law}》共有{last[law]}条。"
+            reply = f"有。{ending}" if exists else f"没有。{ending}"
+            pair.append(Example("exists", f"{law}{about['article']}", prompt, reply))
+        prompts = {example.prompt for example in pair}
+        if len(prompts) == 2 and not prompts & asked:  # both or neither, or the two would differ in their numbers
+            asked |= prompts
+            wanted -= 1
+            yield from pair
+
+
+# Shares of the tasks: half of all is grounded in a given text, since that is what answering with sources builds on.
+SHARES: dict[str, tuple[float, Callable[[Article, Random], Example | None]]] = {
+    "recite_given": (0.5, recite_given),
+    "recite_known": (0.1, recite_known),
+    "which_law": (0.15, which_law),
+    "continue": (0.15, continue_article),
+}
+EXISTENCE_SHARE = 0.1
+
+
+def from_statutes(articles: Sequence[Article], count: int, well_known: Sequence[str], seed: int) -> list[Example]:
+    """About `count` different examples from the articles of the training laws, drawn with the seed, task after task."""
+    draw = Random(seed)
+    articles = [article for article in articles if article["number"] >= 1]
+    examples: dict[str, Example] = {}
+    for task, (share, make) in SHARES.items():
+        wanted = round(share * count)
+        pool = [a for a in articles if task != "recite_known" or a["law"] in well_known]
+        for _ in range(3 * wanted if pool else 0):  # some articles give none, and some draws repeat
+            if wanted == 0:
+                break
+            example = make(draw.choice(pool), draw)
+            if example is not None and example.prompt not in examples:
+                examples[example.prompt] = example
+                wanted -= 1
+    return [*examples.values(), *existence(articles, round(EXISTENCE_SHARE * count), draw)]

@@ -1,0 +1,464 @@
+"""The training loop, one for pretraining and fine-tuning: accumulate, clip, step; validate; save; resume.
+
+Batch b is a function of its number alone, so a run that was killed goes on from its last checkpoint with the same
+batches, and ends with the same bits. Nothing in the loop waits for a GPU but every tenth step, which reads the losses of
+the ten; how often they are read changes nothing that is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from woodblock.base.errors import UserError
+from woodblock.base.progress import Progress, say
+from woodblock.models.decoder import Config, Transformer, autocast, flops_per_token
+from woodblock.run import ranks
+from woodblock.training import checkpoint, distributed, memory, threads, watch
+from woodblock.training import optimizer as optimizers
+from woodblock.training.distributed import World
+from woodblock.training.prefetch import ahead, pinned
+
+Batch = tuple[Tensor, ...]  # ids, targets and, where attention is to stay within documents, their numbers; [B, T] each
+LOG_EVERY = 10  # steps a row of the live log
+
+
+class Settings(optimizers.Settings, Protocol):
+    micro_batch_tokens: int
+    clip: float
+    validate_every: int
+    checkpoint_every: int
+
+
+class Place(Protocol):
+    """The block `train` of params.yaml: where a run is computed, and how it is spread."""
+
+    devices: int | str
+    shard: bool
+    compile: bool
+
+
+@dataclass
+class Task:
+    """What is trained on.
+
+    batch(step): what the model's loss is given, on the CPU; targets are below 0 where there is none. steps: of the
+    optimizer. length: T. validate(model, world): figures of the curve by name. describe(step): what a step's batch is
+    made of, for errors. sample(model): texts for a reader, taken every samples_every steps (0: never). about: a line to
+    begin with.
+    """
+
+    batch: Callable[[int], Batch]
+    steps: int
+    length: int
+    validate: Callable[[Transformer, World], dict[str, float]]
+    describe: Callable[[int], str]
+    sample: Callable[[Transformer], list[str]] | None = None
+    samples_every: int = 0
+    about: str = ""
+
+
+@dataclass
+class Position:
+    """Where a run stands; kept in its checkpoints."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0  # spent in steps, over all the processes that the run took
+    rows: list[dict[str, float]] = field(default_factory=list)  # of the curve
+    since: list[list[float]] = field(default_factory=list)  # loss, targets, norm of each step after the last row
+    samples: list[dict[str, Any]] = field(default_factory=list)  # step and texts
+    trend: dict[str, float] = field(default_factory=lambda: vars(watch.Trend()))
+    peak: float = math.nan  # of all the devices together, FLOP/s; of the process that saved
+
+
+@dataclass
+class Result:
+    """What a run gives. model: with whole weights; the one that was given, unless it was sharded."""
+
+    model: Transformer
+    curve: pd.DataFrame
+    samples: list[dict[str, Any]]
+    tokens: int
+    rates: dict[str, float]  # tokens_per_second, flops_per_second, mfu_percent
+
+
+class Journal(Protocol):
+    """What a run is called, what it depends on, and where its checkpoints and its live log are kept (stage.Run)."""
+
+    name: str
+    identity: checkpoint.Identity
+    work: Path
+
+    @property
+    def log(self) -> Path: ...
+
+
+def check_memory(
+    config: Config, settings: memory.Settings, place: Place, length: int, device: torch.device, name: str
+) -> None:
+    """Refuse a micro-batch that the device has no room for, before the model is built (memory.check).
+
+    settings: params' block `name`. length: of its sequences. A worker checks nothing: the other processes have taken
+    their memory by then, and it would see less.
+    """
+    if ranks.is_worker():
+        return
+    count = distributed.processes(place.devices, device)
+    sharded = place.shard and count > 1
+    # Threads take rows of their own where each process holds the weights whole (accumulate).
+    each = 1 if sharded else max(1, torch.get_num_threads() // count)
+    spread = memory.Spread(count, sharded, each)
+    memory.check(config, settings, length, watch.free_memory(device), device.type, spread, name)
+
+
+def train(model: Transformer, task: Task, settings: Settings, place: Place, journal: Journal) -> Result:
+    """Train in place, on the model's device and as many others as `place` says.
+
+    The curve has a row a validation: step, tokens (positions trained so far), train_loss (nats a target, the mean since
+    the last row), learning_rate, grad_norm (before clipping, likewise the mean) and the task's figures. Checkpoints are
+    kept in the journal's folder. SIGTERM and Ctrl-C end a run after the step under way, with a checkpoint, as
+    KeyboardInterrupt. Raises UserError, naming the step, its batch and the checkpoint that stands, when the loss is no
+    number any more or has left its running mean behind (watch.Trend), and with what would do when a GPU's memory is full.
+    """
+    device = model.embed_tokens.weight.device
+    if ranks.size() == 1 and not ranks.is_worker():
+        _say_what_begins(task, journal)
+        if (count := distributed.processes(place.devices, device)) > 1:
+            _train_elsewhere(model, count, journal.work)
+    with ranks.interruption() as interruption, distributed.join(device) as world:
+        loop = _Loop(model, task, settings, place, journal, world, interruption)
+        loop.run()
+        trained = distributed.whole_model(loop.model, world)
+    if interruption.asked:  # after the last step was saved: its results are still to be kept
+        raise KeyboardInterrupt
+    if ranks.is_worker():
+        raise ranks.WorkerDone(journal.name)
+    position = loop.position
+    return Result(trained, pd.DataFrame(position.rows), position.samples, position.tokens, loop.rates())
+
+
+def _say_what_begins(task: Task, journal: Journal) -> None:
+    if task.about:
+        say(f"{journal.name}: {task.about}")
+    if not (journal.work / checkpoint.NEWEST).exists():
+        for line in checkpoint.others(journal.work, journal.identity):
+            say(f"{journal.name}: {line}; this run begins anew")
+
+
+def _train_elsewhere(model: Transformer, count: int, work: Path) -> None:
+    """Have other processes train up to the last checkpoint, and leave them this one's GPU meanwhile."""
+    device = model.embed_tokens.weight.device
+    model.cpu()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    ranks.launch(count, work)
+    model.to(device)
+
+
+class Share(NamedTuple):
+    """A batch as one process takes it: its rows, and of the whole batch the targets and the positions."""
+
+    rows: Batch
+    count: int
+    positions: int
+
+
+class _Loop:
+    """A run under way in one process."""
+
+    def __init__(
+        self,
+        model: Transformer,
+        task: Task,
+        settings: Settings,
+        place: Place,
+        journal: Journal,
+        world: World,
+        interruption: ranks.Interruption,
+    ) -> None:
+        self.model, self.task, self.settings, self.journal, self.world = model, task, settings, journal, world
+        self.interruption, self.device = interruption, model.embed_tokens.weight.device
+        state = checkpoint.load(journal.work, journal.identity, journal.name)
+        self._check_same_start(state["position"]["step"] if state else 0)
+        if state:
+            model.load_state_dict(state["model"])
+        if place.shard and world.size > 1:
+            distributed.shard(model, world)
+        self.steppers = _optimizers(model, settings)
+        self.position, self.saved = Position(), 0
+        if state:
+            for stepper, saved in zip(self.steppers, state["optimizers"], strict=True):
+                distributed.load_optimizer(stepper, saved)
+            self.position = Position(**state["position"])
+            self.saved = self.position.step
+            torch.set_rng_state(state["random"])
+        self.unread: list[tuple[Tensor, int, Tensor]] = []  # loss, targets, norm: tensors that may still be under way
+        self.unlogged: list[list[float]] = []  # loss, targets, norm, tokens
+        self.clock = time.perf_counter()
+        self.log, self.compiled = None, False
+        if self.position.step < task.steps:
+            if self.position.step and world.leader:
+                say(f"{journal.name}: goes on after step {self.position.step} of {task.steps}")
+            self.compiled = place.compile and self.device.type == "cuda"  # a CPU has kernels by hand
+            if self.compiled:
+                compile_layers(model)
+
+    def _check_same_start(self, step: int) -> None:
+        steps = self.world.add_up(torch.tensor([step, step * step], device=self.device))
+        if self.world.size * int(steps[1]) != int(steps[0]) ** 2:
+            raise UserError(
+                f"the processes found checkpoints of different steps in {self.journal.work}; "
+                "all machines must share the project's folder"
+            )
+
+    def run(self) -> None:
+        task, settings, position = self.task, self.settings, self.position
+        if position.step >= task.steps:
+            return
+        if self.world.leader:
+            peak, how = watch.peak_flops(self.device)
+            position.peak = peak * self.world.size
+            say(f"{self.journal.name}: MFU is of {position.peak / 1e12:.3g} TFLOP/s ({how})")
+            self.log = watch.Log(self.journal.log, position.step)
+        progress = Progress(self.journal.name, task.steps, "steps", done=position.step) if self.world.leader else None
+        self.clock = time.perf_counter()
+        read_every = 1 if self.device.type == "cpu" else 10
+        for batch in self._batches():
+            self._step(batch)
+            step, last = position.step, position.step == task.steps
+            shown = last or step % settings.validate_every == 0
+            sampled = task.samples_every and (last or step % task.samples_every == 0)
+            kept = last or step % settings.checkpoint_every == 0
+            if shown or sampled or kept or step % read_every == 0:
+                stopped = self._read()
+                if shown or sampled:
+                    self._look(shown, sampled)
+                if kept or stopped:
+                    self._save()
+                if stopped:
+                    raise KeyboardInterrupt
+                self.clock = time.perf_counter()
+            if progress:
+                progress.advance(note=self._note())
+        if progress:
+            progress.close()
+            self.log.close()
+
+    def _batches(self) -> Iterator[Share]:
+        """This process's share of each batch that is left; for a GPU the next ones are made while it works."""
+        left = range(self.position.step, self.task.steps)
+        return ahead(self._share, left) if self.device.type == "cuda" else map(self._share, left)
+
+    def _share(self, step: int) -> Share:
+        batch = self.task.batch(step)
+        count = int((batch[1] >= 0).sum())
+        if not count:
+            raise UserError(
+                f"{self.journal.name}, step {step}: a batch without a single target, of {self.task.describe(step)}; "
+                "no token of it would be learned; look at the data"
+            )
+        rows = distributed.rows_of(self.world, batch)
+        if self.device.type == "cuda":
+            rows = pinned(tuple(tensor.contiguous() for tensor in rows))
+        return Share(rows, count, batch[0].numel())
+
+    def _step(self, batch: Share) -> None:
+        """One step of the optimizers, on this process's rows of the batch."""
+        position, settings = self.position, self.settings
+        self.share = optimizers.learning_rate_share(position.step, self.task.steps, settings)
+        for group in (group for stepper in self.steppers for group in stepper.param_groups):
+            group["lr"] = self.share * group["peak"]
+        try:
+            loss = accumulate(self.model, batch.rows, batch.count, settings.micro_batch_tokens)
+            norm = update(self.model, self.steppers, settings.clip, self.world)
+        except torch.OutOfMemoryError:  # a GPU's; a CPU's system kills the process instead
+            raise UserError(self._out_of_memory()) from None
+        position.step, position.tokens = position.step + 1, position.tokens + batch.positions
+        self.unread.append((loss, batch.count, norm))
+
+    def _out_of_memory(self) -> str:
+        """What to do about it. A smaller micro-batch rounds otherwise and is another run; where weights lie is not."""
+        name, tokens, context = self.journal.name, self.settings.micro_batch_tokens, self.model.config.context
+        windows = tokens // context
+        fewer = next((n for n in range(windows // 2, 0, -1) if windows % n == 0), None)  # so that it divides the batch
+        smaller = f"{fewer * context} takes less, in a run that begins anew" if fewer else "it is one window already"
+        return (
+            f"the GPU's memory is full at step {self.position.step}, with {name}.micro_batch_tokens: {tokens}; {smaller}; "
+            f"with train.shard: true and train.devices: 2 or more each GPU holds a part of the weights; {self._stands()}"
+        )
+
+    def _stands(self) -> str:
+        if self.saved:
+            return f"the checkpoint of step {self.saved} stands in {self.journal.work}"
+        return "no checkpoint stands yet"
+
+    def _read(self) -> bool:
+        """Read the losses of the steps taken since the last time; returns whether somebody asked the run to end."""
+        losses = torch.stack([loss for loss, _, _ in self.unread])
+        asked = torch.full_like(losses[:1], float(self.interruption.asked))
+        numbers = self.world.add_up(torch.cat([losses, asked])).tolist()  # here a GPU's host waits for it
+        norms = torch.stack([norm for _, _, norm in self.unread]).tolist()
+        now = time.perf_counter()
+        seconds, self.clock = now - self.clock, now
+        self.position.seconds += seconds
+        first = self.position.step - len(self.unread)
+        for place, (loss, (_, count, _), norm) in enumerate(zip(numbers[:-1], self.unread, norms, strict=True)):
+            self._check(first + place, loss / count, norm)
+            self.position.since.append([loss, count, norm])
+            self.unlogged.append([loss, count, norm])
+        self.unread.clear()
+        if self.world.leader and (len(self.unlogged) >= LOG_EVERY or self.position.step == self.task.steps):
+            self._log()
+        return bool(numbers[-1])
+
+    def _check(self, step: int, loss: float, norm: float) -> None:
+        trend = watch.Trend(**self.position.trend)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            what = f"loss {loss}, gradient norm {norm} at step {step}"
+        elif trend.add(loss):
+            what = (
+                f"the loss has diverged: {loss:.3f} nats at step {step}, over {watch.STRAYED} times its running mean of "
+                f"{trend.mean:.3f} for {trend.strayed} steps"
+            )
+        else:
+            self.position.trend = vars(trend)
+            return
+        name = self.journal.name
+        raise UserError(
+            f"{what}; its batch: {self.task.describe(step)}; {self._stands()}; lower {name}.learning_rate "
+            f"({self.settings.learning_rate}) or {name}.matrix_learning_rate ({self.settings.matrix_learning_rate})"
+        )
+
+    def _log(self) -> None:
+        losses, counts, norms = zip(*self.unlogged, strict=True)
+        rates = self.rates()
+        self.log.add(
+            step=self.position.step,
+            tokens=self.position.tokens,
+            loss=sum(losses) / sum(counts),
+            learning_rate=self.share * self.settings.learning_rate,
+            grad_norm=sum(norms) / len(norms),
+            memory_mb=watch.memory_mb(self.device),
+            seconds=self.position.seconds,
+            tokens_per_second=rates["tokens_per_second"],
+            mfu=rates["mfu_percent"] / 100,
+        )
+        self.unlogged.clear()
+
+    def rates(self) -> dict[str, float]:
+        """Over all the steps so far. MFU: model FLOPs utilisation, of all the devices' peak (Chowdhery et al. 2022)."""
+        rate = self.position.tokens / max(self.position.seconds, 1e-9)
+        flops = rate * flops_per_token(self.model.config, self.task.length)
+        return {
+            "tokens_per_second": rate,
+            "flops_per_second": flops,
+            "mfu_percent": 100 * flops / self.position.peak,
+        }
+
+    def _note(self) -> str:
+        if not self.position.since:
+            return ""
+        loss, count, _ = self.position.since[-1]
+        return f"loss {loss / count:.3f}, {self.rates()['tokens_per_second']:,.0f} tokens/s"
+
+    def _look(self, shown: bool, sampled: bool) -> None:
+        """A row of the curve, and samples."""
+        model = distributed.whole_model(self.model, self.world).eval()
+        # What is compiled is compiled for the shape of a training batch; other shapes would each compile anew.
+        with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext():
+            if shown:
+                figures = self.task.validate(model, self.world)
+                self.position.rows.append(self._row(figures))
+                self.position.since.clear()
+            if sampled and self.world.leader:
+                self.position.samples.append({"step": self.position.step, "texts": self.task.sample(model)})
+        self.world.wait()
+        model.train()
+
+    def _row(self, figures: dict[str, float]) -> dict[str, float]:
+        losses, counts, norms = zip(*self.position.since, strict=True)
+        row = {
+            "step": self.position.step,
+            "tokens": self.position.tokens,
+            "train_loss": sum(losses) / sum(counts),
+            "learning_rate": self.share * self.settings.learning_rate,
+            "grad_norm": sum(norms) / len(norms),
+            **figures,
+        }
+        return {key: round(value, 6) for key, value in row.items()}
+
+    def _save(self) -> None:
+        # No layer draws random numbers today; the generator's state is kept for the day that one does.
+        state = {
+            "model": distributed.whole_state(dict(self.model.state_dict())),
+            "optimizers": [distributed.whole_state(stepper.state_dict()) for stepper in self.steppers],
+            "position": vars(self.position),
+            "random": torch.get_rng_state(),
+        }
+        if self.world.leader:
+            checkpoint.save(self.journal.work, self.journal.identity, state)
+        self.saved = self.position.step
+        self.world.wait()
+
+
+def accumulate(model: Transformer, batch: Batch, count: int, micro_batch_tokens: int) -> Tensor:
+    """Add the gradient of a batch's mean loss to the weights' gradients; returns the summed loss in nats, on the device.
+
+    batch: ids and targets [B, T] on the CPU, and what else the model's loss takes. count: targets of the whole batch, of
+    which these rows may be a part. Rows are treated micro_batch_tokens at a time and weighted by their targets: the
+    gradient is that of the batch's mean, however it was cut.
+    """
+    device = model.embed_tokens.weight.device
+    rows = max(1, micro_batch_tokens // batch[0].shape[1])
+    # Sharded gradients are averaged over the processes where they are gathered; the others are summed.
+    sharded = distributed.is_sharded(model)
+    scale = (ranks.size() if sharded else 1) / count
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    total = torch.zeros((), device=device)
+    for part in zip(*(tensor.split(rows) for tensor in batch), strict=True):
+        if device.type == "cpu" and not sharded:
+            total += threads.backward(model.loss, weights, part, scale)
+            continue
+        counted = int((part[1] >= 0).sum())  # here, where it is free: the model would have to ask the device
+        with autocast(device):
+            loss = model.loss(*(tensor.to(device, non_blocking=True) for tensor in part), count=counted)
+        (loss * scale).backward()
+        total += loss.detach()
+    return total
+
+
+def update(model: Transformer, steppers: list[Any], clip: float, world: World) -> Tensor:
+    """Sum the gradients over the processes, clip them, step, and clear them; returns their norm, before clipping."""
+    distributed.add_gradients(world, model)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    for stepper in steppers:
+        stepper.step()
+        stepper.zero_grad(set_to_none=True)
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+
+def _optimizers(model: Transformer, settings: Settings) -> list[Any]:
+    steppers = optimizers.build(model, settings)
+    if distributed.is_sharded(model):
+        return [distributed.OnWholeMatrices(s) if isinstance(s, optimizers.Muon) else s for s in steppers]
+    return steppers
+
+
+def compile_layers(model: Transformer) -> None:
+    """Have torch.compile fuse what a layer does between its products.
+
+    Layers share their code, so what is compiled for one serves all: seconds at the start, where the model as a whole
+    takes minutes.
+    """
+    for layer in model.layers:
+        layer.compile()

@@ -1,0 +1,157 @@
+"""The memory that training takes, estimated from a model's shape before anything is allocated.
+
+At its peak a step holds weights, gradients and the optimizer's state, and whichever is more: what the forward pass keeps
+for the backward pass with what the backward pass is busy with, or what Muon's step is busy with. The libraries' own
+memory comes on top. What is counted here is what the code of model.py, kernels.py and optimizer.py keeps.
+"""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import replace
+from typing import Literal, NamedTuple, Protocol
+
+from woodblock.base.errors import UserError
+from woodblock.models import kernels
+from woodblock.models.decoder import Config, chunk_rows
+
+Optimizer = Literal["muon", "adamw", "adam"]
+NUMBER = 4  # bytes of fp32
+TOLERANCE = 0.15
+
+
+class Spread(NamedTuple):
+    """How many processes share a batch, whether each keeps a part of the weights alone (FSDP), and the threads of a CPU
+    that each has."""
+
+    processes: int = 1
+    shard: bool = False
+    threads: int = 1
+
+
+class Settings(Protocol):
+    """What decides the memory, of a stage's block in params.yaml."""
+
+    optimizer: Optimizer
+    batch_tokens: int
+    micro_batch_tokens: int
+
+
+def training_bytes(config: Config, micro_batch_tokens: int, optimizer: Optimizer, device: str, threads: int = 1) -> int:
+    """Bytes that training holds at its peak, with windows of the model's context.
+
+    device: "cpu", where all is fp32 and it is within 15 % of what torch's allocator counts (tests/test_memory.py); or a
+    type of GPU, where matrices' inputs are bf16 and layers are compiled. There it is what a compiler has to keep, inputs
+    of norms and of products, and nobody has measured it yet. threads: of a CPU, which share a micro-batch's windows and
+    each have gradients of their own (threads.py).
+    """
+    parts = max(1, min(threads, micro_batch_tokens // config.context)) if device == "cpu" else 1
+    passes = parts * _pass_bytes(config, -(-micro_batch_tokens // parts), device)
+    if parts > 1:  # beside those of the micro-batches before
+        passes += parts * NUMBER * (config.layers * sum(_matrices(config)) + config.vocab_size * config.dim)
+    return fixed_bytes(config, optimizer, device) + max(passes, _step_bytes(config, optimizer))
+
+
+def largest_micro_batch(config: Config, room: int, optimizer: Optimizer, device: str, threads: int = 1) -> int:
+    """The most tokens of a micro-batch with which training_bytes stays within `room`; 0 where none does."""
+    return bisect.bisect_right(
+        range(1, 2**32), room, key=lambda tokens: training_bytes(config, tokens, optimizer, device, threads)
+    )
+
+
+def check(
+    config: Config, settings: Settings, length: int, room: int | None, device: str, spread: Spread, name: str
+) -> None:
+    """Refuse a micro-batch that cannot fit, before training starts.
+
+    settings: params' block `name`. length: of its sequences. room: free bytes of the device, or None where the system
+    does not say (nothing is refused then).
+    Raises UserError, with the largest micro-batch that would fit, where even TOLERANCE less than the estimate is over the
+    room: an estimate is no ground to refuse what may just fit.
+    """
+    if room is None:
+        return
+    if device == "cpu":  # they share it
+        room //= spread.processes
+    here = replace(config, context=length)
+    elsewhere = 0
+    if spread.shard:
+        elsewhere = fixed_bytes(here, settings.optimizer, device) * (spread.processes - 1) // spread.processes
+    tokens = max(length, min(settings.micro_batch_tokens, settings.batch_tokens // spread.processes))
+    need = training_bytes(here, tokens, settings.optimizer, device, spread.threads) - elsewhere
+    if need * (1 - TOLERANCE) <= room:
+        return
+    most = largest_micro_batch(here, room + elsewhere, settings.optimizer, device, spread.threads)
+    most = min(most, settings.micro_batch_tokens)
+    sizes = range(most // config.context * config.context, 0, -config.context)
+    fitting = next((size for size in sizes if settings.batch_tokens % size == 0), None)
+    instead = f"{fitting} would fit" if fitting else "no micro-batch would fit: make the model smaller"
+    each = "" if spread.processes == 1 else f" in each of {spread.processes} processes"
+    raise UserError(
+        f"{name}.micro_batch_tokens: {settings.micro_batch_tokens} takes about {need / 2**30:.3g} GiB{each}, and "
+        f"{room / 2**30:.3g} GiB of memory are free for it; {instead}"
+    )
+
+
+def fixed_bytes(config: Config, optimizer: Optimizer, device: str) -> int:
+    """Bytes of weights and gradients, of the weights' bf16 copies on a GPU, and of the optimizer's state."""
+    matrices, others = config.layers * sum(_matrices(config)), config.vocab_size * config.dim
+    states = matrices + 2 * others if optimizer == "muon" else 2 * (matrices + others)
+    copies = 0 if device == "cpu" else 2 * (matrices + others)
+    return NUMBER * (2 * (matrices + others) + states) + copies
+
+
+def _matrices(config: Config) -> tuple[int, ...]:
+    """Weights of a layer's matrices by shape: queries and output, keys and values, gate and up, down."""
+    dim, kv_dim = config.dim, config.kv_heads * config.head_dim
+    if kv_dim == dim:
+        return 4 * dim * dim, 2 * config.hidden_dim * dim, config.hidden_dim * dim
+    return 2 * dim * dim, 2 * kv_dim * dim, 2 * config.hidden_dim * dim, config.hidden_dim * dim
+
+
+def _step_bytes(config: Config, optimizer: Optimizer) -> int:
+    """Muon takes all matrices of a shape at once, and holds five of each: gradients looked ahead, stacked, scaled,
+    orthogonalised, and a product under way."""
+    return 5 * NUMBER * config.layers * max(_matrices(config)) if optimizer == "muon" else 0
+
+
+def _pass_bytes(config: Config, tokens: int, device: str) -> int:
+    """What is kept for the backward pass, and the most that is at work beside it: at a layer, at the logits, or where
+    the loss hands over its gradients, which it keeps instead of logits."""
+    dim, hidden, embedding = config.dim, config.hidden_dim, config.vocab_size * config.dim
+    by_hand = device == "cpu" and config.context <= kernels.LONGEST
+    on_gpu = device != "cpu"
+    kept = _kept_compiled(config) if on_gpu else _kept_by_hand(config) if by_hand else _kept(config)
+    rows = kernels.chunk_rows(tokens, config.vocab_size) if by_hand else chunk_rows(config.vocab_size, device)
+    layer = tokens * (3 * hidden + 2 * dim) + 7 * hidden * dim if by_hand else tokens * (1 if on_gpu else 2) * hidden
+    logits = min(tokens, rows) * config.vocab_size * (2 if on_gpu else 1)
+    kept_by_loss = embedding + tokens * 4 * dim  # and by the last norm
+    return int(NUMBER * (tokens * config.layers * kept + kept_by_loss + max(layer, logits, embedding + tokens * dim)))
+
+
+def _kept_by_hand(config: Config) -> float:
+    """Numbers that a layer of kernels.py keeps of a token: both halves their normalised input; attention queries, keys,
+    values, what was heard, and its weights; SwiGLU gate and up."""
+    dim, kv_dim, length = config.dim, config.kv_heads * config.head_dim, config.context
+    seen = sum(
+        (min(length, start + kernels.BLOCK) - start) * min(length, start + kernels.BLOCK)
+        for start in range(0, length, kernels.BLOCK)
+    )
+    attention = dim + 2 * kv_dim + 2 * dim + config.heads * seen / length
+    return attention + (dim + kv_dim) * config.qk_norm + dim + 2 * config.hidden_dim
+
+
+def _kept(config: Config) -> float:
+    """The same of a layer in single operations: a norm keeps its input, that input normalised, and its output; attention
+    in one fused operation keeps no weights."""
+    dim, kv_dim = config.dim, config.kv_heads * config.head_dim
+    norms = 4 * dim + 2 * (dim + kv_dim) * config.qk_norm
+    return norms + 4 * dim + 2 * kv_dim + 4 * config.hidden_dim
+
+
+def _kept_compiled(config: Config) -> float:
+    """The same of a compiled layer: the residual stream before each half in fp32; in bf16 what products read, and of
+    SwiGLU gate and up alone, from which the rest is computed anew."""
+    dim, kv_dim = config.dim, config.kv_heads * config.head_dim
+    halves = 2 * dim + (2 * dim + 2 * kv_dim) + 2 * config.hidden_dim + (dim + kv_dim) * config.qk_norm
+    return 2 * dim + halves / 2
