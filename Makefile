@@ -56,10 +56,10 @@ gpu: .venv/installed
 	$(BIN)/python -m pytest -v -m gpu
 
 training: .venv/installed
-	$(BIN)/python -m pytest -v -m slow tests/test_resume.py tests/test_distributed.py
+	$(BIN)/python -m pytest -v -m slow tests/system/test_resume.py tests/training/test_distributed.py
 
 engines: .venv/installed
-	$(BIN)/python -m pytest -v -m slow tests/test_engines.py
+	$(BIN)/python -m pytest -v -m slow tests/system/test_engines.py
 
 preset: .venv/installed
 	@PYTHONPATH=src $(BIN)/python -m woodblock.run.presets $(NAME)

@@ -40,7 +40,7 @@ class Settings(Protocol):
 def training_bytes(config: Config, micro_batch_tokens: int, optimizer: Optimizer, device: str, threads: int = 1) -> int:
     """Bytes that training holds at its peak, with windows of the model's context.
 
-    device: "cpu", where all is fp32 and it is within 15 % of what torch's allocator counts (tests/test_memory.py); or a
+    device: "cpu", where all is fp32 and it is within 15 % of what torch's allocator counts (tests/training/test_memory.py); or a
     type of GPU, where matrices' inputs are bf16 and layers are compiled. There it is what a compiler has to keep, inputs
     of norms and of products, and nobody has measured it yet. threads: of a CPU, which share a micro-batch's windows and
     each have gradients of their own (threads.py).

@@ -1,0 +1,132 @@
+"""Presets: params.yaml is the default one, and comes back byte for byte."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support.projects import ROOT
+
+from woodblock.base.errors import UserError
+from woodblock.run import params, presets
+
+NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+
+
+def test_the_committed_params_are_the_default_preset(target: Path) -> None:
+    assert presets.apply("statutes", target, ROOT / "presets") == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_and_back_is_the_same_bytes(name: str, target: Path) -> None:
+    before = target.read_bytes()
+    presets.apply(name, target, ROOT / "presets")
+    after = params.read(target)
+    for path, value in presets.values(name, ROOT / "presets").items():
+        assert params.leaf(after, path) == value
+    assert target.read_text().count("#") == before.decode().count("#"), "comments are kept"
+    presets.apply("statutes", target, ROOT / "presets")
+    assert target.read_bytes() == before
+
+
+def test_presets_do_not_depend_on_each_other(target: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copy(target, tmp_path / "other.yaml"))
+    for name in ("book", "tiny"):
+        presets.apply(name, target, ROOT / "presets")
+    presets.apply("tiny", other, ROOT / "presets")
+    assert target.read_bytes() == other.read_bytes()
+
+
+def test_no_preset_changes_the_machine() -> None:
+    for name in NAMES:
+        assert not {"threads", "device", "mirror", "seed"} & set(presets.values(name, ROOT / "presets"))
+
+
+def test_the_books_model_has_the_books_size() -> None:
+    model = {path.removeprefix("model."): v for path, v in presets.values("book", ROOT / "presets").items()}
+    dim, hidden, layers, vocab = model["dim"], model["hidden_dim"], model["layers"], model["tokenizer.vocab_size"]
+    attention = 2 * dim * dim + 2 * dim * (dim * model["kv_heads"] // model["heads"])
+    assert vocab * dim + layers * (attention + 3 * dim * hidden + 2 * dim) + dim == 215_127_040
+
+
+@pytest.mark.parametrize(
+    ("overlay", "says"),
+    [("threads: 4\n", "threads is not in presets/statutes.yaml"), ("model: {heads: 7}\n", "model.heads: 7")],
+)
+def test_a_preset_that_will_not_do_changes_nothing(tmp_path: Path, target: Path, overlay: str, says: str) -> None:
+    folder = Path(shutil.copytree(ROOT / "presets", tmp_path / "presets"))
+    (folder / "bad.yaml").write_text(overlay)
+    before = target.read_bytes()
+    with pytest.raises(UserError, match=says) as caught:
+        presets.apply("bad", target, folder)
+    assert "\n" not in str(caught.value)
+    assert target.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["params.yaml", "presets"]
+
+
+def test_the_three_lines_of_the_docs_are_a_preset(tmp_path: Path, target: Path) -> None:
+    folder = Path(shutil.copytree(ROOT / "presets", tmp_path / "presets"))
+    text = (ROOT / "docs/stages.md").read_text(encoding="utf-8")
+    (lines,) = (block.split("```")[0] for block in text.split("```yaml\n")[1:] if "depth" in block.split("```")[0])
+    assert lines.count("\n") == 3
+    (folder / "depth.yaml").write_text(lines)
+    before = target.read_bytes()
+    changed = presets.apply("depth", target, folder)
+    assert "model.depth" in changed and "pretrain.tokens" in changed
+    assert params.read(target)["pretrain"]["batch_tokens"] == "auto"
+    assert params.load(target).pretrain.batch_tokens == 32_768
+    presets.apply("statutes", target, folder)
+    assert target.read_bytes() == before
+
+
+def test_the_table_of_the_docs_is_the_rules(target: Path) -> None:
+    values = params.read(target)
+    values["model"] |= dict.fromkeys(("dim", "layers", "heads", "kv_heads", "hidden_dim"))
+    ruled = ("tokens", "batch_tokens", "learning_rate", "matrix_learning_rate")
+    values["pretrain"] |= dict.fromkeys((*ruled, "micro_batch_tokens"), "auto")
+    table = (ROOT / "docs/pretraining.md").read_text(encoding="utf-8").split("| `model.depth` |")[1].splitlines()[2:]
+    for line in table:
+        depth, *numbers = (float(cell.replace(",", "")) for cell in line.strip("|").split("|"))
+        values["model"]["depth"] = int(depth)
+        pretrain = params.check(values).pretrain
+        assert [getattr(pretrain, name) for name in ruled] == numbers
+    assert len(table) == 4
+
+
+def test_an_unknown_preset_is_answered_with_the_list(target: Path) -> None:
+    with pytest.raises(UserError, match=r"'nope' is no preset; there are book, book-mini, statutes, tiny"):
+        presets.apply("nope", target, ROOT / "presets")
+
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+
+
+@given(value=scalars | st.lists(scalars, max_size=4))
+def test_values_survive_being_written(value: Any) -> None:
+    text = "a:                          # first\n  b: 1                      # second # third\n# of c\nc: 2\n"
+    written = presets.put(text, "a.b", value)
+    assert yaml.safe_load(written) == {"a": {"b": value}, "c": 2}
+    assert "# second # third\n# of c\n" in written
+
+
+records = st.lists(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), scalars, min_size=1), min_size=1)
+
+
+@given(value=records, other=records)
+@example(value=[{"no": "no", "null": None}], other=[{"on": True}])  # keys that YAML 1.1 takes for other than text
+def test_lists_of_mappings_are_replaced_whole(value: Any, other: Any) -> None:
+    text = "a:\n  b:                        # what it is\n    - x: 1\n      y: 2\n    - x: 3\n  d: 4\n\nc: 2\n"
+    written = presets.put(text, "a.b", value)
+    assert yaml.safe_load(written) == {"a": {"b": value, "d": 4}, "c": 2}
+    assert presets.put(presets.put(text, "a.b", other), "a.b", value) == written

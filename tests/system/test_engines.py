@@ -1,0 +1,299 @@
+"""Two engines, one truth: what one of them has made, neither runs again; what changed, both run again.
+
+Stand-ins take the place of the stages' scripts, save in the last test: graph, rules, library and engines are real.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.projects import ROOT, Project, stand_in_project
+
+from woodblock.run import graph
+
+pytestmark = pytest.mark.slow
+
+STAGES = graph.load(ROOT / "dvc.yaml")
+ALL = sorted(STAGES)
+AFTER_SFT = ["benchmark", "rag_eval", "report", "sft"]
+AFTER_RETRIEVAL = ["rag_eval", "rag_index", "report"]
+SNAKEMAKE = ("snakemake", "--cores", "8", "--quiet", "rules")
+DVC = ("dvc", "repro")
+ENGINES = pytest.mark.parametrize(("first", "second"), [(SNAKEMAKE, DVC), (DVC, SNAKEMAKE)], ids=["snakemake", "dvc"])
+LEARNING_RATE = (
+    "sed",
+    "-i.before",
+    r"/^sft:/,/^[a-z]/ s/^  learning_rate: .*/  learning_rate: 0.00123/",
+    "params.yaml",
+)
+
+
+def kept(project: Project) -> dict[str, str]:
+    """sha256 of every file of every output that equal runs make equal."""
+    digests = {}
+    for stage in STAGES.values():
+        for out in stage.outs:
+            if out in stage.uncached and not out.startswith("metrics/"):
+                continue
+            path = project.folder / out
+            for file in [path] if path.is_file() else sorted(path.rglob("*")):
+                if file.is_file() and file.name != ".snakemake_timestamp":
+                    name = file.relative_to(project.folder).as_posix()
+                    digests[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return digests
+
+
+def planned(project: Project) -> tuple[list[str], list[str]]:
+    """What each engine would run now: (Snakemake's stages, DVC's)."""
+    dry = project.run("snakemake", "--cores", "8", "--dry-run").stdout
+    snakemake = sorted({line.split()[1].rstrip(":") for line in dry.splitlines() if line.startswith("rule ")})
+    snakemake += sorted({line.split()[1].rstrip(":") for line in dry.splitlines() if line.startswith("localrule ")})
+    status = json.loads(project.run("dvc", "status", "--json").stdout.splitlines()[-1])
+    dvc = set(status)
+    for name in STAGES:  # status names the stages that changed themselves
+        if graph.upstream(STAGES, name) & dvc:
+            dvc.add(name)
+    return sorted(set(snakemake) - {"all"}), sorted(dvc)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Project]:
+    """The project after a run by each engine, with different hash seeds and with bytecode written."""
+    projects = {}
+    for engine, seed in ((SNAKEMAKE, "1"), (DVC, "2")):
+        project = stand_in_project(tmp_path_factory.mktemp(engine[0]) / "project")
+        done = project.run(*engine, PYTHONHASHSEED=seed)
+        assert project.ran() == ALL
+        assert engine is DVC or "workflow specific profile" in done.stdout
+        assert list((project.folder / "src/woodblock/__pycache__").iterdir())
+        projects[engine] = project
+    return projects
+
+
+@pytest.fixture
+def after(finished: dict[tuple[str, ...], Project], tmp_path: Path):
+    """A copy of the project as an engine left it."""
+
+    def copy(engine: tuple[str, ...]) -> Project:
+        return Project(Path(shutil.copytree(finished[engine].folder, tmp_path / "project", symlinks=True)))
+
+    return copy
+
+
+def test_equal_bytes(finished) -> None:
+    first, second = (kept(project) for project in finished.values())
+    assert first == second
+    assert len(first) > 30
+
+
+@ENGINES
+def test_nothing_changed(after, first, second) -> None:
+    project = after(first)
+    for engine in (first, second, first):
+        # The processor's seconds: both engines compute here and wait for nothing, and other work does not count.
+        before = os.times()
+        project.run(*engine)
+        now = os.times()
+        assert project.ran() == []
+        assert now.children_user + now.children_system - before.children_user - before.children_system <= 5
+    assert planned(project) == ([], [])
+
+
+@ENGINES
+def test_times_alone_change_nothing(after, first, second) -> None:
+    project = after(first)
+    tops = [project.folder / top for top in ("src", "data", "models", "lineage", "requirements", "params.yaml")]
+    for time_of_all in (None, (1, 1)):
+        for path in (file for top in tops for file in [top, *top.rglob("*")]):
+            os.utime(path, time_of_all)
+        assert planned(project) == ([], [])
+    project.run(*second)
+    assert project.ran() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "stages"),
+    [
+        (LEARNING_RATE, AFTER_SFT),
+        (("bash", "-c", "echo '#' >> src/woodblock/retrieval/bm25.py"), AFTER_RETRIEVAL),
+        (("bash", "-c", "echo '#' >> src/woodblock/run/params.py"), []),
+        (("sed", "-i.before", "s/^torch==.*/torch==2.14.0/", "requirements/torch.txt"), ["pretrain", *AFTER_SFT]),
+        (("sed", "-i.before", "s/^pytest==.*/pytest==1.0/", "requirements/development.txt"), []),
+        (("bash", "-c", "chmod u+w models/sft/part; echo x > models/sft/part"), AFTER_SFT),
+        (("rm", "-r", "data/index"), AFTER_RETRIEVAL),
+        (("rm", "timings/rag_index.json"), AFTER_RETRIEVAL),
+        (
+            ("sed", "-i.before", "s/python src.pack.py /python src\\/pack.py -v /", "dvc.yaml"),
+            ["pack", "pretrain", *AFTER_SFT],
+        ),
+    ],
+    ids=["learning rate", "retrieval", "plumbing", "torch", "pytest", "output", "gone", "timings", "command"],
+)
+def test_what_changed_runs_again_and_what_follows(after, command, stages) -> None:
+    project = after(SNAKEMAKE)
+    project.run(*command)
+    assert planned(project) == (sorted(stages), sorted(stages))
+
+
+@ENGINES
+def test_a_changed_param_runs_its_stage_and_what_follows(after, first, second) -> None:
+    project = after(first)
+    project.run(*LEARNING_RATE)
+    project.run(*second)
+    assert project.ran() == AFTER_SFT
+    assert planned(project) == ([], [])
+    project.run(*first)
+    assert project.ran() == []
+
+
+def test_params_that_will_not_do_are_one_line_of_snakemakes(after) -> None:
+    project = after(SNAKEMAKE)
+    before = kept(project)
+    project.edit("params.yaml", "sft:", "sft:\n  lerning_rate: 1")
+    done = project.run("snakemake", "--cores", "8", check=False)
+    assert done.returncode != 0
+    said = [line for line in done.stdout.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert said == ["error: params.yaml: sft.lerning_rate: 1 is an unknown key; did you mean learning_rate?"]
+    project.edit("params.yaml", "  lerning_rate: 1\n", "")
+    project.edit("params.yaml", "  heads: ", "  heads: 997")
+    done = project.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "error: pretrain: params.yaml: model.heads: 997" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert project.ran() == []
+    project.edit("params.yaml", "  heads: 997", "  heads: ")
+    project.run(*DVC)
+    assert project.ran() == []
+    assert kept(project) == before
+
+
+@ENGINES
+def test_a_value_and_back_computes_nothing(after, first, second) -> None:
+    project = after(first)
+    before = kept(project)
+    project.run(*LEARNING_RATE)
+    project.run(*second)
+    assert project.ran() == AFTER_SFT
+    assert kept(project) != before
+    project.run("mv", "params.yaml.before", "params.yaml")
+    project.run(*DVC)
+    assert set(project.ran()) <= {"report"}, "its page is in no cache"
+    assert kept(project) == before
+    project.run(*SNAKEMAKE)
+    assert project.ran() == []
+
+
+@ENGINES
+def test_a_failure_loses_nothing(after, first, second) -> None:
+    project = after(first)
+    before = kept(project)
+    script = project.folder / "src/sft.py"
+    text = script.read_text()
+    script.write_text(text.replace("    given = hashlib", "    raise SystemExit('no')\n    given = hashlib"))
+    assert project.run(*second, check=False).returncode != 0
+    now = kept(project)
+    assert {name: digest for name, digest in now.items() if "sft" not in name and before[name] != digest} == {}
+    script.write_text(text)
+    project.run(*DVC)
+    assert set(project.ran()) <= {"report"}, "its page is in no cache"
+    assert kept(project) == before
+
+
+def test_snakemake_that_was_killed(after) -> None:
+    project = after(SNAKEMAKE)
+    script = project.folder / "src/sft.py"
+    text = script.read_text()
+    script.write_text(
+        text.replace("    given = hashlib", "    open('started', 'w').close()\n    time.sleep(60)\n    given = hashlib")
+    )
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        SNAKEMAKE,
+        cwd=project.folder,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (project.folder / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    script.write_text(text.replace("    given = hashlib", "    given  = hashlib"))
+    project.run(*DVC)
+    assert "sft" in project.ran()
+    project.run("snakemake", "--unlock")
+    project.run(*SNAKEMAKE)
+    assert project.ran() == []
+
+
+def test_adoption_refuses_what_does_not_match(after) -> None:
+    project = after(SNAKEMAKE)
+    lock = (project.folder / "dvc.lock").read_bytes()
+    project.run(*LEARNING_RATE)
+    done = project.run(sys.executable, "-m", "woodblock.run.adopt", check=False, PYTHONPATH="src")
+    assert done.returncode == 1
+    refused = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert len(refused) == 4
+    assert any(r.startswith("error: sft is not adopted: sft.learning_rate changed from ") for r in refused)
+    assert "error: report is not adopted: it follows benchmark; run it" in refused
+    assert (project.folder / "dvc.lock").read_bytes() == lock
+
+
+def test_experiments_metrics_and_plots(after) -> None:
+    project = after(SNAKEMAKE)
+    project.run("git", "add", "--all")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    project.run("git", *identity, "commit", "--quiet", "-m", "finished")
+    environment = {f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    project.run("dvc", "exp", "run", "--set-param", "sft.learning_rate=0.0005", **environment)
+    assert project.ran() == AFTER_SFT
+    shown = json.loads(project.run("dvc", "metrics", "diff", "--json").stdout)
+    assert "metrics/sft.json" in shown and "metrics/pretrain.json" not in shown
+    assert "metrics/tokenizer.json" in project.run("dvc", "metrics", "show", "--md").stdout
+    assert "file://" in project.run("dvc", "plots", "diff").stdout
+    project.run(*SNAKEMAKE)
+    assert project.ran() == []
+
+
+def test_experiments_in_a_copy(after) -> None:
+    project = after(DVC)
+    project.run("git", "add", "--all")
+    project.run("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "-m", "finished")
+    environment = {f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    before = kept(project)
+    project.run("dvc", "exp", "run", "--temp", "--set-param", "sft.learning_rate=0.0005", **environment)
+    assert kept(project) == before, "the workspace stays as it is"
+    assert "0.0005" in project.run("dvc", "exp", "show", "--csv").stdout
+
+
+@pytest.mark.network
+def test_the_tiny_preset_has_equal_bytes_by_either_engine(tmp_path: Path) -> None:
+    """The real stages, in two clean clones of the last commit, with different hash seeds and bytecode written."""
+    projects = []
+    for engine, seed in ((("snakemake", "--cores", "8"), "1"), (DVC, "2")):
+        project = Project(tmp_path / engine[0])
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project.folder)], check=True)
+        project.run(sys.executable, "-m", "woodblock.run.presets", "tiny", PYTHONPATH="src")
+        start = time.perf_counter()
+        project.run(*engine, PYTHONHASHSEED=seed)
+        print(f"{engine[0]}: {time.perf_counter() - start:.0f} s")
+        assert list((project.folder / "src/woodblock/__pycache__").iterdir())
+        projects.append(project)
+    first, second = (kept(project) for project in projects)
+    assert first == second
+    assert {"models/base/model.safetensors", "models/sft/model.safetensors", "models/tokenizer/tokenizer.json"} <= set(
+        first
+    )
+    for project in projects:
+        assert planned(project) == ([], [])
