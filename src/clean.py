@@ -88,7 +88,7 @@ def count_model(raw: Path, limits: Limits, characters: int, path: Path, workers:
     quota = characters // len(parts) // SAMPLED_CHARS + 1
     # Whatever its language, it is counted: to ask py3langid would cost more than the whole sample.
     limits = dataclasses.replace(limits, min_han=0.0, languages=[*limits.languages, "zh"])
-    sampled = shards.spread(sample, [(part, limits, quota) for part in parts], workers)
+    sampled = shards.map_in_order(sample, [(part, limits, quota) for part in parts], workers)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}.npy")
     found = track(sampled, "clean: sample for the quality model", "shards", len(parts))

@@ -68,14 +68,14 @@ def test_a_killed_worker_is_an_error_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_spread_gives_results_in_the_order_of_the_tasks(workers):
-    assert list(shards.spread(abs, [-3, 2, -1], workers)) == [3, 2, 1]
+def test_map_in_order_gives_results_in_the_order_of_the_tasks(workers):
+    assert list(shards.map_in_order(abs, [-3, 2, -1], workers)) == [3, 2, 1]
 
 
-def test_a_worker_killed_in_a_spread_is_the_same_error():
+def test_a_worker_killed_within_map_in_order_is_the_same_error():
     with pytest.raises(UserError, match=r"a worker was killed.*shard_chars"):
-        list(shards.spread(os._exit, [9], 2))
-    assert list(shards.spread(abs, [-3], 2)) == [3]
+        list(shards.map_in_order(os._exit, [9], 2))
+    assert list(shards.map_in_order(abs, [-3], 2)) == [3]
 
 
 FORKS = """
@@ -88,7 +88,7 @@ def ready():
 def found(task):
     return loaded
 shards.warm(2, ready)
-assert list(shards.spread(found, [1, 2], 2)) == [[0], [0]], "loaded once, before the fork"
+assert list(shards.map_in_order(found, [1, 2], 2)) == [[0], [0]], "loaded once, before the fork"
 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
 sys.stdin.read()
 """

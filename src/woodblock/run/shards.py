@@ -67,7 +67,7 @@ def work(
     return {name: json.loads((folder / name / "done.json").read_text(encoding="utf-8")) for name in tasks}
 
 
-def spread(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) -> Iterator[Any]:
+def map_in_order(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) -> Iterator[Any]:
     """The results of function(task), in order, by the processes that serve `work`. Nothing is kept of a killed run."""
     if workers == 1:
         yield from map(function, tasks)
