@@ -59,4 +59,4 @@ def entry(source, file, tally, records):
 
 
 if __name__ == "__main__":
-    run_stage(download)
+    run_stage(download, reuses=False)

@@ -23,7 +23,9 @@ LIBRARY = "woodblock"
 # it, nor on what it imports. (What params puts for auto is made by base/sizes.py, which pretrain imports itself.)
 BENEATH = (
     *("base/errors.py", "base/files.py", "base/progress.py"),
-    *("run/code.py", "run/graph.py", "run/lineage.py", "run/params.py", "run/ranks.py", "run/stage.py"),
+    *("run/code.py", "run/graph.py", "run/lineage.py", "run/params.py", "run/ranks.py", "run/reuse.py", "run/stage.py"),
+    # The settings, save those of the sources and what they need: the defaults of a source shape what download makes.
+    *(f"run/settings/{topic}.py" for topic in ("cleaning", "evaluation", "everything", "model", "tokens", "training")),
 )
 # What shapes the outputs of every stage from there all the same: the threads, and the decimals of metrics.
 EVERYWHERE = ("__init__.py", "base/rounding.py")

@@ -28,8 +28,12 @@ def read(stage: str) -> dict[str, Any] | None:
         found = json.loads(path_of(stage).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    whole = isinstance(found, dict) and {"cmd", "params", "deps", "outs"} <= set(found)
-    return found if whole else None
+    return found if is_whole(found) else None
+
+
+def is_whole(found: Any) -> bool:
+    """Whether what was read is a lineage."""
+    return isinstance(found, dict) and {"cmd", "params", "deps", "outs"} <= set(found)
 
 
 def declared(stage: graph.Stage, values: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import yaml
 
 from woodblock.base.errors import UserError
+from woodblock.base.files import write_text
 from woodblock.base.progress import say
 from woodblock.run import params
 
@@ -37,18 +37,18 @@ def values(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
         raise UserError(f"{name!r} is no preset; there are {', '.join(known)}")
-    base = leaves(params.read(folder / f"{BASE}.yaml"))
-    overlay = leaves(params.read(folder / f"{name}.yaml"))
+    base = by_path(params.read(folder / f"{BASE}.yaml"))
+    overlay = by_path(params.read(folder / f"{name}.yaml"))
     if strays := sorted(set(overlay) - set(base)):
         raise UserError(f"presets/{name}.yaml: {strays[0]} is not in presets/{BASE}.yaml; put its default there")
     return base | overlay
 
 
-def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary as {dotted path: value}."""
+def by_path(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary as {dotted path: value}; lists are values."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
-        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        found |= by_path(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return found
 
 
@@ -101,7 +101,7 @@ def apply(name: str, target: Path = Path("params.yaml"), folder: Path = FOLDER) 
 
     Raises UserError, as `values` and `params.check` do, before anything is written.
     """
-    before = leaves(params.read(target))
+    before = by_path(params.read(target))
     text = target.read_text(encoding="utf-8")
     changed = []
     for path, value in values(name, folder).items():
@@ -111,9 +111,7 @@ def apply(name: str, target: Path = Path("params.yaml"), folder: Path = FOLDER) 
             text = put(text, path, value)
             changed.append(path)
     params.check(yaml.safe_load(text), f"presets/{name}.yaml")
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, target)
+    write_text(target, text)
     return changed
 
 

@@ -34,10 +34,11 @@ from typing import Any
 from woodblock.base.errors import UserError
 from woodblock.base.progress import say
 from woodblock.base.rounding import rounded
-from woodblock.run import code, graph, lineage, ranks, shards
+from woodblock.run import code, graph, lineage, ranks, reuse, shards
 from woodblock.run import params as params_module
 
 WORK = Path(".woodblock")  # ignored by git and DVC: locks, partial downloads, checkpoints
+COMPUTE = "WOODBLOCK_COMPUTE"  # set to 1: a stage computes what it could take back
 
 
 @dataclass
@@ -61,11 +62,13 @@ class Run:
         return WORK / "watch" / f"{self.name}.csv"
 
 
-def run_stage(function: Callable[..., dict[str, Any] | None], *, spreads: bool = False) -> None:
+def run_stage(function: Callable[..., dict[str, Any] | None], *, spreads: bool = False, reuses: bool = True) -> None:
     """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error.
 
     spreads: whether the function knows what to do in one of several processes (woodblock.run.ranks): a process that is not
     to make the outputs runs it too, without the lock, and ends with WorkerDone.
+    reuses: whether the outputs of an earlier run with the same inputs are as good (woodblock.run.reuse); not those of a
+    stage that reads what no engine watches.
     """
     name = Path(sys.argv[0]).stem
     # An engine that is interrupted ends its stages with SIGTERM: they tidy up as they do for Ctrl-C.
@@ -74,7 +77,7 @@ def run_stage(function: Callable[..., dict[str, Any] | None], *, spreads: bool =
         if ranks.is_worker():
             _take_part(name, function, sys.argv[1:], spreads)
         else:
-            _run(name, function, sys.argv[1:])
+            _run(name, function, sys.argv[1:], reuses)
     except UserError as error:
         if ranks.is_worker():
             ranks.leave_error(str(error))
@@ -125,11 +128,17 @@ def _read(name: str, arguments: list[str]) -> tuple[graph.Stage, dict[str, Any],
     return stage, values, params
 
 
-def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: list[str]) -> None:
+def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: list[str], reuses: bool) -> None:
     stage, values, params = _read(name, arguments)
     with _lock(f"{name}-{portion.replace('/', '-of-')}" if (portion := os.environ.get(shards.PORTION)) else name):
         started = time.perf_counter()
         deps, resolved = lineage.dep_digests(stage), params_module.resolved(values, params)
+        if reuses and not portion and _take_back(stage, values, resolved, deps):
+            seconds = time.perf_counter() - started
+            say(
+                f"{name}: nothing it reads has changed; taken from DVC's cache in {seconds:.1f} s ({COMPUTE}=1 computes)"
+            )
+            return
         run = _new_run(stage, resolved, deps)
         _warn_of_other_versions(stage)
         outputs = {path: _partial(path) for path in arguments if path in stage.outs}
@@ -141,10 +150,7 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
                 if not partial.exists():
                     raise RuntimeError(f"{name} made no {path}")
             kept_metrics = rounded(metrics or {})
-            # From here on the old outputs go, one after the other: their lineage must not vouch for a mixture.
-            lineage.path_of(name).unlink(missing_ok=True)
-            for path, partial in outputs.items():
-                _replace(partial, Path(path))
+            _put_in_place(name, outputs)
         finally:
             for partial in outputs.values():
                 _remove(partial)
@@ -157,13 +163,40 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
     say(f"{name}: made {', '.join(outputs)} in {timings['wall_seconds']:.1f} s, {timings['peak_memory_mb']:,.0f} MB")
 
 
+def _put_in_place(name: str, partials: dict[str, Path]) -> None:
+    """Rename outputs into place. The old ones go one after the other: their lineage first, it must vouch for no mixture."""
+    lineage.path_of(name).unlink(missing_ok=True)
+    for path, partial in partials.items():
+        _replace(partial, Path(path))
+
+
+def _take_back(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, Any], deps: dict[str, str]) -> bool:
+    """Put the outputs of an earlier run with the same inputs in place; whether there was one."""
+    if os.environ.get(COMPUTE) or not (kept := reuse.find(stage, values, deps)):
+        return False
+    own = lineage.path_of(stage.name).as_posix()
+    partials = {path: _partial(path) for path in stage.outs if path != own}
+    try:
+        if not reuse.restore(kept, partials):
+            return False
+        _put_in_place(stage.name, partials)
+    finally:
+        for partial in partials.values():
+            _remove(partial)
+    lineage.write(stage, values, deps, resolved)  # anew: files of code may stand elsewhere now
+    return True
+
+
 def _new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Run:
     """The run of a stage. Its identity is all that its outputs depend on, save how the work is spread over devices:
     training that was killed on eight GPUs goes on with one. values: with numbers for auto, which are what counts."""
     declared = lineage.declared(stage, values)
     params = {path: value for path, value in declared["params"].items() if not path.startswith("train.")}
     identity = {**declared, "params": params, "deps": deps}
-    text = json.dumps(identity, ensure_ascii=False, sort_keys=True)
+    # Where files of code stand does not matter, as for the lineage.
+    data = {path: sha for path, sha in deps.items() if not code.is_code(path)}
+    files = sorted(sha for path, sha in deps.items() if code.is_code(path))
+    text = json.dumps({**identity, "deps": data, "code": files}, ensure_ascii=False, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     return Run(stage.name, key, WORK / "work" / f"{stage.name}-{key}", identity=identity)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import sys
 from importlib import metadata
@@ -20,9 +19,10 @@ from typing import Any
 import torch
 
 from woodblock.base.errors import UserError
+from woodblock.base.files import write_text
 from woodblock.base.progress import say
 from woodblock.run import graph, lineage, params
-from woodblock.run.presets import leaves
+from woodblock.run.presets import by_path
 
 REFERENCE = Path("reference/statutes.json")
 PACKAGES = ("lm_eval", "numpy", "pandas", "pyarrow", "sentencepiece", "tokenizers", "torch", "transformers")
@@ -60,7 +60,7 @@ def finished() -> dict[str, Any]:
         outputs |= (lineage.read(stage.name) or {})["outs"]
         for out in (o for o in stage.outs if o.startswith("metrics/")):
             metrics[stage.name] = json.loads(Path(out).read_text(encoding="utf-8"))
-    settings = {path: value for path, value in leaves(values).items() if path not in MACHINE_PARAMS}
+    settings = {path: value for path, value in by_path(values).items() if path not in MACHINE_PARAMS}
     return {"machine": machine(), "params": settings, "outputs": outputs, "metrics": metrics}
 
 
@@ -83,7 +83,7 @@ def compare(reference: dict[str, Any], run: dict[str, Any], trained: set[str]) -
         ]
     differences = []
     for stage in sorted(set(reference["metrics"]) | set(run["metrics"])):
-        wanted, found = leaves(reference["metrics"].get(stage, {})), leaves(run["metrics"].get(stage, {}))
+        wanted, found = by_path(reference["metrics"].get(stage, {})), by_path(run["metrics"].get(stage, {}))
         for path in sorted(set(wanted) | set(found)):
             if not _close(wanted.get(path), found.get(path), stage in trained):
                 differences.append((f"{stage}: {path}", wanted.get(path), found.get(path)))
@@ -128,10 +128,7 @@ def main() -> None:
     try:
         if parser.parse_args().write:
             text = json.dumps(finished(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-            REFERENCE.parent.mkdir(exist_ok=True)
-            partial = REFERENCE.with_name(f".{REFERENCE.name}.partial")
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, REFERENCE)
+            write_text(REFERENCE, text)
             say(f"{REFERENCE}: written")
             return
         if not REFERENCE.is_file():
@@ -152,7 +149,7 @@ def main() -> None:
 
 
 def _machines(wanted: dict[str, Any], found: dict[str, Any]) -> list[Difference]:
-    first, second = leaves(wanted), leaves(found)
+    first, second = by_path(wanted), by_path(found)
     return [(p, first.get(p), second.get(p)) for p in sorted(set(first) | set(second)) if first.get(p) != second.get(p)]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from woodblock.base.errors import UserError
 from woodblock.base.progress import say
-from woodblock.run import ranks
+from woodblock.run import code, ranks
 
 FORMAT = 2
 NEWEST, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
@@ -134,9 +134,8 @@ def digest(state: Any) -> str:
 def differences(found: Identity, wanted: Identity) -> list[str]:
     """How two runs differ: data, tokenizer, model, code and params, each with what of it; empty where they do not."""
     changed: dict[str, list[str]] = {}
-    for path in sorted(set(found["deps"]) | set(wanted["deps"])):
-        if found["deps"].get(path) != wanted["deps"].get(path):
-            changed.setdefault(_kind(path), []).append(path)
+    for path in code.changed(found["deps"], wanted["deps"]):
+        changed.setdefault(_kind(path), []).append(path)
     for path in sorted(set(found["params"]) | set(wanted["params"])):
         if found["params"].get(path) != wanted["params"].get(path):
             values = f"{path}: {found['params'].get(path)!r}, here {wanted['params'].get(path)!r}"

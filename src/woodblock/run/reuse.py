@@ -1,0 +1,104 @@
+"""Outputs that an earlier run made from the same inputs: taken back from DVC's cache instead of computed again.
+
+An engine starts a stage when something before it changed. Often its own inputs turn out as they were: clean ran again
+and wrote the same text, or only a comment changed. Then computing would give the same bytes. DVC's run cache knows what
+every run of a stage made; the lineage among those files says from which command, params, code and data. Where all of
+them are as now, the files are copied back and checked by their sha256.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from woodblock.base.digests import digest
+from woodblock.run import code, graph, lineage
+
+DVC = Path(".dvc")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one run of a stage made: by path, the file or folder as DVC's cache names it (an md5, or an md5 and .dir)."""
+
+    outs: dict[str, str]
+    lineage: dict[str, Any]
+    cache: Path
+
+    def copy(self, out: str, target: Path) -> None:
+        """Copy an output out of the cache. Raises FileNotFoundError where the cache has lost a part of it."""
+        name = self.outs[out]
+        if not name.endswith(".dir"):
+            shutil.copyfile(_file(self.cache, name), target)
+            return
+        target.mkdir(parents=True)
+        for entry in json.loads(_file(self.cache, name).read_text(encoding="utf-8")):
+            inner = target / entry["relpath"]
+            inner.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(_file(self.cache, entry["md5"]), inner)
+
+
+def find(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Kept | None:
+    """An earlier run of a stage with this command, these params and these deps, the newest first; None without one.
+
+    deps: digests, as lineage.dep_digests gives them.
+    """
+    wanted = lineage.declared(stage, values)
+    for kept in _runs(stage):
+        same = all(kept.lineage.get(key) == wanted[key] for key in ("cmd", "params"))
+        if same and set(kept.outs) == set(stage.outs) and not code.changed(kept.lineage["deps"], deps):
+            return kept
+    return None
+
+
+def restore(kept: Kept, outs: dict[str, Path]) -> bool:
+    """Copy outputs to other places, by output; returns whether all are there and are what the lineage says."""
+    try:
+        for out, target in outs.items():
+            kept.copy(out, target)
+            if out in kept.lineage["outs"] and digest(target) != kept.lineage["outs"][out]:
+                return False
+    except OSError:
+        return False
+    return True
+
+
+def _runs(stage: graph.Stage) -> Iterator[Kept]:
+    """The runs of a stage that DVC's run cache holds (runs/<key>/<value>, each a YAML of what dvc.lock says of a run)."""
+    cache = _cache()
+    own = lineage.path_of(stage.name).as_posix()
+    line = re.compile(rf"^- path: {re.escape(own)}\n", re.MULTILINE)
+    entries = [path for path in (cache / "runs").glob("*/*/*") if path.is_file()]
+    for path in sorted(entries, key=lambda entry: (-entry.stat().st_mtime_ns, entry.name)):
+        text = path.read_text(encoding="utf-8")
+        if not line.search(text):
+            continue
+        try:
+            outs = {out["path"]: out["md5"] for out in yaml.safe_load(text)["outs"]}
+            found = json.loads(_file(cache, outs[own]).read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            continue  # of another DVC, or no longer in the cache: of no use, and no fault
+        if lineage.is_whole(found):
+            yield Kept(outs, found, cache)
+
+
+def _cache() -> Path:
+    """The folder of DVC's cache: .dvc/cache, or what [cache] dir says in .dvc/config.local or .dvc/config."""
+    for name in ("config.local", "config"):
+        file = DVC / name
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        section = re.search(r"^\[cache\]\n((?:(?!\[).*\n?)*)", text, re.MULTILINE)
+        if section and (found := re.search(r"^\s*dir\s*=\s*(.+?)\s*$", section[1], re.MULTILINE)):
+            return DVC / found[1].strip("\"'")  # an absolute path stays as it is
+    return DVC / "cache"
+
+
+def _file(cache: Path, name: str) -> Path:
+    return cache / "files" / "md5" / name[:2] / name[2:]

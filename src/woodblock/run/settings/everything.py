@@ -1,0 +1,70 @@
+"""The whole of params.yaml as one type, and the checks across its blocks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from woodblock.base import sizes
+from woodblock.run.settings.cleaning import Clean, Dedup
+from woodblock.run.settings.common import Block, Count, Positive
+from woodblock.run.settings.evaluation import Benchmark, RagEval, RagIndex, Report
+from woodblock.run.settings.model import Model
+from woodblock.run.settings.sources import Download
+from woodblock.run.settings.tokens import Pack, Tokenizer
+from woodblock.run.settings.training import Pretrain, Sft, Train
+
+
+class Params(Block):
+    threads: Positive
+    seed: Count
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    mirror: str | Annotated[list[str], Field(min_length=1)] | None
+    download: Download
+    clean: Clean
+    dedup: Dedup
+    tokenizer: Tokenizer
+    pack: Pack
+    model: Model
+    train: Train
+    pretrain: Pretrain
+    sft: Sft
+    benchmark: Benchmark
+    rag_index: RagIndex
+    rag_eval: RagEval
+    report: Report
+
+    @model_validator(mode="after")
+    def size_decides(self) -> Params:
+        sizes.shape(self.model, self.tokenizer.vocab_size)
+        return self.model_copy(update={"pretrain": self.pretrain.model_copy(update=sizes.pretraining(self))})
+
+    @model_validator(mode="after")
+    def sizes_fit(self) -> Params:
+        context = self.model.context
+        for name, block in (("pretrain", self.pretrain), ("sft", self.sft)):
+            for key in ("batch_tokens", "micro_batch_tokens"):
+                if (tokens := getattr(block, key)) % context:
+                    near = max(1, round(tokens / context)) * context
+                    raise ValueError(
+                        f"{name}.{key}: {tokens} is not a multiple of model.context: {context}; {near} would do"
+                    )
+            if block.batch_tokens % block.micro_batch_tokens:
+                raise ValueError(
+                    f"{name}.batch_tokens: {block.batch_tokens} is not a multiple of "
+                    f"{name}.micro_batch_tokens: {block.micro_batch_tokens}; make the second a divisor"
+                )
+            if block.warmup_share + block.decay_share > 1:
+                raise ValueError(
+                    f"{name}.warmup_share + {name}.decay_share: {block.warmup_share} + {block.decay_share} "
+                    "is over 1; the two are shares of one run"
+                )
+        if self.pretrain.tokens < self.pretrain.batch_tokens:
+            raise ValueError(
+                f"pretrain.tokens: {self.pretrain.tokens} is less than one batch; "
+                f"at least pretrain.batch_tokens: {self.pretrain.batch_tokens} would do"
+            )
+        if self.sft.max_tokens > context:
+            raise ValueError(f"sft.max_tokens: {self.sft.max_tokens} is over model.context: {context}; lower it")
+        return self
