@@ -170,4 +170,4 @@ def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int
 
 
 if __name__ == "__main__":
-    run_stage(pretrain, spreads=True)
+    run_stage(pretrain, in_ranks=True)

@@ -148,4 +148,4 @@ def measure(replies: pd.DataFrame) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run_stage(sft, spreads=True)
+    run_stage(sft, in_ranks=True)

@@ -417,10 +417,10 @@ def test_progress_of_unknown_length(monkeypatch) -> None:
 
 def does_its_share(params, source, out, curve, run):
     assert source.read_text() == "input" and not out.exists()
-    raise ranks.WorkerDone
+    raise ranks.RankDone
 
 
-def test_a_process_that_shares_the_work_makes_no_outputs(here: Path, monkeypatch) -> None:
+def test_a_rank_that_only_helps_makes_no_outputs(here: Path, monkeypatch) -> None:
     stage.run_stage(good)
     before = written(here)
     with (here / ".woodblock/locks/clean").open() as lock:
@@ -428,17 +428,17 @@ def test_a_process_that_shares_the_work_makes_no_outputs(here: Path, monkeypatch
         monkeypatch.setenv("RANK", "1")
         (here / "data/out/part").unlink()
         (here / "data/out").rmdir()
-        stage.run_stage(does_its_share, spreads=True)
+        stage.run_stage(does_its_share, in_ranks=True)
     assert written(here) == {name: text for name, text in before.items() if name != "data/out/part"}
 
 
-def test_a_stage_that_does_not_spread_says_so(here: Path, monkeypatch, capsys) -> None:
+def test_a_stage_that_runs_in_one_process_says_so(here: Path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("RANK", "1")
     assert fails(good, capsys) == "error: rank 1: clean runs in one process; start it without torchrun"
     assert not (here / "data/out").exists()
 
 
-def test_the_stage_says_what_its_processes_could_not(here: Path, monkeypatch) -> None:
+def test_the_stage_says_what_its_ranks_could_not(here: Path, monkeypatch) -> None:
     def bad(params, source, out, curve, run):
         raise UserError("the loss has diverged")
 
@@ -447,7 +447,7 @@ def test_the_stage_says_what_its_processes_could_not(here: Path, monkeypatch) ->
     monkeypatch.setenv(ranks.STARTED_BY, "1")
     monkeypatch.setenv(ranks.SAYS, str(said))
     with pytest.raises(SystemExit) as caught:
-        stage.run_stage(bad, spreads=True)
+        stage.run_stage(bad, in_ranks=True)
     assert caught.value.code == 1
     assert [path.read_text() for path in said.iterdir()] == ["the loss has diverged"]
     assert str(ranks._told(said, 1)) == "the loss has diverged"

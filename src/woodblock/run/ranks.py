@@ -1,9 +1,11 @@
-"""One stage in several processes: who starts them, how they end together, and how an interruption waits for a step.
+"""One stage in several ranks: who starts them, how they end together, and how an interruption waits for a step.
 
-With train.devices above 1 a training stage starts so many copies of itself through torchrun's own launcher. The copies
-train, and end without outputs; the stage then goes on alone from the checkpoint that they left. Several machines: start
-the stage's command on each of them with torchrun (torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d
---rdzv-endpoint first-machine:29500 src/pretrain.py …, in a folder that all of them share); rank 0 then makes the outputs.
+Ranks are the processes that torchrun starts to share one training run; each has a number, its rank. (Workers are
+something else: the processes of a pool, in shards.py.) With train.devices above 1 a training stage starts so many ranks
+of itself through torchrun's own launcher. They train, and end without outputs; the stage then goes on alone from the
+checkpoint that they left. Several machines: start the stage's command on each of them with torchrun (torchrun --nnodes 2
+--nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first-machine:29500 src/pretrain.py …, in a folder that all of
+them share); rank 0 then makes the outputs.
 """
 
 from __future__ import annotations
@@ -23,31 +25,32 @@ from pathlib import Path
 from woodblock.base.errors import UserError
 
 STARTED_BY = "WOODBLOCK_STARTED_BY"  # the process of the stage that started this one
-SAYS = "WOODBLOCK_ERRORS"  # the folder where such a process leaves a user's error for the stage to say
+SAYS = "WOODBLOCK_ERRORS"  # the folder where a rank leaves a user's error for the stage to say
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h: the signal that a process gets when its parent ends
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class WorkerDone(Exception):
-    """This process has done its share of a stage's work; another one makes the outputs."""
+class RankDone(Exception):
+    """This rank has done its share of a stage's work; another process makes the outputs."""
 
 
 def rank() -> int:
+    """The number of this process among the ranks, as torchrun says; 0 without it."""
     return int(os.environ.get("RANK", 0))
 
 
 def size() -> int:
-    """How many processes share the work, as torchrun says; 1 without it."""
+    """How many ranks share the work, as torchrun says; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
-def is_worker() -> bool:
-    """Whether another process makes the outputs: the stage that started this one, or torchrun's rank 0."""
+def only_helps() -> bool:
+    """Whether this process is a rank that makes no outputs: the stage that started it does, or torchrun's rank 0."""
     return STARTED_BY in os.environ or rank() > 0
 
 
-def launch(processes: int, folder: Path) -> None:
-    """Run this very command in so many processes, and wait for them; they find each other through torchrun's variables.
+def launch(count: int, folder: Path) -> None:
+    """Run this very command in so many ranks, and wait for them; they find each other through torchrun's variables.
 
     folder: where they leave their errors. Raises UserError with what the first of them said, or where one was killed;
     KeyboardInterrupt where this process is told to end, once they have ended.
@@ -62,7 +65,7 @@ def launch(processes: int, folder: Path) -> None:
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
-        nproc_per_node=processes,
+        nproc_per_node=count,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
@@ -72,7 +75,7 @@ def launch(processes: int, folder: Path) -> None:
     told = {STARTED_BY: str(os.getpid()), SAYS: str(folder), "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "600"}
     handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGHUP, signal.SIGQUIT)}
     before = dict(os.environ)
-    logging.disable(logging.ERROR)  # the launcher's pages about a failed process: the stage says it in a line
+    logging.disable(logging.ERROR)  # the launcher's pages about a failed rank: the stage says it in a line
     try:
         os.environ.update(told)
         elastic_launch(config, sys.executable)(*sys.argv)
@@ -94,14 +97,14 @@ def _told(folder: Path, code: int) -> Exception:
         return UserError(said.read_text(encoding="utf-8"))
     if code < 0:
         return UserError(
-            f"one of the processes was killed by signal {-code}, for memory if nobody else did; "
+            f"one of the ranks was killed by signal {-code}, for memory if nobody else did; "
             "the same command goes on from the last checkpoint"
         )
-    return RuntimeError(f"one of the processes ended with exit code {code}; what it said stands above")
+    return RuntimeError(f"one of the ranks ended with exit code {code}; what it said stands above")
 
 
 def leave_error(text: str) -> None:
-    """Give a user's error of this process to the stage that started it; without one, standard error has it."""
+    """Give a user's error of this rank to the stage that started it; without one, standard error has it."""
     if folder := os.environ.get(SAYS):
         Path(folder, f"error-{rank():05d}").write_text(text, encoding="utf-8")
     else:
@@ -109,9 +112,9 @@ def leave_error(text: str) -> None:
 
 
 def end_with_the_stage() -> None:
-    """End this process when the stage that started it is killed without a word: nobody may write beside its next run.
+    """End this rank when the stage that started it is killed without a word: nobody may write beside its next run.
 
-    Linux does it at once; elsewhere a thread looks whether the stage is still this process's parent.
+    Linux does it at once; elsewhere a thread looks whether the stage is still this rank's parent.
     """
     if not (started_by := os.environ.get(STARTED_BY)):
         return
@@ -119,7 +122,7 @@ def end_with_the_stage() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
     def watch() -> None:
-        while os.getppid() == int(started_by):  # also at first: it may have been killed before this process got here
+        while os.getppid() == int(started_by):  # also at first: it may have been killed before this rank got here
             time.sleep(0.5)
         os._exit(1)
 

@@ -62,11 +62,11 @@ class Run:
         return WORK / "watch" / f"{self.name}.csv"
 
 
-def run_stage(function: Callable[..., dict[str, Any] | None], *, spreads: bool = False, reuses: bool = True) -> None:
+def run_stage(function: Callable[..., dict[str, Any] | None], *, in_ranks: bool = False, reuses: bool = True) -> None:
     """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error.
 
-    spreads: whether the function knows what to do in one of several processes (woodblock.run.ranks): a process that is not
-    to make the outputs runs it too, without the lock, and ends with WorkerDone.
+    in_ranks: whether the function knows what to do in one of several ranks (woodblock.run.ranks): a rank that is not to
+    make the outputs runs it too, without the lock, and ends with RankDone.
     reuses: whether the outputs of an earlier run with the same inputs are as good (woodblock.run.reuse); not those of a
     stage that reads what no engine watches.
     """
@@ -74,21 +74,21 @@ def run_stage(function: Callable[..., dict[str, Any] | None], *, spreads: bool =
     # An engine that is interrupted ends its stages with SIGTERM: they tidy up as they do for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if ranks.is_worker():
-            _take_part(name, function, sys.argv[1:], spreads)
+        if ranks.only_helps():
+            _take_part(name, function, sys.argv[1:], in_ranks)
         else:
             _run(name, function, sys.argv[1:], reuses)
     except UserError as error:
-        if ranks.is_worker():
+        if ranks.only_helps():
             ranks.leave_error(str(error))
             sys.exit(1)
         _fail(f"{name}: {error}")
-    except ranks.WorkerDone:
+    except ranks.RankDone:
         pass
     except shards.PortionDone as done:
         say(f"{name}: {done} are done")
     except KeyboardInterrupt:
-        if ranks.is_worker():
+        if ranks.only_helps():
             sys.exit(130)
         _fail(f"{name}: interrupted; the same command goes on from here", code=130)
     except Exception as error:
@@ -97,9 +97,9 @@ def run_stage(function: Callable[..., dict[str, Any] | None], *, spreads: bool =
         _fail(f"{name}: the disk is full; free some space and run again. Finished stages are untouched ({error})")
 
 
-def _take_part(name: str, function: Callable[..., Any], arguments: list[str], spreads: bool) -> None:
-    """Run the function in a process that makes no outputs; it ends the process when its share is done."""
-    if not spreads:
+def _take_part(name: str, function: Callable[..., Any], arguments: list[str], in_ranks: bool) -> None:
+    """Run the function in a rank that makes no outputs; it ends with RankDone when its share is done."""
+    if not in_ranks:
         raise UserError(f"{name} runs in one process; start it without torchrun")
     stage, values, params = _read(name, arguments)
     run = _new_run(stage, params_module.resolved(values, params), lineage.dep_digests(stage))

@@ -108,10 +108,10 @@ def check_memory(
 ) -> None:
     """Refuse a micro-batch that the device has no room for, before the model is built (memory.check).
 
-    settings: params' block `name`. length: of its sequences. A worker checks nothing: the other processes have taken
-    their memory by then, and it would see less.
+    settings: params' block `name`. length: of its sequences. A rank that only helps checks nothing:
+    the others have taken their memory by then, and it would see less.
     """
-    if ranks.is_worker():
+    if ranks.only_helps():
         return
     count = distributed.processes(place.devices, device)
     sharded = place.shard and count > 1
@@ -131,7 +131,7 @@ def train(model: Transformer, task: Task, settings: Settings, place: Place, jour
     number any more or has left its running mean behind (watch.Trend), and with what would do when a GPU's memory is full.
     """
     device = model.embed_tokens.weight.device
-    if ranks.size() == 1 and not ranks.is_worker():
+    if ranks.size() == 1 and not ranks.only_helps():
         _say_what_begins(task, journal)
         if (count := distributed.processes(place.devices, device)) > 1:
             _train_elsewhere(model, count, journal.work)
@@ -141,8 +141,8 @@ def train(model: Transformer, task: Task, settings: Settings, place: Place, jour
         trained = distributed.whole_model(loop.model, world)
     if interruption.asked:  # after the last step was saved: its results are still to be kept
         raise KeyboardInterrupt
-    if ranks.is_worker():
-        raise ranks.WorkerDone(journal.name)
+    if ranks.only_helps():
+        raise ranks.RankDone(journal.name)
     position = loop.position
     return Result(trained, pd.DataFrame(position.rows), position.samples, position.tokens, loop.rates())
 
