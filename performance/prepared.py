@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 from woodblock.base.digests import digest  # noqa: E402
 from woodblock.base.progress import say, track  # noqa: E402
-from woodblock.run.params import Source  # noqa: E402
+from woodblock.run.settings.sources import Source  # noqa: E402
 from woodblock.sources import fetching, reading  # noqa: E402
 from woodblock.tokens import packing, tokenization  # noqa: E402
 

@@ -62,10 +62,10 @@ def test_params_are_leaves_that_exist() -> None:
 
 
 def test_every_param_is_read_by_some_stage() -> None:
-    from woodblock.run.presets import leaves
+    from woodblock.run.presets import by_path
 
     declared = {path for stage in STAGES.values() for path in stage.params}
-    assert set(leaves(params.read(ROOT / "params.yaml"))) == declared
+    assert set(by_path(params.read(ROOT / "params.yaml"))) == declared
 
 
 @pytest.mark.parametrize(

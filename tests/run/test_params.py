@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from support.projects import ROOT
 
 from woodblock.base.errors import UserError
-from woodblock.run import params
-from woodblock.run.presets import leaves
+from woodblock.run import code, params
+from woodblock.run.presets import by_path
 
 VALUES = params.read(ROOT / "params.yaml")
 # Sizes of its own, so that tuning the default changes no message.
@@ -143,7 +143,7 @@ def test_numbers_that_the_rule_finds_are_checked_as_others_are() -> None:
     assert "is not a multiple of pretrain.micro_batch_tokens: 1536" in message(values)
 
 
-@given(path=st.sampled_from(sorted(leaves(VALUES))), value=st.integers() | st.floats() | st.none())
+@given(path=st.sampled_from(sorted(by_path(VALUES))), value=st.integers() | st.floats() | st.none())
 def test_anything_beside_a_depth_is_taken_or_refused_in_one_line(path: str, value: Any) -> None:
     values = of_depth(3)
     *blocks, key = path.split(".")
@@ -193,13 +193,19 @@ anything = st.recursive(
 )
 
 
-@given(path=st.sampled_from(sorted(leaves(VALUES))), value=anything)
+@given(path=st.sampled_from(sorted(by_path(VALUES))), value=anything)
 def test_anything_is_taken_or_refused_in_one_line(path: str, value: Any) -> None:
     try:
         params.check(changed(path, value))
     except UserError as error:
         assert len(str(error).splitlines()) == 1
         assert path.split(".")[0] in str(error)
+
+
+def test_of_the_settings_those_of_the_sources_alone_are_code_of_a_stage() -> None:
+    folder = ROOT / "src" / "woodblock" / "run" / "settings"
+    files = {f"run/settings/{file.name}" for file in folder.glob("*.py") if file.name != "__init__.py"}
+    assert files - set(code.BENEATH) == {"run/settings/common.py", "run/settings/sources.py"}
 
 
 def test_undeclared_params_cannot_be_read() -> None:

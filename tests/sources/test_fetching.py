@@ -12,7 +12,7 @@ from support.hubs import CONTENT, SHA256, Server, serving, wheel
 
 from woodblock.base import digests
 from woodblock.base.errors import UserError
-from woodblock.run.params import Source
+from woodblock.run.settings.sources import Source
 from woodblock.sources import fetching
 
 

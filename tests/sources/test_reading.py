@@ -13,7 +13,7 @@ from support.packed_files import ARCHIVES, ARTICLES, LAWS, laws, packed, put
 
 from woodblock.base.errors import UserError
 from woodblock.run import params
-from woodblock.run.params import Source
+from woodblock.run.settings.sources import Source
 from woodblock.sources import reading
 from woodblock.sources.fetching import Fetched
 from woodblock.sources.reading import Tally

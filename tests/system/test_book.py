@@ -92,8 +92,8 @@ def test_the_preset_is_the_book(tmp_path: Path) -> None:
 
 
 def test_the_overrides_leave_the_book_as_it_is(tmp_path: Path) -> None:
-    small = presets.leaves(write_preset(tmp_path, OVERRIDES))
-    whole = presets.leaves(write_preset(tmp_path, {}))
+    small = presets.by_path(write_preset(tmp_path, OVERRIDES))
+    whole = presets.by_path(write_preset(tmp_path, {}))
     assert {path for path in whole if small[path] != whole[path]} == set(OVERRIDES)
 
 

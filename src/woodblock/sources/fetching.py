@@ -33,7 +33,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import requests
@@ -42,6 +41,7 @@ import urllib3
 from woodblock.base import digests
 from woodblock.base.errors import UserError
 from woodblock.base.progress import Progress, say
+from woodblock.run.settings.sources import Source
 
 HUGGING_FACE = "https://huggingface.co"
 MODELSCOPE = "https://www.modelscope.cn"
@@ -74,7 +74,7 @@ class _Undelivered(UserError):
         self.reason = reason
 
 
-def fetch(source: Any, mirror: str | list[str] | None, downloads: Path) -> Fetched:
+def fetch(source: Source, mirror: str | list[str] | None, downloads: Path) -> Fetched:
     """Bring a source's file to this machine and verify it.
 
     source: has url and sha256 (None: nothing is pinned; the hash that comes first is recorded, and holds from then on).
@@ -189,13 +189,13 @@ def _path(text: str) -> Path:
 # --- what is known to be whole ----------------------------------------------------------------------------------------
 
 
-def _fetch_from(source: Any, location: Path | str, downloads: Path) -> Fetched:
+def _fetch_from(source: Source, location: Path | str, downloads: Path) -> Fetched:
     if isinstance(location, Path):
         return _local(source, location)
     return _cached(source, location, downloads) or _fetch_anew(source, location, downloads)
 
 
-def _local(source: Any, path: Path) -> Fetched:
+def _local(source: Source, path: Path) -> Fetched:
     own = source.url.startswith("file://")
     if not own and not (base := path.parents[source.url.partition("://")[2].count("/")]).is_dir():
         raise _Undelivered(f"mirror: {base} is no folder here", "give one that holds owner/dataset/file, or null")
@@ -217,7 +217,7 @@ def _local(source: Any, path: Path) -> Fetched:
     return fetched
 
 
-def _hold_to_record(source: Any, fetched: Fetched, downloads: Path) -> None:
+def _hold_to_record(source: Source, fetched: Fetched, downloads: Path) -> None:
     """Where no hash is pinned, hold the source to the one that came first, wherever it comes from now.
 
     Files on this machine too: no engine sees that they changed, since they are no deps of a stage.
@@ -243,7 +243,7 @@ def _write(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def _cached(source: Any, location: str, downloads: Path) -> Fetched | None:
+def _cached(source: Source, location: str, downloads: Path) -> Fetched | None:
     """The file as it was fetched and verified before, if it still has the bytes that it had."""
     folder = _folder(source, location, downloads)
     try:
@@ -256,7 +256,7 @@ def _cached(source: Any, location: str, downloads: Path) -> Fetched | None:
     return None
 
 
-def _fetch_anew(source: Any, location: str, downloads: Path) -> Fetched:
+def _fetch_anew(source: Source, location: str, downloads: Path) -> Fetched:
     folder = _folder(source, location, downloads)
     (folder / "content").mkdir(parents=True, exist_ok=True)
     (folder / "verified.json").unlink(missing_ok=True)
@@ -277,7 +277,7 @@ def _fetch_anew(source: Any, location: str, downloads: Path) -> Fetched:
     return fetched
 
 
-def _folder(source: Any, location: str, downloads: Path) -> Path:
+def _folder(source: Source, location: str, downloads: Path) -> Path:
     # By where it comes from and what is pinned: another mirror may hold other bytes, and a new pin asks for a new file.
     return downloads / hashlib.sha256(f"{location}\0{source.sha256 or ''}".encode()).hexdigest()[:16]
 
@@ -348,7 +348,7 @@ class _Retry(Exception):
         self.wait = wait
 
 
-def _http(source: Any, location: str, folder: Path) -> Path:
+def _http(source: Source, location: str, folder: Path) -> Path:
     """The file at an address, resumed where an earlier try broke off.
 
     Beside a partial file stands the validator under which the server sent it: the rest is asked for with Range and
@@ -382,7 +382,7 @@ def _http(source: Any, location: str, folder: Path) -> Path:
         time.sleep(min(LONGEST_WAIT, max(wait, 2.0 ** (barren - 1) if barren else 0.0)))
 
 
-def _transfer(source: Any, location: str, partial: Path) -> None:
+def _transfer(source: Source, location: str, partial: Path) -> None:
     """One request, which adds what comes to the partial file. Raises _Retry where the file is not whole after it."""
     state = partial.with_name("partial.json")
     headers = {"Accept-Encoding": "identity"}  # the file's own bytes, not a compressed transfer's

@@ -38,6 +38,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from woodblock.base.errors import UserError
+from woodblock.run.settings.sources import Source
 from woodblock.sources import archives, records, statutes
 from woodblock.sources.fetching import Fetched, hub_parts, shown
 
@@ -58,7 +59,7 @@ class Tally:
     formats: set[str] = field(default_factory=set)
 
 
-def rows(source: Any, fetched: Fetched, role: str, tally: Tally, work: Path) -> Iterator[Row]:
+def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) -> Iterator[Row]:
     """Yield the rows of a source for a role: corpus, instructions, documents or benchmarks, as the schemas of `tables`.
 
     tally is filled as the rows are taken. Ids are <name>-<running number>. work: a folder for what has to lie on disk
@@ -120,7 +121,7 @@ def _mended(text: str, tally: Tally) -> str:
 # --- records by inspection ---------------------------------------------------------------------------------------------
 
 
-def _records(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[tuple[str, Any]]:
+def _records(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[tuple[str, Any]]:
     """Yield (where, record) of each record of a source's members, with its columns called as `columns` has them."""
     text_at: str | None = None
     table_at: str | None = None
@@ -166,7 +167,7 @@ def _first(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
     return next((name for name in names if fields.get(name) is not None), None)
 
 
-def _texts(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
+def _texts(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
     for where, record in _records(source, fetched, tally, work):
         fields = _object(where, record)
         text, title = fields.get(_first(fields, ("text", "content")) or "text"), fields.get("title")
@@ -179,7 +180,7 @@ def _texts(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[
         yield {"title": _mended(title, tally) if isinstance(title, str) else "", "text": _mended(text, tally)}
 
 
-def _benchmark(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
+def _benchmark(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
     for _, record in _records(source, fetched, tally, work):
         texts = [text for text in _strings(record) if len(text) >= SHORTEST_BENCHMARK_STRING]
         if texts:
@@ -219,7 +220,7 @@ _PROMPTS = ("prompt", "query", "question", "instruction", "input")
 _RESPONSES = ("response", "answer", "output", "completion", "target", "reply")
 
 
-def _conversations(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
+def _conversations(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
     for where, record in _records(source, fetched, tally, work):
         fields = _object(where, record)
         name = _first(fields, _CONVERSATIONS)
@@ -309,7 +310,7 @@ def _well_formed(messages: list[dict[str, str]], tally: Tally) -> list[dict[str,
 # --- formats of their own kind ------------------------------------------------------------------------------------------
 
 
-def _dialogues(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
+def _dialogues(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
     """Conversations of ChatterBot's corpus: YAML files that list conversations, each a list of utterances by turns."""
     with closing(archives.members(fetched, source.url, source.member, (".yml", ".yaml"))) as members:
         for member in members:
@@ -334,7 +335,7 @@ def _dialogues(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Itera
                     yield {"messages": conversation}
 
 
-def _chapters(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
+def _chapters(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
     """A JSON list of chapters, each a text whose first line is its title, and which is a group of its own."""
     with closing(archives.members(fetched, source.url, source.member, (".json",))) as members:
         for member in members:
@@ -355,7 +356,7 @@ def _chapters(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterat
 
 
 @contextmanager
-def _database(source: Any, fetched: Fetched, work: Path) -> Iterator[sqlite3.Connection]:
+def _database(source: Source, fetched: Fetched, work: Path) -> Iterator[sqlite3.Connection]:
     """A SQLite database out of an archive: SQLite wants a file, so it lies in `work` while it is read."""
     work.mkdir(parents=True, exist_ok=True)
     copy = work / "database"
@@ -374,7 +375,7 @@ def _database(source: Any, fetched: Fetched, work: Path) -> Iterator[sqlite3.Con
         copy.unlink(missing_ok=True)
 
 
-def _laws_in_force(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[tuple[str, str, list[Row]]]:
+def _laws_in_force(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[tuple[str, str, list[Row]]]:
     """Yield (law, status, articles) of each law that is in force; the others are counted as superseded.
 
     What is superseded repeats, nearly word for word, what took its place. Articles that are items of an amendment
@@ -394,7 +395,7 @@ def _laws_in_force(source: Any, fetched: Fetched, tally: Tally, work: Path) -> I
             yield law["law_name"], law["status"], articles
 
 
-def _article(source: Any, law: str, article: Row) -> Row:
+def _article(source: Source, law: str, article: Row) -> Row:
     name = article["article_no"]
     item = name.startswith("条目")
     if item:
@@ -413,12 +414,12 @@ def _article(source: Any, law: str, article: Row) -> Row:
     }
 
 
-def _laws(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
+def _laws(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
     for law, _, articles in _laws_in_force(source, fetched, tally, work):
         yield {"title": law, "group": statutes.law_group(law), "text": statutes.render_law(law, articles)}
 
 
-def _articles(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
+def _articles(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[Row]:
     for law, status, articles in _laws_in_force(source, fetched, tally, work):
         for article in articles:
             heading = f"{article['chapter']} {article['section']}".strip()
@@ -426,7 +427,7 @@ def _articles(source: Any, fetched: Fetched, tally: Tally, work: Path) -> Iterat
             yield {**row, "status": status, "text": article["text"]}
 
 
-_READERS: dict[tuple[str, str | None], Callable[[Any, Fetched, Tally, Path], Iterator[Row]]] = {
+_READERS: dict[tuple[str, str | None], Callable[[Source, Fetched, Tally, Path], Iterator[Row]]] = {
     ("corpus", None): _texts,
     ("corpus", "laws"): _laws,
     ("corpus", "chapters"): _chapters,
