@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from woodblock.reporting import page
+from woodblock.reporting import finished_run, page
 from woodblock.run import graph
 from woodblock.run.stage import run_stage
 
 
 def report(params: Any, out: Path) -> None:
-    run = page.read(graph.load())
+    run = finished_run.read(graph.load())
     out.write_text(page.render(run, params.report.title), encoding="utf-8")
 
 

@@ -5,27 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.drawings import within
 
 from woodblock.reporting import charts
 
 FLOATS = st.floats(-1e9, 1e9, allow_nan=False)
-
-
-def within(drawing: str) -> ElementTree.Element:
-    """Parse a drawing; every line, dot and box must lie within its viewBox."""
-    root = ElementTree.fromstring(drawing)
-    _, _, width, height = map(float, root.get("viewBox").split())
-    for element in root.iter():
-        for names, limit in ((("x", "x1", "x2", "cx"), width), (("y", "y1", "y2", "cy"), height)):
-            for name in names:
-                if (value := element.get(name)) is not None:
-                    assert -1 <= float(value) <= limit + 1, (element.tag, name, value)
-    return root
 
 
 @given(FLOATS, st.floats(1e-6, 1e9))
@@ -51,16 +39,6 @@ def test_ticks_of_common_axes(low, high, expected):
 def test_ticks_refuse_what_is_no_range(low, high):
     with pytest.raises(ValueError, match="no ticks"):
         charts.ticks(low, high)
-
-
-@given(st.lists(st.floats(0, 300), max_size=12))
-def test_labels_keep_apart_and_near(wanted):
-    placed = charts.spread(wanted, 15, 0, 300)
-    ordered = sorted(placed)
-    assert all(b - a >= 15 - 1e-6 for a, b in itertools.pairwise(ordered))
-    assert all(-1e-6 <= place <= 300 + 1e-6 for place in placed)
-    if all(abs(a - b) >= 15 for i, a in enumerate(wanted) for b in wanted[:i]):
-        assert placed == pytest.approx(wanted)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e9), FLOATS), min_size=1, max_size=40), st.lists(FLOATS, max_size=3))
@@ -101,34 +79,3 @@ def test_intervals_are_cut_off_at_the_ends():
     rows = [charts.Row("model", 0.99, 0.1), charts.Row("baseline", 0.3, hollow=True)]
     root = within(charts.interval_chart("t", rows, "accuracy", chance=0.25))
     assert "model 0.990 ± 0.100" in root.get("aria-label") and "chance 0.25" in root.get("aria-label")
-
-
-@st.composite
-def graphs(draw):
-    count = draw(st.integers(1, 9))
-    nodes = [charts.Node(f"n{i}", f"node {i}", ("line",) * draw(st.integers(0, 3))) for i in range(count)]
-    pairs = [(a, b) for b in range(count) for a in range(b)]
-    chosen = draw(st.lists(st.sampled_from(pairs), unique=True, max_size=16)) if pairs else []
-    return nodes, [charts.Edge(f"n{a}", f"n{b}", f"{a} < {b}") for a, b in chosen]
-
-
-@given(graphs())
-@settings(max_examples=60, deadline=None)
-def test_boxes_stand_apart_and_arrows_point_down(graph):
-    nodes, edges = graph
-    root = within(charts.graph_chart("g", nodes, edges))
-    boxes = [tuple(float(r.get(k)) for k in ("x", "y", "width", "height")) for r in root.iter("rect")]
-    assert len(boxes) == len(nodes)
-    for i, (x, y, w, h) in enumerate(boxes):
-        for x2, y2, w2, h2 in boxes[:i]:
-            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
-    top = {node.name: box[1] for node, box in zip(nodes, boxes, strict=True)}
-    assert all(top[edge.source] < top[edge.target] for edge in edges)
-
-
-def test_graphs_refuse_cycles_and_loose_ends():
-    nodes = [charts.Node("a", "a"), charts.Node("b", "b")]
-    with pytest.raises(ValueError, match="cycle"):
-        charts.graph_chart("g", nodes, [charts.Edge("a", "b"), charts.Edge("b", "a")])
-    with pytest.raises(ValueError, match="no node"):
-        charts.graph_chart("g", nodes, [charts.Edge("a", "c")])

@@ -1,21 +1,19 @@
-"""The report's part on data: the funnel step by step, how long and how usual the documents are, and samples to look at."""
+"""The text on its way to training: the funnel of cleaning step by step, samples of it, the tokenizer, packing."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from woodblock.reporting import charts
-from woodblock.tables import parquet
+from woodblock.reporting.arranging import described, largest_first, paths_and_values
+from woodblock.reporting.finished_run import Finished
 
-SAMPLES_SHOWN = 3  # of each step; the tables hold ten
+PACKED = ("documents", "tokens", "pass_share", "one_document_share")  # what the page tells of a packed source
+DROPS_SHOWN = 3  # of each step; the tables hold ten
 KEPT_SHOWN = 6
-
 # The steps in the order in which records meet them: stage, key of its counts, what the step is called on the page.
 STEPS = (
     ("clean", "roles", "turns out of order"),
@@ -43,43 +41,25 @@ STEPS = (
 )
 
 
-@dataclass(frozen=True)
-class Data:
-    """What the stages clean and dedup left to be shown."""
-
-    clean: dict[str, Any]
-    dedup: dict[str, Any]
-    histograms: dict[str, Any]
-    drops: pd.DataFrame
-    kept: pd.DataFrame
-
-
-def read(root: Path, clean: dict[str, Any], dedup: dict[str, Any]) -> Data:
-    """Read results/clean and results/dedup; clean, dedup: the stages' metrics."""
-    folders = [root / "results/clean", root / "results/dedup"]
-    return Data(
-        clean,
-        dedup,
-        histograms=json.loads((folders[0] / "histograms.json").read_text(encoding="utf-8")),
-        drops=pd.concat([parquet.read(folder / "drops") for folder in folders], ignore_index=True),
-        kept=parquet.read(folders[1] / "kept"),
-    )
-
-
-def describe(data: Data) -> dict[str, Any]:
-    """All that the page shows of it."""
+def describe(run: Finished) -> dict[str, Any]:
+    """The funnel of each role, what was dropped and what stays, and the numbers of the tokenizer and of packing."""
+    clean, dedup = run.metrics["clean"], run.metrics["dedup"]
     return {
-        "funnels": [funnel(role, data.clean.get(role, {}), data.dedup.get(role, {})) for role in roles(data)],
-        "rest": rest(data),
-        "lengths": histogram(data.histograms, "length", "Length of the cleaned documents", "documents"),
-        "bits": histogram(data.histograms, "bits", "Bits per byte under the quality model", "documents"),
-        "drops": samples(data.drops),
-        "kept": _rows(data.kept.head(KEPT_SHOWN)),
+        "funnels": [funnel(role, clean.get(role, {}), dedup.get(role, {})) for role in roles(clean)],
+        "rest": rest(clean, dedup),
+        "lengths": histogram(run.histograms, "length", "Length of the cleaned documents", "documents"),
+        "bits": histogram(run.histograms, "bits", "Bits per byte under the quality model", "documents"),
+        "drops": samples(run.drops),
+        "kept": _rows(run.kept.head(KEPT_SHOWN)),
+        "tokenizer": described(run, "tokenizer"),
+        "packing": packing_shares(run),
+        "sources": packed_sources(run),
     }
 
 
-def roles(data: Data) -> list[str]:
-    return [role for role in data.clean if isinstance(data.clean[role], dict) and "read" in data.clean[role]]
+def roles(clean: Mapping[str, Any]) -> list[str]:
+    """The roles whose records went through cleaning, by the stage's metrics."""
+    return [role for role in clean if isinstance(clean[role], dict) and "read" in clean[role]]
 
 
 def funnel(role: str, clean: Mapping[str, int], dedup: Mapping[str, int]) -> dict[str, Any]:
@@ -95,10 +75,10 @@ def funnel(role: str, clean: Mapping[str, int], dedup: Mapping[str, int]) -> dic
     return {"role": role, "read": clean.get("read", 0), "rows": rows, "kept": left}
 
 
-def rest(data: Data) -> list[tuple[str, int]]:
+def rest(clean: Mapping[str, Any], dedup: Mapping[str, Any]) -> list[tuple[str, int]]:
     """The counts that are no step's: splits, characters, lines that went, what was masked."""
-    found = []
-    for stage, metrics in (("clean", data.clean), ("dedup", data.dedup)):
+    found: list[tuple[str, int]] = []
+    for stage, metrics in (("clean", clean), ("dedup", dedup)):
         for role, counts in metrics.items():
             if isinstance(counts, dict):
                 found += [
@@ -125,13 +105,45 @@ def histogram(histograms: Mapping[str, Any], name: str, title: str, label: str) 
 
 def samples(drops: pd.DataFrame) -> list[dict[str, Any]]:
     """By step, in the steps' order: its name on the page and some of its samples."""
-    found = []
+    found: list[dict[str, Any]] = []
     for _, key, name in STEPS:
         rows = drops[drops["step"] == key]
         if len(rows):
-            found.append({"name": name, "rows": _rows(rows.head(SAMPLES_SHOWN))})
+            found.append({"name": name, "rows": _rows(rows.head(DROPS_SHOWN))})
     return found
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return frame[["id", "source", "reason", "value", "text"]].to_dict("records")
+
+
+def packing_shares(run: Finished) -> list[dict[str, Any]]:
+    """The numbers of packing, save those that are tabled by source."""
+    keys = (key for key, _ in paths_and_values(run.metrics["pack"]))
+    tabled = {key for key in keys if key.startswith(("train_sources.", "validation_sources."))}
+    return described(run, "pack", leave_out=tabled)
+
+
+def packed_sources(run: Finished) -> list[dict[str, Any]]:
+    """A row a packed source, the largest first: what it holds, and how often it is read. None of a single source."""
+    metrics, read = run.metrics["pack"], run.metrics["pretrain"].get("tokens")
+    train, validation = metrics.get("train_sources", {}), metrics.get("validation_sources", {})
+    rows = []
+    for source in largest_first({*train, *validation}, train):
+        of_train, of_validation = train.get(source, {}), validation.get(source, {})
+        rows.append(
+            {
+                "source": source,
+                "train": {key: of_train.get(key) for key in PACKED},
+                "validation": {key: of_validation.get(key) for key in PACKED},
+                "passes": _passes(of_train, read),
+            }
+        )
+    return rows if len(rows) > 1 else []
+
+
+def _passes(source: dict[str, Any], read: int | None) -> float | None:
+    """How often a source was read, to its last token, where training read so many tokens of all."""
+    if read is None or "pass_share" not in source or not source.get("tokens"):
+        return None
+    return source["pass_share"] * read / source["tokens"]

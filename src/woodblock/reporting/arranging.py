@@ -1,0 +1,62 @@
+"""How values become rows of the page: by path, in order, a few of many, cut to a length."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator
+from typing import Any
+
+from woodblock.reporting.finished_run import Finished
+from woodblock.reporting.words import WORDS
+
+SAMPLES = 6  # of each sort
+CUT = 360  # characters of a sample that are shown
+
+
+def paths_and_values(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested dictionaries with their dotted paths, in the order of the keys; lists stay whole."""
+    if isinstance(values, dict):
+        for key in sorted(values):
+            yield from paths_and_values(values[key], f"{path}.{key}" if path else str(key))
+    else:
+        yield path, values
+
+
+def even_indices(count: int, most: int) -> list[int]:
+    """At most `most` indices of range(count), evenly apart, the first among them."""
+    most = min(count, most)
+    return [index * count // most for index in range(most)]
+
+
+def even_indices_with_last(count: int, most: int) -> list[int]:
+    """At most `most` (2 or more) indices of range(count), evenly apart, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return [place * (count - 1) // (most - 1) for place in range(most)]
+
+
+def known_first(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """The names in the order of the known ones, then the others by name."""
+    order = {name: place for place, name in enumerate(known)}
+    return sorted(names, key=lambda name: (order.get(name, len(order)), name))
+
+
+def largest_first(sources: Iterable[str], train: dict[str, dict[str, Any]]) -> list[str]:
+    """Sources by their training tokens; those of equally many, or of none, by name."""
+    return sorted(sources, key=lambda name: (-train.get(name, {}).get("tokens", 0), name))
+
+
+def cut(text: str, most: int = CUT) -> str:
+    """The text, or its first `most` characters and an ellipsis."""
+    text = text.strip()
+    return text if len(text) <= most else text[:most].rstrip() + "…"
+
+
+def described(run: Finished, stage: str, leave_out: Container[str] = ()) -> list[dict[str, Any]]:
+    """The numbers of a stage as rows of label, value, unit and key: those with words first, in the order of WORDS."""
+    rows = []
+    for key, value in paths_and_values(run.metrics.get(stage, {})):
+        if isinstance(value, (int, float)) and key not in leave_out:
+            label, unit = WORDS.get(f"{stage}.{key}", (key.replace("_", " ").replace(".", ", "), ""))
+            rows.append({"label": label, "value": value, "unit": unit, "key": f"{stage}.{key}"})
+    order = {key: place for place, key in enumerate(WORDS)}
+    return sorted(rows, key=lambda row: order.get(row["key"], len(order)))

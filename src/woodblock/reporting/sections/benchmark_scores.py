@@ -1,0 +1,68 @@
+"""The benchmark: the accuracy of each model in each task beside chance, and the bits a byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from woodblock.reporting import charts
+from woodblock.reporting.arranging import known_first, paths_and_values
+from woodblock.reporting.finished_run import Finished
+from woodblock.reporting.words import MODELS, TASKS
+
+CONFIDENCE = 1.96  # standard errors either side: 95 % for a normal estimate
+
+
+def describe(run: Finished) -> dict[str, Any]:
+    """A chart and rows for each task of choices, and a row a model of validation bits per byte.
+
+    Beside each score stands whether the training text was checked against what is asked; without a word, it was not.
+    """
+    metrics = run.metrics["benchmark"]
+
+    def check(score: dict[str, Any]) -> dict[str, Any]:
+        if score.get("decontaminated"):
+            clean = f"checked: no training text shares {metrics['overlap_chars']:,} characters"
+            return {"check": clean, "unchecked": False}
+        return {"check": "NOT CHECKED", "unchecked": True}
+
+    models = known_first((m for m in metrics if isinstance(metrics[m], dict)), MODELS)
+    found = {
+        t for model in models for t, scores in metrics[model].items() if isinstance(scores, dict) and "acc" in scores
+    }
+    panels: list[dict[str, Any]] = []
+    scores: list[dict[str, Any]] = []
+    charted: list[str] = []
+    for task in known_first(found, TASKS):
+        rows = []
+        of_task = {model: metrics[model][task] for model in models if task in metrics[model]}
+        for model, score in of_task.items():
+            rows.append(charts.Row(model, score["acc"], score.get("stderr"), MODELS.get(model, "series-1")))
+            beyond = (score["acc"] - score["chance"]) / score["stderr"] if score.get("stderr") else None
+            scores.append({"task": task, "model": model, **score, "beyond": beyond, **check(score)})
+        any_score = next(iter(of_task.values()))
+        rows += [charts.Row(b, any_score[b], None, "muted", True) for b in ("shortest", "overlap") if b in any_score]
+        svg = charts.interval_chart(task, rows, "accuracy", any_score.get("chance"), errors=CONFIDENCE)
+        panels.append({"task": task, "svg": svg, "says": TASKS.get(task, ""), "n": any_score.get("n")})
+        charted.append(task)
+    others = [
+        {
+            "model": model,
+            "task": task,
+            "values": [
+                (key.replace("_", " "), value)
+                for key, value in paths_and_values(metrics[model][task])
+                if key != "decontaminated"
+            ],
+            **check(metrics[model][task]),
+        }
+        for model in models
+        for task in sorted(metrics[model])
+        if task not in charted and isinstance(metrics[model][task], dict)
+    ]
+    return {
+        "panels": panels,
+        "scores": scores,
+        "others": others,
+        "lacking": [task for task in TASKS if task not in charted],
+        "unchecked": sorted({row["task"] for row in scores + others if row["unchecked"]}),
+    }

@@ -1,0 +1,97 @@
+"""Pretraining: the curves, the final scores, speed, and how the model went on as it trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from woodblock.evaluation import continuations
+from woodblock.reporting import charts, curves, readable
+from woodblock.reporting.arranging import SAMPLES, described, even_indices_with_last, largest_first
+from woodblock.reporting.finished_run import Finished
+from woodblock.reporting.words import BASELINES
+
+SOURCES_DRAWN = 5  # lines that a chart's colours and labels still tell apart, beside the one of all
+
+
+def describe(run: Finished) -> dict[str, Any]:
+    """The charts of the curve, the final scores overall and by source, speed, and continuations."""
+    curve, metrics = run.pretrain_curve, run.metrics["pretrain"]
+    levels = [(name, metrics[f"{name}_bpb"]) for name in BASELINES if f"{name}_bpb" in metrics]
+    clip = run.lineage.get("pretrain", {}).get("params", {}).get("pretrain.clip")
+    validation = curves.column(curve, "tokens", "val_bpb", "model", "series-2")
+    training = curves.column(curve, "tokens", "train_loss", "model", "series-1")
+    norm = curves.column(curve, "tokens", "grad_norm", "norm", "series-1")
+    by_source = metrics.get("val_bpb_by_source", {})
+    x = "tokens trained on"
+    return {
+        "validation": curves.chart("Validation bits a byte", [validation], x, "bits a byte", levels),
+        "by_source": curves.chart("Validation bits a byte by source", source_lines(run), x, "bits a byte"),
+        "training": curves.chart("Training loss", [training], x, "nats a token"),
+        "norm": curves.chart("Norm of the gradient", [norm], x, "norm", [] if clip is None else [("clip", clip)]),
+        "points": len(curve),
+        "under": [_beside(metrics["val_bpb"], value, name) for name, value in reversed(levels) if "val_bpb" in metrics],
+        "rows": described(run, "pretrain", leave_out={f"val_bpb_by_source.{name}" for name in by_source}),
+        "sources": source_scores(run) if len(by_source) > 1 else [],
+        "drawn": SOURCES_DRAWN,
+        "speed": speed(run.timings.get("pretrain", {})),
+        "continuations": as_it_trained(run.continuations),
+    }
+
+
+def source_lines(run: Finished) -> list[charts.Series | None]:
+    """The curve's bits a byte of the largest sources and of all; none where the curve holds no sources."""
+    curve, train = run.pretrain_curve, run.metrics["pack"].get("train_sources", {})
+    names = [column.removeprefix("val_bpb_") for column in curve if column.startswith("val_bpb_")]
+    if not names:
+        return []
+    shown = largest_first(names, train)[:SOURCES_DRAWN]
+    styles = ("series-1", "series-3", "series-4", "series-5", "series-6")
+    lines = [curves.column(curve, "tokens", f"val_bpb_{n}", n, style) for n, style in zip(shown, styles, strict=False)]
+    return [*lines, curves.column(curve, "tokens", "val_bpb", "all", "series-2")]
+
+
+def source_scores(run: Finished) -> list[dict[str, Any]]:
+    """A row a source of the final score, beside the tokens that it was measured on and the source's share of training."""
+    pack = run.metrics["pack"]
+    train, validation = pack.get("train_sources", {}), pack.get("validation_sources", {})
+    scores = run.metrics["pretrain"]["val_bpb_by_source"]
+    return [
+        {
+            "source": source,
+            "bpb": scores[source],
+            "tokens": validation.get(source, {}).get("tokens"),
+            "share": train.get(source, {}).get("pass_share"),
+        }
+        for source in largest_first(scores, train)
+    ]
+
+
+def speed(timing: dict[str, float]) -> str:
+    """A stage's rates and its memory in one line; empty where none was kept."""
+    rates = [
+        readable.rate(key, timing[key])
+        for key in ("tokens_per_second", "flops_per_second", "mfu_percent")
+        if key in timing
+    ]
+    memory = timing.get("peak_memory_mb")
+    return ", ".join(rates + ([] if memory is None else [f"{memory:,.0f} MB of memory at most"]))
+
+
+def _beside(score: float, baseline: float, name: str) -> str:
+    share = 100 * (1 - score / baseline)
+    return f"{abs(share):.1f}\N{NO-BREAK SPACE}% {'under' if share >= 0 else 'over'} the {name}'s"
+
+
+def as_it_trained(documents: Sequence[continuations.Document]) -> list[dict[str, Any]]:
+    """How the same beginnings were gone on with, after some of the steps: evenly, the first and the last among them."""
+    return [
+        {
+            "prompt": document.prompt,
+            "taken": [
+                {"step": document.taken[place][0], "text": document.taken[place][1]}
+                for place in even_indices_with_last(len(document.taken), SAMPLES)
+            ],
+        }
+        for document in documents
+    ]

@@ -1,0 +1,58 @@
+"""The head of the page: what was made in one sentence, and the run's main numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from woodblock.reporting import readable
+from woodblock.reporting.finished_run import Finished
+from woodblock.reporting.words import BASELINES, TASKS, short_url
+
+
+def describe(run: Finished) -> dict[str, Any]:
+    """The sentence, and the numbers that stand in boxes below it."""
+    return {"lead": lead(run), "figures": key_figures(run)}
+
+
+def lead(run: Finished) -> str:
+    """One sentence that says what this is."""
+    parts: list[str] = []
+    if parameters := run.metrics["pretrain"].get("parameters"):
+        parts.append(f"A Chinese language model of {parameters:,} parameters")
+    else:
+        parts.append("A Chinese language model")
+    names = sorted({short_url(entry["url"]) for entries in run.manifest.values() for entry in entries})
+    parts.append(f"built from {len(names)} source{'s' * (len(names) != 1)} ({', '.join(names)})")
+    parts.append(f"by {len(run.stages)} stages")
+    return ", ".join(parts[:2]) + f", {parts[2]}."
+
+
+def key_figures(run: Finished) -> list[tuple[str, str, str]]:
+    """(label, figure, what stands beside it) for the head of the page; those whose numbers exist."""
+    pretrain, rag = run.metrics["pretrain"], run.metrics["rag_eval"]
+    figures: list[tuple[str, str, str]] = []
+    if "val_bpb" in pretrain:
+        beside = [f"{name} {pretrain[f'{name}_bpb']:.3f}" for name in reversed(BASELINES) if f"{name}_bpb" in pretrain]
+        figures.append(("Validation, bits a byte", f"{pretrain['val_bpb']:.3f}", ", ".join(beside)))
+    for task in TASKS:
+        score = run.metrics["benchmark"].get("base", {}).get(task)
+        if score:
+            beside = f"± {score['stderr']:.3f}, chance {score['chance']:.2f}"
+            beside += "" if score.get("decontaminated") else ", NOT CHECKED"
+            figures.append((f"{task}, base model", f"{score['acc']:.3f}", beside))
+    if "stops" in run.metrics["sft"]:
+        empty = run.metrics["sft"].get("empty")
+        figures.append(
+            (
+                "Replies that end by themselves",
+                f"{run.metrics['sft']['stops']:.3f}",
+                "" if empty is None else f"empty {empty:.3f}",
+            )
+        )
+    if "recall@10" in rag:
+        beside = f"recall@1 {rag['recall@1']:.3f}" if "recall@1" in rag else ""
+        figures.append(("Retrieval, recall@10", f"{rag['recall@10']:.3f}", beside))
+    total = sum(timing.get("wall_seconds", 0.0) for timing in run.timings.values())
+    peak = max(timing.get("peak_memory_mb", 0.0) for timing in run.timings.values())
+    figures.append(("Wall time, all stages", readable.duration(total), f"peak memory {peak:,.0f} MB"))
+    return figures
