@@ -124,8 +124,9 @@ def test_times_alone_change_nothing(after, first, second) -> None:
     ("command", "stages"),
     [
         (LEARNING_RATE, AFTER_SFT),
-        (("bash", "-c", "echo '#' >> src/woodblock/retrieval/bm25.py"), AFTER_RETRIEVAL),
-        (("bash", "-c", "echo '#' >> src/woodblock/run/params.py"), []),
+        (("bash", "-c", "echo 'CHANGED = 1' >> src/woodblock/retrieval/bm25.py"), AFTER_RETRIEVAL),
+        (("bash", "-c", "echo 'CHANGED = 1' >> src/woodblock/base/rounding.py"), ALL),
+        (("bash", "-c", "echo 'CHANGED = 1' >> src/woodblock/run/lineage.py"), []),
         (("sed", "-i.before", "s/^torch==.*/torch==2.14.0/", "requirements/torch.txt"), ["pretrain", *AFTER_SFT]),
         (("sed", "-i.before", "s/^pytest==.*/pytest==1.0/", "requirements/development.txt"), []),
         (("bash", "-c", "chmod u+w models/sft/part; echo x > models/sft/part"), AFTER_SFT),
@@ -136,12 +137,84 @@ def test_times_alone_change_nothing(after, first, second) -> None:
             ["pack", "pretrain", *AFTER_SFT],
         ),
     ],
-    ids=["learning rate", "retrieval", "plumbing", "torch", "pytest", "output", "gone", "timings", "command"],
+    ids=[
+        "learning rate",
+        "retrieval",
+        "everywhere",
+        "machinery",
+        "torch",
+        "pytest",
+        "output",
+        "gone",
+        "timings",
+        "command",
+    ],
 )
 def test_what_changed_runs_again_and_what_follows(after, command, stages) -> None:
     project = after(SNAKEMAKE)
     project.run(*command)
     assert planned(project) == (sorted(stages), sorted(stages))
+
+
+def comment(project: Project) -> None:
+    """Other comments, docstrings and blank lines in code of clean and of the model."""
+    for name in ("cleaning/quality.py", "models/decoder.py"):
+        path = project.folder / "src/woodblock" / name
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            f'"""Said otherwise."""\n# A comment.\n\n{text.split(chr(34) * 3, 2)[2]}\n# The end.\n', encoding="utf-8"
+        )
+
+
+def move(project: Project) -> None:
+    """A file of code in another package, as a person moves it: imports follow, `make graph` writes the deps."""
+    source = project.folder / "src/woodblock"
+    (source / "cleaning/quality.py").rename(source / "tables/quality.py")
+    project.edit("src/woodblock/cleaning/steps.py", "from woodblock.cleaning.quality", "from woodblock.tables.quality")
+    graph_file = project.folder / "dvc.yaml"
+    text = graph_file.read_text(encoding="utf-8")
+    graph_file.write_text(
+        text.replace("woodblock/cleaning/quality.py", "woodblock/tables/quality.py"), encoding="utf-8"
+    )
+
+
+@pytest.mark.parametrize("change", [comment, move])
+def test_what_no_statement_says_runs_nothing_again(after, change) -> None:
+    project = after(SNAKEMAKE)
+    before = kept(project)
+    change(project)
+    assert planned(project)[0] == []
+    done = project.run(*DVC)
+    assert set(project.ran()) <= {"report"}
+    assert "clean: nothing it reads has changed" in done.stdout
+    assert {name for name, sha in kept(project).items() if before[name] != sha} <= {
+        "lineage/clean.json",
+        "lineage/report.json",
+    }
+    assert planned(project) == ([], [])
+
+
+@ENGINES
+def test_both_engines_stop_where_nothing_changed(after, first, second) -> None:
+    """Clean runs again and writes the same (a stand-in's outputs do not depend on its code): nothing else computes."""
+    project = after(first)
+    before = kept(project)
+    project.run("bash", "-c", "echo 'CHANGED = 1' >> src/woodblock/cleaning/quality.py")
+    project.run(*second)
+    assert project.ran() == ["clean", "report"]
+    changed = {name for name, sha in kept(project).items() if before[name] != sha}
+    assert changed == {"lineage/clean.json", "lineage/report.json"}
+    assert planned(project) == ([], [])
+    project.run(*first)
+    assert project.ran() == []
+
+
+def test_what_could_be_taken_back_is_computed_where_that_is_asked(after) -> None:
+    project = after(SNAKEMAKE)
+    project.run("dvc", "repro", "--force", "--single-item", "rag_index")
+    assert project.ran() == []
+    project.run("dvc", "repro", "--force", "--single-item", "rag_index", WOODBLOCK_COMPUTE="1")
+    assert project.ran() == ["rag_index"]
 
 
 @ENGINES
@@ -229,7 +302,7 @@ def test_snakemake_that_was_killed(after) -> None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    script.write_text(text.replace("    given = hashlib", "    given  = hashlib"))
+    script.write_text(text.replace("    given = hashlib", "    other = 1\n    given = hashlib"))
     project.run(*DVC)
     assert "sft" in project.ran()
     project.run("snakemake", "--unlock")

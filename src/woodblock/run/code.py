@@ -199,7 +199,7 @@ def _imported_names(
 def _feed(value: Any, file: Path, update: Callable[[bytes], None]) -> None:
     """Give a syntax tree to a digest, without positions, docstrings, and imports from the library."""
     if isinstance(value, ast.Constant):
-        update(f"{value.value!r},".encode())
+        update(f"{value.value!a},".encode())  # ASCII: what repr escapes depends on a Python's tables of Unicode
     elif isinstance(value, ast.Import | ast.ImportFrom) and _targets(value, file):
         pass
     elif isinstance(value, ast.AST):
@@ -216,4 +216,4 @@ def _feed(value: Any, file: Path, update: Callable[[bytes], None]) -> None:
             _feed(item, file, update)
         update(b"]")
     else:
-        update(f"{value!r},".encode())
+        update(f"{value!a},".encode())
