@@ -4,7 +4,7 @@
 weights; each step with clipping and optimizers, batches copied from pinned memory meanwhile. First a sweep of the
 micro-batch with compiled layers, then the fastest of them without compilation, compiled as a whole, and with attention
 held within documents. Prints a table and, last, one JSON object. MFU is of model FLOPs
-(woodblock.models.decoder.flops_per_token) against the card's dense bf16 peak by its data sheet, or against measured
+(woodblock.models.configuration.flops_per_token) against the card's dense bf16 peak by its data sheet, or against measured
 products where the card is not in the table.
 
 It needs torch and NumPy and nothing else. Where there is no GPU it says so and exits with 2.
@@ -26,8 +26,10 @@ from types import SimpleNamespace
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-from woodblock.models.decoder import Config, Transformer, autocast, count_parameters, document_numbers, flops_per_token
-from woodblock.training import optimizer, watch
+from woodblock.models.configuration import Config, count_parameters, flops_per_token
+from woodblock.models.decoder import Transformer, document_numbers
+from woodblock.models.devices import autocast
+from woodblock.training import hardware, optimizer
 
 BOOK = Config(vocab_size=6144, dim=1024, layers=18, heads=16, kv_heads=8, hidden_dim=2752, context=512)
 BATCH_TOKENS = 64 * 8 * 512
@@ -123,12 +125,12 @@ def measure(config: Config, variant: Variant, device: torch.device, batch_tokens
         raise SystemExit(f"{variant}: the loss is no number: {[float(loss) for loss in losses]}")
     seconds = statistics.median(whole[WARM_UP:])
     rate = tokens[0][:, 1:].numel() / seconds
-    peak, _ = watch.peak_flops(device)
+    peak, _ = hardware.peak_flops(device)
     return Measured(
         rate,
         rate * flops_per_token(config, config.context) / peak,
         statistics.median(updating[WARM_UP:]) / seconds,
-        watch.memory_mb(device),
+        hardware.memory_mb(device),
     )
 
 
@@ -184,7 +186,7 @@ def main() -> None:
         print(f"performance/gpu.py: torch {torch.__version__} finds no CUDA device here: nothing was measured")
         sys.exit(2)
     device = torch.device("cuda")
-    peak, how = watch.peak_flops(device)
+    peak, how = hardware.peak_flops(device)
     card = torch.cuda.get_device_name(device)
     print(f"{card}, torch {torch.__version__}, CUDA {torch.version.cuda}; peak {peak / 1e12:,.0f} TFLOP/s ({how})")
     print(f"{count_parameters(BOOK):,} parameters, {BATCH_TOKENS:,} tokens a step")

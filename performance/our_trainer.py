@@ -15,7 +15,7 @@ import race
 import torch
 from race import Clock, Job
 
-from woodblock.models import hugging_face
+from woodblock.models import devices
 from woodblock.models.decoder import Transformer, document_numbers
 from woodblock.tokens import packing
 from woodblock.tokens.tokenization import Tokenizer
@@ -28,7 +28,7 @@ SCHEDULE_STEPS = 1_000_000  # the schedule's function takes steps: of so many, a
 def train(job: Job) -> dict[str, object]:
     settings = SimpleNamespace(**job.settings)
     config = job.config()
-    hugging_face.make_deterministic()
+    devices.make_deterministic()
     start_id = Tokenizer.load(job.prepared / "tokenizer").start_id
     windows = packing.Windows(packing.Packed(job.prepared / "packed", "train"), config.context, job.seed)
     world = World(torch.device("cpu"))

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from race import Clock, Job
 from torch import Tensor, nn
 
-from woodblock.models.decoder import Config
+from woodblock.models.configuration import Config
 
 
 class Norm(nn.Module):

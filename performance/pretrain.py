@@ -34,7 +34,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # Of ours and of the Trainer's, of 6,144 pieces: the share of the text's characters that have a piece of their own.
     # 0.99 gives them 2,225 pieces and 3.71 bytes a token on the held-out documents, the pipeline's 0.9995 4,562 and 3.44.
     "tokenizer": {"character_coverage": 0.99},
-    # The model of ours and of the Trainer's; as woodblock.models.decoder.Config has it.
+    # The model of ours and of the Trainer's; as woodblock.models.configuration.Config has it.
     "model": {"dim": 256, "layers": 6, "heads": 4, "kv_heads": 2, "hidden_dim": 704, "context": 256},
     # As the block pretrain of params.yaml.
     "ours": {
@@ -67,7 +67,7 @@ from race import TARGET, Job  # noqa: E402
 
 from woodblock.base.digests import digest  # noqa: E402
 from woodblock.base.progress import say  # noqa: E402
-from woodblock.models.decoder import Config, count_parameters  # noqa: E402
+from woodblock.models.configuration import Config, count_parameters  # noqa: E402
 from woodblock.reporting import charts  # noqa: E402
 
 HOME = ROOT / ".woodblock" / "performance"

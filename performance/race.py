@@ -25,7 +25,8 @@ from safetensors.torch import load_file, save_file
 
 from woodblock.base.progress import say, track
 from woodblock.evaluation import likelihood
-from woodblock.models.decoder import Config, Transformer
+from woodblock.models.configuration import Config
+from woodblock.models.decoder import Transformer
 
 CURVE_DOCUMENTS = 60  # of the held-out ones, every other: what a curve's points are scored on; its end, on all
 TARGET = 2.563  # bits per byte: what the book's recipe reaches in 600 s

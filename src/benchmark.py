@@ -16,10 +16,10 @@ import pyarrow as pa
 from woodblock.base.progress import say
 from woodblock.decontamination import overlaps
 from woodblock.decontamination.overlaps import OWN
-from woodblock.evaluation import harness, questions
-from woodblock.evaluation.harness import Choice, HarnessModel, Outcome, Task, bootstrap_stderr
+from woodblock.evaluation import harness, questions, statistics
+from woodblock.evaluation.harness import Choice, HarnessModel, Outcome, Task
 from woodblock.evaluation.questions import Question, Unit
-from woodblock.models import hugging_face
+from woodblock.models import devices, hugging_face
 from woodblock.models.decoder import Transformer
 from woodblock.run.stage import run_stage
 from woodblock.sources import statutes
@@ -44,8 +44,8 @@ MAKERS = {
 def benchmark(
     params: Any, base: Path, sft: Path, validation: Path, documents: Path, record: Path, out: Path
 ) -> dict[str, Any]:
-    settings, device = params.benchmark, hugging_face.pick_device(params.device)
-    hugging_face.make_deterministic()
+    settings, device = params.benchmark, devices.pick_device(params.device)
+    devices.make_deterministic()
     texts = list(parquet.stream(validation, ["id", "group", "text"]))
     articles = list(parquet.stream(documents))
     askable = units(texts, articles)
@@ -160,8 +160,8 @@ def score(asked: list[Question], outcome: Outcome, resamples: int, seed: int) ->
     """Accuracy of choices by log-likelihood per byte, with its standard error, beside what reads nothing."""
     return {
         "acc": outcome.value,
-        "stderr": bootstrap_stderr(outcome.values, [one.group for one in asked], resamples, seed),
-        "chance": questions.CHANCE,
+        "stderr": statistics.bootstrap_stderr(outcome.values, [one.group for one in asked], resamples, seed),
+        "chance": statistics.chance_of_choice(questions.CHOICES),
         "n": len(asked),
         "shortest": sum(map(questions.shortest, asked)) / len(asked),
         "overlap": sum(map(questions.overlap, asked)) / len(asked),

@@ -15,12 +15,13 @@ from woodblock.base.progress import say
 from woodblock.evaluation import continuations, likelihood
 from woodblock.evaluation.ngram import KneserNey
 from woodblock.inference import generation
-from woodblock.models import hugging_face
-from woodblock.models.decoder import Config, Transformer, count_parameters, document_numbers
+from woodblock.models import devices, hugging_face
+from woodblock.models.configuration import Config, count_parameters
+from woodblock.models.decoder import Transformer, document_numbers
 from woodblock.run.stage import Run, run_stage
 from woodblock.tokens import packing
 from woodblock.tokens.tokenization import Tokenizer
-from woodblock.training import distributed, loop
+from woodblock.training import distributed, loop, memory
 
 CURVE_WINDOWS = 64  # validation windows behind each point of the curve: enough to see it fall, quick enough to do often
 SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS = 3, 16, 48
@@ -33,10 +34,10 @@ def pretrain(
     settings, context = params.pretrain, params.model.context
     train, validation = packing.Packed(packed, "train"), packing.Packed(packed, "validation")
     config = configure(params.model, train, tokenizer)
-    hugging_face.make_deterministic()
-    device = distributed.pick_device(params.device)
-    distributed.check_batch(settings.batch_tokens, context, distributed.processes(params.train.devices, device))
-    loop.check_memory(config, settings, params.train, context, device, "pretrain")
+    devices.make_deterministic()
+    device = distributed.device_of_rank(params.device)
+    distributed.check_batch(settings.batch_tokens, context, distributed.rank_count(params.train.devices, device))
+    memory.check(config, settings, params.train, context, device, "pretrain")
     model = Transformer(config).initialise(params.seed).to(device)
     windows = packing.Windows(train, context, params.seed)
     rows, start_id = settings.batch_tokens // context, Tokenizer.load(tokenizer).start_id
@@ -47,11 +48,11 @@ def pretrain(
         return (ids, targets, document_numbers(ids, start_id)) if settings.document_mask else (ids, targets)
 
     held_out = likelihood.held_out(validation, context)
-    some = held_out.spread(CURVE_WINDOWS)
+    some = held_out.stratified_sample(CURVE_WINDOWS)
 
     def validate(model: Transformer, world: distributed.World) -> dict[str, float]:
         chosen = [held_out.windows[i] for i in some]
-        sums = world.spread(chosen, lambda share: likelihood.nll(model, share, settings.micro_batch_tokens))
+        sums = world.share_out(chosen, lambda share: likelihood.nll(model, share, settings.micro_batch_tokens))
         whole, by_source = held_out.bits_per_byte(sums, some)
         named = {f"val_bpb_{source}": bpb for source, bpb in by_source.items()} if len(by_source) > 1 else {}
         return {"val_bpb": whole, **named}

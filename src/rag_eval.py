@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from woodblock.base.progress import Progress
-from woodblock.models import hugging_face
+from woodblock.evaluation import statistics
+from woodblock.models import devices, hugging_face
 from woodblock.retrieval import answering, known_items
 from woodblock.retrieval.bm25 import Index
 from woodblock.run.stage import run_stage
@@ -56,7 +57,7 @@ def rag_eval(params: Any, index_folder: Path, model_folder: Path, out: Path) -> 
     return {
         **known_items.scores(ranks),
         "passages": len(index.passages),
-        "chance": min(1.0, known_items.DEPTH / len(index.passages)),
+        "chance": statistics.chance_of_recall(known_items.DEPTH, len(index.passages)),
         "by_kind": by_kind(queries, ranks),
         "characters_only": known_items.scores(known_items.ranks(index.characters_only(), queries)),
         "answers": summary(answers),
@@ -74,7 +75,7 @@ def by_kind(queries: list[known_items.Query], ranks: list[int]) -> dict[str, Any
 def answer(
     params: Any, index: Index, queries: list[known_items.Query], ranks: list[int], model_folder: Path, cite_first: bool
 ) -> list[dict[str, Any]]:
-    model, tokenizer = hugging_face.load(model_folder, hugging_face.pick_device(params.device))
+    model, tokenizer = hugging_face.load(model_folder, devices.pick_device(params.device))
     progress = Progress("answer", len(queries), "questions")
     answers = answering.answer(
         [query.text for query in queries],

@@ -10,12 +10,12 @@ import pandas as pd
 from woodblock.base.errors import UserError
 from woodblock.base.progress import Progress
 from woodblock.inference import generation
-from woodblock.models import hugging_face
+from woodblock.models import devices, hugging_face
 from woodblock.models.decoder import Transformer
 from woodblock.run.stage import Run, run_stage
 from woodblock.tables import parquet
 from woodblock.tokens.tokenization import Tokenizer
-from woodblock.training import conversations, distributed, instructions, loop
+from woodblock.training import conversations, distributed, instructions, loop, memory
 from woodblock.training.conversations import Conversation
 
 EXAMPLES = parquet.schema(id="string", task="string", split="string", messages="messages")
@@ -28,13 +28,13 @@ def sft(
     params: Any, base: Path, given: Path, documents: Path, out: Path, data: Path, curve: Path, run: Run
 ) -> dict[str, Any]:
     settings = params.sft
-    hugging_face.make_deterministic()
-    device, config = distributed.pick_device(params.device), hugging_face.read_config(base)
+    devices.make_deterministic()
+    device, config = distributed.device_of_rank(params.device), hugging_face.read_config(base)
     if settings.max_tokens > config.context:
         raise UserError(
             f"sft.max_tokens: {settings.max_tokens} is over the context of {base}, {config.context}; lower it"
         )
-    loop.check_memory(config, settings, params.train, settings.max_tokens, device, "sft")
+    memory.check(config, settings, params.train, settings.max_tokens, device, "sft")
     model, tokenizer = hugging_face.load(base, device)
     everything = collect(given, documents, settings, params.seed)
     train, held_out, counts = conversations.encode(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from woodblock.base import sizes
-from woodblock.models.decoder import Config, count_parameters
+from woodblock.models.configuration import Config, count_parameters
 
 NAMES = (*sizes.SHAPE, "depth", "parameters")
 

@@ -145,14 +145,3 @@ def test_evaluate_runs_lm_eval_on_local_tasks(scored, tmp_path, capsys):
     size = sum(len(text.encode()) for text in texts)
     assert outcomes["texts"].value == pytest.approx(nats / np.log(2) / size)
     assert capsys.readouterr().err == ""
-
-
-def test_bootstrap_draws_whole_groups():
-    """Groups of equal size: the standard error of their means, whatever stands within them."""
-    rng = np.random.default_rng(4)
-    means = rng.random(60)
-    values, groups = np.repeat(means, 5), np.repeat([f"law {i}" for i in range(60)], 5)
-    exact = means.std() / np.sqrt(60)
-    assert harness.bootstrap_stderr(values, groups, 4000, seed=1) == pytest.approx(exact, rel=0.1)
-    assert harness.bootstrap_stderr(values, groups, 100, 1) == harness.bootstrap_stderr(values, groups, 100, 1)
-    assert harness.bootstrap_stderr([1.0] * 8, list("aabbccdd"), 100, 1) == 0

@@ -139,9 +139,9 @@ def test_bits_per_byte_by_source_are_those_of_its_documents(lengths, seed):
 
 @given(lengths=SPLITS, count=st.integers(1, 80))
 @settings(max_examples=40)
-def test_chosen_windows_are_spread_over_every_source(lengths, count):
+def test_a_stratified_sample_has_windows_of_every_source(lengths, count):
     _, held = split(lengths)
-    chosen = held.spread(count)
+    chosen = held.stratified_sample(count)
     assert sorted(set(chosen.tolist())) == chosen.tolist() and len(chosen) < count + len(lengths)
     for number in range(len(lengths)):
         own = np.flatnonzero(held.source == number)
@@ -159,7 +159,7 @@ def test_a_choice_estimates_the_split_whatever_share_each_source_has_of_it():
     _, held = split([[40] * 30, [20], [50] * 3])
     rates = np.asarray([1.0, 2.0, 3.0])  # bits per byte of each source
     sums = held.bytes * rates[held.source] * math.log(2)
-    chosen = held.spread(7)
+    chosen = held.stratified_sample(7)
     overall, by_source = held.bits_per_byte(sums[chosen], chosen)
     assert list(by_source.values()) == pytest.approx(rates)
     assert overall == pytest.approx(bits_per_byte(sums.sum(), held.bytes.sum()))

@@ -123,16 +123,3 @@ def test_a_torn_weights_file_is_one_line(saved):
     with pytest.raises(UserError, match=r"model.safetensors cannot be read") as error:
         hugging_face.load(path, CPU)
     assert "\n" not in str(error.value)
-
-
-def test_devices(monkeypatch):
-    assert hugging_face.pick_device("cpu") == CPU
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert hugging_face.pick_device("auto") == CPU
-    with pytest.raises(UserError, match=r"device: cuda is not on this machine; auto or cpu would do"):
-        hugging_face.pick_device("cuda")
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert hugging_face.pick_device("auto") == torch.device("mps")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert hugging_face.pick_device("auto") == torch.device("cuda")

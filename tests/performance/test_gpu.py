@@ -11,7 +11,8 @@ import torch
 sys.path.append(str(Path(__file__).parents[2] / "performance"))  # behind src, whose scripts bear names of its own
 import gpu
 
-from woodblock.models.decoder import Config, Transformer, count_parameters
+from woodblock.models.configuration import Config, count_parameters
+from woodblock.models.decoder import Transformer
 
 ROOT = Path(__file__).parents[2]
 TINY = Config(vocab_size=64, dim=32, layers=2, heads=2, kv_heads=1, hidden_dim=48, context=16)

@@ -17,7 +17,8 @@ import race
 from race import Clock, Job
 
 from woodblock.evaluation import likelihood
-from woodblock.models.decoder import Config, Transformer
+from woodblock.models.configuration import Config
+from woodblock.models.decoder import Transformer
 
 SHAPE = {"dim": 32, "layers": 2, "heads": 4, "kv_heads": 2, "hidden_dim": 48, "context": 16}
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from woodblock.base.errors import UserError
-from woodblock.models.decoder import Config, Transformer
+from woodblock.models.configuration import Config
+from woodblock.models.decoder import Transformer
 from woodblock.retrieval import answering
 from woodblock.retrieval.answering import CUT_MARK, NOTHING_FOUND, Answer, Source, answer, fit, mentions, retrieve
 from woodblock.retrieval.bm25 import Index

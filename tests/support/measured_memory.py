@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from woodblock.models.decoder import Transformer, autocast
+from woodblock.models.decoder import Transformer
+from woodblock.models.devices import autocast
 from woodblock.training import optimizer
 from woodblock.training.loop import compile_layers
 

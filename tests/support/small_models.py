@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from woodblock.models.decoder import Config, Transformer
+from woodblock.models.configuration import Config
+from woodblock.models.decoder import Transformer
 from woodblock.tokens import tokenization
 from woodblock.tokens.tokenization import Tokenizer
 
@@ -69,6 +70,16 @@ def tokenizer(vocab_size: int = 600) -> Tokenizer:
     return Tokenizer.load(tokenizer_folder(vocab_size))
 
 
+SHAPES = [
+    {"heads": 4, "kv_heads": 2},
+    {"heads": 4, "kv_heads": 4},
+    {"heads": 4, "kv_heads": 1, "layers": 3, "rope_theta": 500.0, "norm_eps": 1e-3},
+    {"heads": 1, "kv_heads": 1, "dim": 8, "hidden_dim": 24, "layers": 1},
+    {"heads": 4, "kv_heads": 2, "qk_norm": True},
+    {"heads": 4, "kv_heads": 1, "qk_norm": True, "norm_eps": 1e-3, "rope_scaling": "linear", "rope_factor": 2.0},
+]
+
+
 def config(**changes: Any) -> Config:
     """A small shape; init_std is wide, so that random models have opinions."""
     shape = {"vocab_size": 600, "dim": 32, "layers": 2, "heads": 4, "kv_heads": 2, "hidden_dim": 48, "context": 32}
@@ -84,3 +95,19 @@ def model(seed: int = 0, **changes: Any) -> Transformer:
             if not weight.any():
                 weight.normal_(0.0, made.config.init_std / (2 * made.config.layers) ** 0.5, generator=draw)
     return made
+
+
+def ids(model: Transformer, rows: int, length: int, seed: int = 0) -> torch.Tensor:
+    """Random ids [rows, length] of the model's vocabulary."""
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randint(0, model.config.vocab_size, (rows, length), generator=draw)
+
+
+def shaken(model: Transformer, seed: int = 0) -> Transformer:
+    """The model with norms that are not all one, so that a norm at the wrong place shows."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 1:
+                weight.copy_(0.5 + torch.rand(weight.shape, generator=draw))
+    return model

@@ -18,8 +18,9 @@ from support.small_run import SmallRun
 from torch import Tensor
 from torch.nn.attention import flex_attention
 
-from woodblock.models import decoder as model_module
-from woodblock.models.decoder import LinearCrossEntropy, Transformer, attend, document_mask, document_numbers
+from woodblock.models import cross_entropy, decoder
+from woodblock.models.cross_entropy import LinearCrossEntropy
+from woodblock.models.decoder import Transformer, attend, document_mask, document_numbers
 from woodblock.training import memory
 from woodblock.training.optimizer import NEWTON_SCHULZ_STEPS, QUINTIC, orthogonalise
 
@@ -75,14 +76,14 @@ def test_loss_and_gradient_in_bf16_are_those_of_fp32_on_a_cpu(device, documents,
 @pytest.mark.parametrize("device", DEVICES)
 def test_flex_attention_is_attention_under_the_boolean_mask(device, length, kind, monkeypatch):
     """Compiled and with its gradient on a GPU; forward and uncompiled on a CPU, which has no more of it."""
-    monkeypatch.setattr(model_module, "is_fused", lambda documents, head_dim: True)
+    monkeypatch.setattr(decoder, "is_fused", lambda documents, head_dim: True)
     if device == "cpu":
-        monkeypatch.setattr(model_module, "compiled", lambda function: function)
+        monkeypatch.setattr(decoder, "compiled", lambda function: function)
     draw = torch.Generator().manual_seed(0)
     documents = torch.randint(0, 2, (2, length), generator=draw).cumsum(1).to(device) // 20
     block = document_mask(documents, 16)
     assert isinstance(block, flex_attention.BlockMask) and (length < 256 or block.sparsity() > 0)
-    monkeypatch.setattr(model_module, "is_fused", lambda documents, head_dim: False)
+    monkeypatch.setattr(decoder, "is_fused", lambda documents, head_dim: False)
     mask = document_mask(documents, 16)
     assert mask.dtype == torch.bool and 0 < mask.sum() < mask.numel() / 2
     heads = [torch.randn(2, count, length, 16, generator=draw).to(device, kind) for count in (4, 2, 2)]
@@ -101,7 +102,7 @@ def test_flex_attention_is_attention_under_the_boolean_mask(device, length, kind
 @pytest.mark.parametrize("device", DEVICES)
 def test_linear_cross_entropy_is_that_of_torch(device, kind, monkeypatch):
     """In three chunks, the last a part of one, and with targets that do not count among those that do."""
-    monkeypatch.setattr(model_module, "chunk_rows", lambda vocab_size, device: 300)
+    monkeypatch.setattr(cross_entropy, "rows_at_once", lambda vocab_size, device: 300)
     draw = torch.Generator().manual_seed(0)
     hidden, weight = torch.randn(700, 16, generator=draw), torch.randn(50, 16, generator=draw)
     targets = torch.randint(-3, 50, (700,), generator=draw)

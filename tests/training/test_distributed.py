@@ -1,4 +1,4 @@
-"""Two processes share a run: the same losses as one, checkpoints of one resume in the other, and both end together."""
+"""Two ranks share a run: the same losses as one, checkpoints of one resume in the other, and both end together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_rows_are_shared_evenly_and_each_once(rows, size, tensors):
 
 def test_alone_nothing_is_sent():
     world = World(CPU)
-    assert world.leader and world.spread([1, 2, 3], lambda some: [2.0 * one for one in some]) == [2.0, 4.0, 6.0]
+    assert world.leader and world.share_out([1, 2, 3], lambda some: [2.0 * one for one in some]) == [2.0, 4.0, 6.0]
     assert float(world.add_up(torch.tensor(3.0))) == 3.0
     world.wait()
     model = small_models.model()
@@ -46,17 +46,17 @@ def test_alone_nothing_is_sent():
     assert distributed.whole_state(state)["a"][0] is state["a"][0]
 
 
-def test_how_many_processes(monkeypatch):
-    assert distributed.processes("auto", CPU) == 1 and distributed.processes(3, CPU) == 3
+def test_how_many_ranks(monkeypatch):
+    assert distributed.rank_count("auto", CPU) == 1 and distributed.rank_count(3, CPU) == 3
     cuda = SimpleNamespace(type="cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert distributed.processes("auto", cuda) == 2 and distributed.processes(1, cuda) == 1
+    assert distributed.rank_count("auto", cuda) == 2 and distributed.rank_count(1, cuda) == 1
     with pytest.raises(UserError, match=r"train.devices: 8, but this machine has 2 GPUs; 2 or auto would do"):
-        distributed.processes(8, cuda)
+        distributed.rank_count(8, cuda)
     with pytest.raises(UserError, match="one GPU of the kind mps; 1 would do"):
-        distributed.processes(2, SimpleNamespace(type="mps"))
+        distributed.rank_count(2, SimpleNamespace(type="mps"))
     monkeypatch.setenv("WORLD_SIZE", "16")  # torchrun on several machines: it knows better
-    assert distributed.processes(1, cuda) == 16
+    assert distributed.rank_count(1, cuda) == 16
 
 
 @pytest.mark.parametrize(("tokens", "count", "would_do"), [(64, 3, "48 or 96"), (16, 2, "32"), (80, 4, "64 or 128")])
@@ -109,7 +109,7 @@ def alone(tmp_path_factory) -> SmallRun:
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_losses_of_one(tmp_path, alone):
+def test_two_ranks_give_the_losses_of_one(tmp_path, alone):
     two = SmallRun(tmp_path, **STEPS, train__devices=2)
     said = two.run()
     assert said.count("12 steps") == 1 and "made models/base" in said  # each line once
@@ -134,7 +134,7 @@ def test_shards_give_the_losses_of_one(tmp_path, alone):
         ((1, "false"), (2, "true")),
     ],
 )
-def test_a_run_goes_on_with_more_or_fewer_processes(tmp_path, alone, first, then):
+def test_a_run_goes_on_with_more_or_fewer_ranks(tmp_path, alone, first, then):
     project = SmallRun(tmp_path, **STEPS, train__devices=first[0], train__shard=first[1])
     said = project.kill(lambda: project.saved() > 0)
     assert said is not None
@@ -179,7 +179,7 @@ def test_torchrun_may_start_the_stage(tmp_path, alone):
 
 
 @pytest.mark.slow
-def test_an_error_of_the_processes_is_one_line(tmp_path):
+def test_an_error_of_the_ranks_is_one_line(tmp_path):
     two = SmallRun(tmp_path, **STEPS, train__devices=2, pretrain__learning_rate=1e9, pretrain__matrix_learning_rate=1e9)
     said = two.run(code=1)
     assert "Traceback" not in said

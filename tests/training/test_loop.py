@@ -313,14 +313,6 @@ def test_a_run_that_diverges_is_stopped(tmp_path):
         run(tmp_path, make=spoiled, model=model, steps=200, chosen=chosen)
 
 
-def test_the_trend_forgives_what_comes_back():
-    trend = watch.Trend()
-    for step in range(200):
-        assert not trend.add(3.0 * 0.99**step + (4.0 if 50 <= step < 69 else 0.0))
-    near_nothing = watch.Trend(mean=0.01)
-    assert not any(near_nothing.add(0.3) for _ in range(100))  # thirty times as much, and still nothing
-
-
 def test_a_batch_without_targets_is_one_line(tmp_path):
     def empty(step):
         ids, targets = batch(step)

@@ -14,8 +14,8 @@ from support.measured_memory import NARROW, peak_bytes, two_steps
 
 from woodblock.base.errors import UserError
 from woodblock.models import kernels
-from woodblock.models.decoder import Config
-from woodblock.training import loop, memory, watch
+from woodblock.models.configuration import Config
+from woodblock.training import hardware, memory
 
 WIDE = {"dim": 256, "layers": 2, "heads": 4, "kv_heads": 4, "hidden_dim": 704, "vocab_size": 3000, "qk_norm": True}
 
@@ -61,48 +61,50 @@ def asked(batch=4096, micro=2048, kind="adamw"):
 def test_what_cannot_fit_is_refused_with_what_would():
     config = small_models.config(context=64, **NARROW)
     need = memory.training_bytes(config, 2048, "adamw", "cpu")
-    memory.check(config, asked(), 64, None, "cpu", memory.Spread(), "pretrain")  # nothing is known of the machine
-    memory.check(config, asked(), 64, need * 9 // 10, "cpu", memory.Spread(), "pretrain")  # it may just fit
+    memory.check_room(
+        config, asked(), 64, None, "cpu", memory.Parallelism(), "pretrain"
+    )  # nothing is known of the machine
+    memory.check_room(config, asked(), 64, need * 9 // 10, "cpu", memory.Parallelism(), "pretrain")  # it may just fit
     with pytest.raises(
         UserError, match=r"pretrain.micro_batch_tokens: 2048 takes about .* GiB, and .* would fit"
     ) as error:
-        memory.check(config, asked(), 64, need // 2, "cpu", memory.Spread(), "pretrain")
+        memory.check_room(config, asked(), 64, need // 2, "cpu", memory.Parallelism(), "pretrain")
     assert "\n" not in str(error.value)
     fitting = int(re.search(r"(\d+) would fit", str(error.value))[1])
     assert fitting == 512  # the next that divides the batch, 1024, takes over half as much as 2048
-    memory.check(config, asked(micro=fitting), 64, need // 2, "cpu", memory.Spread(), "pretrain")
+    memory.check_room(config, asked(micro=fitting), 64, need // 2, "cpu", memory.Parallelism(), "pretrain")
     assert memory.training_bytes(config, fitting, "adamw", "cpu") <= need // 2
     assert memory.training_bytes(config, 1024, "adamw", "cpu") > need // 2
     with pytest.raises(UserError, match="no micro-batch would fit: make the model smaller"):
-        memory.check(config, asked(), 64, 1000, "cpu", memory.Spread(), "sft")
+        memory.check_room(config, asked(), 64, 1000, "cpu", memory.Parallelism(), "sft")
 
 
-def test_processes_share_a_batch_a_cpu_and_perhaps_the_weights():
+def test_ranks_share_a_batch_a_cpu_and_perhaps_the_weights():
     config = small_models.config(context=64, **NARROW)
     fixed = memory.fixed_bytes(config, "adamw", "cuda")
     activations = memory.training_bytes(config, 2048, "adamw", "cuda") - fixed
     room = fixed // 2 + activations
-    two = memory.Spread(2, shard=True)
-    memory.check(config, asked(), 64, room, "cuda", two, "pretrain")  # each holds half of the weights
-    with pytest.raises(UserError, match="in each of 2 processes"):
-        memory.check(config, asked(), 64, room // 2, "cuda", two, "pretrain")
+    two = memory.Parallelism(2, shard=True)
+    memory.check_room(config, asked(), 64, room, "cuda", two, "pretrain")  # each holds half of the weights
+    with pytest.raises(UserError, match="in each of 2 ranks"):
+        memory.check_room(config, asked(), 64, room // 2, "cuda", two, "pretrain")
     whole = memory.training_bytes(config, 2048, "adamw", "cpu")
-    memory.check(config, asked(), 64, 2 * whole, "cpu", memory.Spread(2), "pretrain")
-    with pytest.raises(UserError, match="in each of 2 processes"):
-        memory.check(config, asked(), 64, whole, "cpu", memory.Spread(2), "pretrain")
+    memory.check_room(config, asked(), 64, 2 * whole, "cpu", memory.Parallelism(2), "pretrain")
+    with pytest.raises(UserError, match="in each of 2 ranks"):
+        memory.check_room(config, asked(), 64, whole, "cpu", memory.Parallelism(2), "pretrain")
 
 
-def test_a_stage_asks_for_its_processes_and_a_worker_does_not(monkeypatch):
+def test_a_stage_asks_for_its_ranks_and_a_rank_does_not(monkeypatch):
     config, cpu = small_models.config(context=64, **NARROW), torch.device("cpu")
     need = memory.training_bytes(config, 2048, "adamw", "cpu")
-    monkeypatch.setattr(watch, "free_memory", lambda device: need)
+    monkeypatch.setattr(hardware, "free_memory", lambda device: need)
     place = SimpleNamespace(devices=1, shard=False)
-    loop.check_memory(config, asked(), place, 64, cpu, "pretrain")
+    memory.check(config, asked(), place, 64, cpu, "pretrain")
     place.devices = 2
-    with pytest.raises(UserError, match=r"sft.micro_batch_tokens: 2048 .* in each of 2 processes"):
-        loop.check_memory(config, asked(), place, 64, cpu, "sft")
+    with pytest.raises(UserError, match=r"sft.micro_batch_tokens: 2048 .* in each of 2 ranks"):
+        memory.check(config, asked(), place, 64, cpu, "sft")
     monkeypatch.setenv("RANK", "1")
-    loop.check_memory(config, asked(), place, 64, cpu, "sft")
+    memory.check(config, asked(), place, 64, cpu, "sft")
 
 
 def test_a_large_model_on_a_small_gpu_is_refused():
@@ -111,14 +113,14 @@ def test_a_large_model_on_a_small_gpu_is_refused():
     assert memory.fixed_bytes(book, "adam", "cuda") == pytest.approx(18 * 215_127_040, rel=1e-3)
     sizes = asked(262144, 262144, "adam")
     with pytest.raises(UserError, match=r"262144 takes about 1\d\d GiB, and 80 GiB .*; 131072 would fit"):
-        memory.check(book, sizes, 512, 80 * 2**30, "cuda", memory.Spread(), "pretrain")
+        memory.check_room(book, sizes, 512, 80 * 2**30, "cuda", memory.Parallelism(), "pretrain")
 
 
 @pytest.mark.parametrize(("devices", "shard", "threads"), [(1, False, 4), (1, True, 4), (2, False, 2), (2, True, 1)])
 def test_threads_count_where_they_take_rows_of_their_own(monkeypatch, devices, shard, threads):
     asked_of = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    monkeypatch.setattr(memory, "check", lambda *arguments: asked_of.append(arguments[5]))
+    monkeypatch.setattr(memory, "check_room", lambda *arguments: asked_of.append(arguments[5]))
     place = SimpleNamespace(devices=devices, shard=shard)
-    loop.check_memory(small_models.model().config, None, place, 64, torch.device("cpu"), "pretrain")
-    assert asked_of == [memory.Spread(devices, shard and devices > 1, threads)]
+    memory.check(small_models.model().config, None, place, 64, torch.device("cpu"), "pretrain")
+    assert asked_of == [memory.Parallelism(devices, shard and devices > 1, threads)]

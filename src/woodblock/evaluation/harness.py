@@ -29,7 +29,9 @@ from torch import Tensor
 
 from woodblock.base.errors import UserError
 from woodblock.base.progress import Progress
-from woodblock.models.decoder import Cache, Transformer, autocast
+from woodblock.models.decoder import Transformer
+from woodblock.models.devices import autocast
+from woodblock.models.kv_cache import Cache
 from woodblock.tokens.tokenization import Tokenizer
 
 
@@ -357,20 +359,3 @@ def _quiet() -> Iterator[None]:
         lm_eval.api.task.tqdm = bar
         if bars:
             datasets.enable_progress_bars()
-
-
-def bootstrap_stderr(values: Sequence[float], groups: Sequence[str], resamples: int, seed: int) -> float:
-    """Standard error of the mean of values, by bootstrap over groups.
-
-    Whole groups (laws) are drawn with replacement, since questions about one law stand or fall together. The mean of a
-    resample is over its questions. Source: Efron & Tibshirani 1993, chapter 6; Miller 2024, Adding Error Bars to Evals,
-    on clustered questions.
-    """
-    names = sorted(set(groups))
-    place = {name: i for i, name in enumerate(names)}
-    sums, counts = np.zeros(len(names)), np.zeros(len(names))
-    for value, group in zip(values, groups, strict=True):
-        sums[place[group]] += value
-        counts[place[group]] += 1
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return float(((drawn @ sums) / (drawn @ counts)).std(ddof=1))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from woodblock.models.decoder import Transformer, autocast
+from woodblock.models.decoder import Transformer
+from woodblock.models.devices import autocast
 from woodblock.tokens.packing import Packed
 
 
@@ -64,8 +65,8 @@ class HeldOut:
     source: np.ndarray
     sources: list[str]
 
-    def spread(self, count: int) -> np.ndarray:
-        """Numbers of about `count` windows, in order, taken evenly from every source.
+    def stratified_sample(self, count: int) -> np.ndarray:
+        """Numbers of about `count` windows, in order, taken from every source at even distances.
 
         A source has its share of them, rounded down, and one at least; so they are less than `count` and one a source.
         Which ones depends on nothing but the windows.

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from woodblock.base.errors import UserError
 
 CHOICES = 4
-CHANCE = 1 / CHOICES
 
 MIN_UNIT = 30  # characters: shorter articles say too little to be told apart ("本法自2020年1月1日起施行。")
 MAX_UNIT = 200  # characters: what is asked about fits the context of a small model, with its law's name before it

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import torch
 
 from woodblock.base.errors import UserError
-from woodblock.models.decoder import Cache, Transformer, autocast
+from woodblock.models.decoder import Transformer
+from woodblock.models.devices import autocast
+from woodblock.models.kv_cache import Cache
 
 
 @torch.no_grad()

@@ -2,7 +2,9 @@
 embeddings, no bias; with QK-norm it is Qwen3's.
 
 Parameters bear the names of Hugging Face's LlamaForCausalLM or Qwen3ForCausalLM (without their "model." in front), so
-that saving is copying. Sources: Touvron et al. 2023 (LLaMA 2); Yang et al. 2025 (Qwen3); Zhang & Sennrich 2019 (RMSNorm);
+that saving is copying. The numbers of a model are in configuration.py; positions (rotary_positions.py), the cache of
+generation (kv_cache.py) and the loss in chunks (cross_entropy.py) each have a file of their own; kernels.py computes the
+same faster on a CPU. Sources: Touvron et al. 2023 (LLaMA 2); Yang et al. 2025 (Qwen3); Zhang & Sennrich 2019 (RMSNorm);
 Su et al. 2021 (rotary positions); Ainslie et al. 2023 (grouped queries); Shazeer 2020 (SwiGLU); Press & Wolf 2017 (tied
 embeddings); Henry et al. 2020 (QK-norm).
 
@@ -12,10 +14,7 @@ In shapes below, B is the batch, T the length, D the model's dim, H the heads, K
 from __future__ import annotations
 
 import functools
-import math
-from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,35 +22,12 @@ from torch import Tensor, nn
 from torch.nn.attention import flex_attention as flex
 
 from woodblock.models import kernels
+from woodblock.models.configuration import Config
+from woodblock.models.cross_entropy import LinearCrossEntropy
+from woodblock.models.kv_cache import Cache
+from woodblock.models.rotary_positions import rotary_table, rotate
 
-RopeScaling = Literal["linear", "yarn", "llama3"]
 Mask = Tensor | flex.BlockMask
-
-
-@dataclass(frozen=True)
-class Config:
-    vocab_size: int
-    dim: int
-    layers: int
-    heads: int
-    kv_heads: int
-    hidden_dim: int  # of the feed-forward part
-    context: int  # longest sequence
-    rope_theta: float = 10000.0
-    norm_eps: float = 1e-5
-    init_std: float = 0.02
-    qk_norm: bool = False  # an RMSNorm on each head's queries and keys: attention's logits stay bounded
-    rope_scaling: RopeScaling | None = None
-    rope_factor: float = 1.0  # how many times as long the context is as the one that rope_theta was chosen for
-
-    @property
-    def head_dim(self) -> int:
-        return self.dim // self.heads
-
-    @property
-    def rope_context(self) -> int:
-        """The context that rope_theta was chosen for; rotary scaling stretches it to `context`."""
-        return round(self.context / self.rope_factor)
 
 
 class RMSNorm(nn.Module):
@@ -64,128 +40,6 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
-
-
-YARN_ROTATIONS = (32.0, 1.0)  # a channel that turns more often within the context is kept, less often is stretched
-LLAMA3_ROTATIONS = (4.0, 1.0)  # Llama 3.1's bounds of the same kind
-
-
-def rotary_frequencies(config: Config) -> tuple[Tensor, float]:
-    """How far each pair of channels turns from one position to the next [C / 2], in radians; and a factor on the table.
-
-    Unscaled, pair i turns by θ^(−2i/C). Scaling by a factor f makes a context f times as long look like the one that θ
-    was chosen for: `linear` slows every pair by f (Chen et al. 2023, position interpolation). The others keep the fast
-    pairs, which tell neighbours apart, slow by f those that do not turn once within the original context, and mix between
-    the two: `llama3` in the number of turns (Grattafiori et al. 2024), `yarn` in the number of the pair, with a table
-    multiplied by 0.1 ln f + 1, as sharper attention suits a longer context (Peng et al. 2024).
-    """
-    theta, size, factor = config.rope_theta, config.head_dim, config.rope_factor
-    plain = 1.0 / theta ** (torch.arange(0, size, 2, dtype=torch.float32) / size)
-    turns = config.rope_context / (2 * math.pi) * plain  # within the original context
-    match config.rope_scaling:
-        case None:
-            return plain, 1.0
-        case "linear":
-            return plain / factor, 1.0
-        case "llama3":
-            many, few = LLAMA3_ROTATIONS
-            kept = ((turns - few) / (many - few)).clamp(0, 1)
-            return kept * plain + (1 - kept) * plain / factor, 1.0
-        case "yarn":
-            # The pair that turns r times: i = C · ln(context / 2πr) / (2 ln θ).
-            many, few = (
-                size * math.log(config.rope_context / (2 * math.pi * r)) / (2 * math.log(theta)) for r in YARN_ROTATIONS
-            )
-            first, last = max(0, math.floor(many)), min(size - 1, math.ceil(few))
-            width = last - first or 0.001  # where both bounds are one pair
-            stretched = ((torch.arange(size // 2, dtype=torch.float32) - first) / width).clamp(0, 1)
-            return (1 - stretched) * plain + stretched * plain / factor, 0.1 * math.log(factor) + 1.0
-
-
-def rotary_table(config: Config) -> Tensor:
-    """Cosines and sines of the rotary angles [2, context, C].
-
-    Position p turns the pair (i, i + C/2) by p times its frequency. Halves are paired, as in Hugging Face's Llama, and
-    not neighbours, as in the paper: the two differ by a permutation of the channels of q and k.
-    """
-    frequencies, factor = rotary_frequencies(config)
-    angles = torch.outer(torch.arange(config.context, dtype=torch.float32), frequencies)
-    angles = torch.cat([angles, angles], dim=-1)
-    return torch.stack([angles.cos(), angles.sin()]) * factor
-
-
-def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn queries or keys x [B, heads, T, C] by a rotary table [2, T, C] or [2, B, 1, T, C]."""
-    cos, sin = table.to(x.dtype)
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-second, first], dim=-1) * sin
-
-
-class LinearCrossEntropy(torch.autograd.Function):
-    """Summed cross-entropy of a linear layer's outputs, without ever holding all the logits.
-
-    Rows are treated in chunks: logits, loss and both gradients, all in place, in the forward pass. The logits of a batch
-    are its largest tensor by far; written to memory and read back, they cost more time than the products that make them.
-    The products are taken in the type that autocast asks for, softmax and sums in fp32, the gradient of the weight
-    summed over chunks in fp32. Nothing here waits for a GPU.
-    Source of the idea: Wijmans et al. 2024, Cut Your Losses; Hsu et al. 2024, Liger kernels.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-        """hidden [N, D], weight [V, D], targets [N] below V; returns the loss in nats, summed over targets of 0 or more."""
-        device = hidden.device.type
-        kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-        rows = chunk_rows(len(weight), device)
-        wanted = ctx.needs_input_grad[0]
-        loss = torch.zeros((), device=hidden.device)
-        hidden_grad = torch.empty(hidden.shape, dtype=kind, device=hidden.device) if wanted else None
-        weight_grad = torch.zeros(weight.shape, device=weight.device) if wanted else None
-        with torch.autocast(device, enabled=False):  # every type is said here
-            h, w = hidden.to(kind), weight.to(kind)
-            for start in range(0, len(h), rows):
-                part, right = h[start : start + rows], targets[start : start + rows, None]
-                counts, right = right >= 0, right.clamp(min=0)
-                z = product(part, w.T)
-                highest = z.amax(dim=1, keepdim=True)
-                loss += ((highest - z.gather(1, right)) * counts).sum()
-                total = z.sub_(highest).exp_().sum(dim=1, keepdim=True)
-                loss += (total.log() * counts).sum()
-                if wanted:  # the gradient of the logits: softmax, less one at the target
-                    z.mul_(counts / total).scatter_add_(1, right, -counts.to(z.dtype))
-                    z = z.to(kind)
-                    torch.mm(z, w, out=hidden_grad[start : start + rows])
-                    add_product(weight_grad, z.T, part)
-                del z  # or it would stand beside the next
-        if wanted:
-            ctx.save_for_backward(hidden_grad.to(hidden.dtype), weight_grad.to(weight.dtype))
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, Tensor, None]:
-        hidden_grad, weight_grad = ctx.saved_tensors
-        return hidden_grad * scale, weight_grad * scale, None
-
-
-def chunk_rows(vocab_size: int, device: str) -> int:
-    """Rows of logits made at once. On a CPU 16 MiB, which stay in its last cache; a GPU needs many to be busy, and has
-    room: 512 MiB."""
-    return max(256, (2**22 if device == "cpu" else 2**27) // vocab_size)
-
-
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """left @ right in fp32. On a GPU a product of bf16 is summed and written in fp32, with no rounding between."""
-    if left.is_cuda and left.dtype != torch.float32:
-        return torch.mm(left, right, out_dtype=torch.float32)
-    return (left @ right).float()
-
-
-def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add left @ right to total, which is fp32."""
-    if left.dtype == total.dtype:
-        torch.addmm(total, left, right, out=total)
-    else:
-        total += product(left, right)
 
 
 def document_numbers(ids: Tensor, start_id: int) -> Tensor:
@@ -237,37 +91,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
         run = flex.flex_attention if torch.compiler.is_compiling() else compiled(flex.flex_attention)
         return run(q, k, v, block_mask=mask, enable_gqa=grouped)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped)
-
-
-class Cache:
-    """Keys and values of what was read so far, for generation: [layers, B, K, length, C] each.
-
-    lengths [B] counts the tokens of each row. Rows are aligned at their starts, so prompts of different lengths need no
-    padding on the left: what a shorter row holds beyond its length is masked, and then overwritten.
-    """
-
-    def __init__(self, config: Config, batch: int, length: int, like: Tensor) -> None:
-        shape = (config.layers, batch, config.kv_heads, length, config.head_dim)
-        self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
-        self.lengths = torch.zeros(batch, dtype=torch.long, device=like.device)
-
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write new keys and values [B, K, T, C] behind each row's length; return all of the layer's."""
-        if keys.dtype != self.keys.dtype:  # under autocast: kept as attention takes them, in half the memory
-            self.keys, self.values = self.keys.to(keys.dtype), self.values.to(values.dtype)
-        batch, kv_heads, new, _ = keys.shape
-        rows = torch.arange(batch, device=keys.device)[:, None, None]
-        heads = torch.arange(kv_heads, device=keys.device)[None, :, None]
-        places = (self.lengths[:, None] + torch.arange(new, device=keys.device))[:, None, :]
-        self.keys[layer][rows, heads, places] = keys
-        self.values[layer][rows, heads, places] = values
-        return self.keys[layer], self.values[layer]
-
-    def take(self, rows: Tensor) -> Cache:
-        """The cache of some rows alone; rows: a mask [B]."""
-        left = object.__new__(Cache)
-        left.keys, left.values, left.lengths = self.keys[:, rows], self.values[:, rows], self.lengths[rows]
-        return left
 
 
 class Attention(nn.Module):
@@ -431,31 +254,3 @@ class Transformer(nn.Module):
         by_hand = kernels.serve(self.embed_tokens.weight, ids.shape[1])
         loss = kernels.CrossEntropy if by_hand else LinearCrossEntropy
         return loss.apply(hidden, self.embed_tokens.weight, wanted)
-
-
-def autocast(device: torch.device) -> Any:
-    """bf16 products on a GPU; fp32 elsewhere (on a CPU bf16 is tens of times slower)."""
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
-
-
-def count_parameters(config: Config) -> int:
-    """The number of parameters, tied embeddings counted once."""
-    kv_dim = config.kv_heads * config.head_dim
-    attention = 2 * config.dim * config.dim + 2 * config.dim * kv_dim
-    norms = 2 * config.dim + 2 * config.head_dim * config.qk_norm
-    layer = attention + 3 * config.dim * config.hidden_dim + norms
-    return config.vocab_size * config.dim + config.layers * layer + config.dim
-
-
-def flops_per_token(config: Config, length: int) -> int:
-    """Floating-point operations a trained token, forward and backward, at sequences of `length`.
-
-    Six for each weight of a matrix: two in the forward pass, two each for the gradients of its input and of itself. The
-    embedding counts once, as the output layer; looking rows up is no product. Attention's two products take 12 · length
-    · D a layer, of which half is counted, since it is causal (Kaplan et al. 2020; Chowdhery et al. 2022, appendix B).
-    This is torch.utils.flop_counter's count less that masked half, which torch counts whole; neither counts norms,
-    rotations, softmax or activations. Document masks take away more of attention, and that is not subtracted: MFU is of
-    the model's operations, whatever a batch is made of.
-    """
-    norms = config.dim + config.layers * (2 * config.dim + 2 * config.head_dim * config.qk_norm)
-    return 6 * (count_parameters(config) - norms) + 6 * config.layers * config.dim * length

@@ -12,28 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from woodblock.base.errors import UserError
-from woodblock.models.decoder import LLAMA3_ROTATIONS, YARN_ROTATIONS, Config, RopeScaling, Transformer
+from woodblock.models.configuration import Config, RopeScaling
+from woodblock.models.decoder import Transformer
+from woodblock.models.rotary_positions import LLAMA3_ROTATIONS, YARN_ROTATIONS
 from woodblock.tokens.tokenization import Tokenizer
 
 TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 PREFIX = "model."
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a name of params.yaml; auto is CUDA, then MPS, then the CPU. Raises UserError for one not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(device for device, is_there in there.items() if is_there)
-    if not there[name]:
-        raise UserError(
-            f"device: {name} is not on this machine; auto or {', '.join(d for d, t in there.items() if t)} would do"
-        )
-    return torch.device(name)
-
-
-def make_deterministic() -> None:
-    """Ask torch for the same bits every time. Threads are set when woodblock is imported."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def hf_config(config: Config, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The model's parts on a CPU, forward and backward by hand: the same functions as model.Layer and its loss, in less time
+"""The model's parts on a CPU, forward and backward by hand: the same functions as decoder.Layer and its loss, in less time
 and memory.
 
 Each half of a layer is one autograd function, and so is the loss. Weights that read the same input are joined into one
@@ -236,20 +236,20 @@ class FeedForward(torch.autograd.Function):
         return x_grad.view_as(grad), None, norm_grad, *joined_grad.chunk(2), down_grad
 
 
-def chunk_rows(count: int, vocabulary: int) -> int:
+def rows_of_even_chunks(count: int, vocabulary: int) -> int:
     """Rows of logits that are made at once, of `count`: as many as LOGITS allow, 256 at least, no chunk a small rest."""
     chunks = -(-count // max(256, LOGITS // vocabulary))
     return max(1, -(-count // max(1, chunks)))
 
 
 class CrossEntropy(torch.autograd.Function):
-    """model.LinearCrossEntropy on a CPU: logits in chunks, each turned into its gradient in place."""
+    """cross_entropy.LinearCrossEntropy on a CPU: logits in chunks, each turned into its gradient in place."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         """hidden [N, D], weight [V, D], targets [N] below V; returns the loss in nats, summed over targets of 0 or more."""
         count, vocabulary = len(hidden), len(weight)
-        chunk = chunk_rows(count, vocabulary)
+        chunk = rows_of_even_chunks(count, vocabulary)
         room, loss, wanted = hidden.new_empty(chunk, vocabulary), 0.0, ctx.needs_input_grad[0]
         hidden_grad, weight_grad = torch.empty_like(hidden), torch.zeros_like(weight) if wanted else None
         for start in range(0, count, chunk):

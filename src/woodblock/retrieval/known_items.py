@@ -12,7 +12,6 @@ memory    a half-remembered article: its clauses out of order, 40 % of their pai
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from bisect import bisect_right
@@ -24,6 +23,7 @@ from typing import Any
 import pandas as pd
 
 from woodblock.base.errors import UserError
+from woodblock.evaluation import statistics
 from woodblock.retrieval.bm25 import Index
 from woodblock.sources.statutes import cite, short_name
 
@@ -129,7 +129,7 @@ def scores(ranks: list[int]) -> dict[str, Any]:
     for depth in (1, DEPTH):
         share = sum(0 < rank <= depth for rank in ranks) / len(ranks)
         result[f"recall@{depth}"] = share
-        result[f"recall@{depth}_stderr"] = math.sqrt(share * (1 - share) / len(ranks))
+        result[f"recall@{depth}_stderr"] = statistics.share_stderr(share, len(ranks))
     return result
 
 

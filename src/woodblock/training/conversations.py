@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from woodblock.models.decoder import Transformer, autocast
+from woodblock.models.decoder import Transformer
+from woodblock.models.devices import autocast
 from woodblock.tables.texts import held_out
 from woodblock.tokens.tokenization import Tokenizer
 from woodblock.training.instructions import Example

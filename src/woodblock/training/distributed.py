@@ -1,11 +1,12 @@
-"""Several devices in one training run: rows of one batch shared out, gradients added up, weights whole or in shards.
+"""Several ranks in one training run: rows of one batch shared out, gradients added up, weights whole or in shards.
 
-The batch of a step is the same however many processes share it: each takes its rows of it, and since losses are summed
-and divided by the targets of the whole batch, so is the gradient, to rounding. Every process holds all the weights (data
-parallelism), or a part of each (fully_shard of PyTorch; Zhao et al. 2023), which gathers them layer by layer.
-Checkpoints hold them whole, so a run on N processes goes on with M.
+A rank is a process that torchrun started, with a device of its own (run/ranks.py). The batch of a step is the same
+however many ranks share it: each takes its rows of it, and since losses are summed and divided by the targets of the
+whole batch, so is the gradient, to rounding. Every rank holds all the weights (data parallelism), or a part of each
+(fully_shard of PyTorch; Zhao et al. 2023), which gathers them layer by layer. Checkpoints hold them whole, so a run on
+N ranks goes on with M.
 
-gloo connects processes on a CPU, NCCL those on GPUs.
+gloo connects ranks on a CPU, NCCL those on GPUs.
 """
 
 from __future__ import annotations
@@ -15,24 +16,32 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from woodblock.base.errors import UserError
-from woodblock.models import hugging_face
+from woodblock.models import devices
 from woodblock.models.decoder import Transformer
 from woodblock.run import ranks
 
 BUCKET = 16_000_000  # gradients summed in one message: large enough for the link's full speed, a small copy beside them
-PATIENCE = timedelta(minutes=30)  # how long a process waits for the others: samples and checkpoints are rank 0's work
+PATIENCE = timedelta(minutes=30)  # how long a rank waits for the others: samples and checkpoints are rank 0's work
+
+
+class Place(Protocol):
+    """What the block `train` of params.yaml says of ranks: how many share a run, and whether each holds a part of the
+    weights alone."""
+
+    devices: int | str
+    shard: bool
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes that share a run, and this one's place among them."""
+    """The ranks that share a run, and this one's place among them."""
 
     device: torch.device
     rank: int = 0
@@ -43,13 +52,13 @@ class World:
         return self.rank == 0
 
     def add_up(self, values: Tensor) -> Tensor:
-        """The sum of every process's values, in each of them; in place."""
+        """The sum of every rank's values, in each of them; in place."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
 
-    def spread(self, items: Sequence[Any], numbers: Callable[[list[Any]], list[float]]) -> list[float]:
-        """numbers(items), one number an item, of which each process computes its share."""
+    def share_out(self, items: Sequence[Any], numbers: Callable[[list[Any]], list[float]]) -> list[float]:
+        """numbers(items), one number an item: each rank computes those of its share of the items, and all have all."""
         found = torch.zeros(len(items), dtype=torch.float64)
         found[self.rank :: self.size] = torch.tensor(numbers(list(items[self.rank :: self.size])), dtype=torch.float64)
         if self.size > 1:  # NCCL knows what lies on a GPU alone
@@ -57,17 +66,17 @@ class World:
         return found.tolist()
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every rank is here."""
         if self.size > 1:
             dist.barrier()
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of a name of params.yaml for this process: with several processes on a machine, each has its own GPU.
+def device_of_rank(name: str) -> torch.device:
+    """The device of a name of params.yaml for this rank: with several ranks on a machine, each has its own GPU.
 
     On a CPU they share its threads. Raises UserError for a device that is not there.
     """
-    device = hugging_face.pick_device(name)
+    device = devices.pick_device(name)
     if device.type == "cuda":
         number = int(os.environ.get("LOCAL_RANK", 0))
         if number >= torch.cuda.device_count():
@@ -77,10 +86,10 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def processes(wanted: int | str, device: torch.device) -> int:
-    """How many processes share a run: those of torchrun where it started this one, else as train.devices says.
+def rank_count(wanted: int | str, device: torch.device) -> int:
+    """How many ranks share a run: those of torchrun where it started this one, else as train.devices says.
 
-    auto is every GPU, and one process elsewhere. Raises UserError for more than there are.
+    auto is every GPU, and one rank elsewhere. Raises UserError for more than there are.
     """
     if ranks.size() > 1:
         return ranks.size()
@@ -95,19 +104,19 @@ def processes(wanted: int | str, device: torch.device) -> int:
 
 
 def check_batch(batch_tokens: int, context: int, count: int) -> None:
-    """Raises UserError where `count` processes cannot share the windows of a batch evenly, with what would do."""
+    """Raises UserError where `count` ranks cannot share the windows of a batch evenly, with what would do."""
     if (rows := batch_tokens // context) % count:
         near = sorted({max(1, rows // count) * count, (rows // count + 1) * count})
         raise UserError(
             f"pretrain.batch_tokens: {batch_tokens} makes {rows} windows of model.context: {context}, which "
-            f"{count} processes (train.devices) cannot share evenly; "
+            f"{count} ranks (train.devices) cannot share evenly; "
             f"{' or '.join(str(rows * context) for rows in near)} would do"
         )
 
 
 @contextmanager
 def join(device: torch.device) -> Iterator[World]:
-    """Meet the other processes, if torchrun started any."""
+    """Meet the other ranks, if torchrun started any."""
     if ranks.size() == 1:
         yield World(device)
         return
@@ -122,7 +131,7 @@ def join(device: torch.device) -> Iterator[World]:
 
 
 def rows_of(world: World, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """This process's rows of the tensors [B, …] of a batch, as many for each: rows without targets fill the last up.
+    """This rank's rows of the tensors [B, …] of a batch, as many for each: rows without targets fill the last up.
 
     batch: ids, targets (below 0: none), and what else has a row for each of theirs.
     """
@@ -137,7 +146,7 @@ def rows_of(world: World, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def add_gradients(world: World, model: nn.Module) -> None:
-    """Sum the gradients over the processes; those of sharded weights are summed already."""
+    """Sum the gradients over the ranks; those of sharded weights are summed already."""
     if world.size == 1 or is_sharded(model):
         return
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
@@ -159,7 +168,7 @@ def is_sharded(model: nn.Module) -> bool:
 
 
 def shard(model: Transformer, world: World) -> None:
-    """Leave a part of every weight on each process: in place, before the optimizers are built."""
+    """Leave a part of every weight on each rank: in place, before the optimizers are built."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
@@ -172,7 +181,7 @@ def shard(model: Transformer, world: World) -> None:
 
 
 def whole_model(model: Transformer, world: World) -> Transformer:
-    """The model itself; of one in shards, a copy with whole weights, in every process and in the same mode."""
+    """The model itself; of one in shards, a copy with whole weights, in every rank and in the same mode."""
     if not is_sharded(model):
         return model
     copy = Transformer(model.config).to(world.device).train(model.training)
@@ -183,7 +192,7 @@ def whole_model(model: Transformer, world: World) -> Transformer:
 
 
 def whole_state(state: Any) -> Any:
-    """A state (dictionaries, lists and tensors) with every sharded tensor whole. All processes must call it."""
+    """A state (dictionaries, lists and tensors) with every sharded tensor whole. All ranks must call it."""
     if isinstance(state, dict):
         return {key: whole_state(value) for key, value in state.items()}
     if isinstance(state, list):
@@ -209,8 +218,8 @@ def load_optimizer(stepper: torch.optim.Optimizer, state: dict[str, Any]) -> Non
 class OnWholeMatrices:
     """Steps of an optimizer that needs whole matrices, as Muon does, where weights are sharded.
 
-    Matrix by matrix: weight, gradient and state are gathered, every process takes the same step, and each keeps its part.
-    This costs three gathers a step, and as much work in each process as all of it; what it saves is memory.
+    Matrix by matrix: weight, gradient and state are gathered, every rank takes the same step, and each keeps its part.
+    This costs three gathers a step, and as much work in each rank as all of it; what it saves is memory.
     """
 
     def __init__(self, stepper: torch.optim.Optimizer) -> None:
@@ -255,7 +264,7 @@ class OnWholeMatrices:
 
 
 def _is_shard(value: Any) -> bool:
-    # A DTensor, told by what it can do: its class takes a second to import, which one process need not spend.
+    # A DTensor, told by what it can do: its class takes a second to import, which a run of one rank need not spend.
     return isinstance(value, Tensor) and hasattr(value, "full_tensor")
 
 
@@ -265,7 +274,7 @@ def _is_part_for(value: Any, weight: Tensor) -> bool:
 
 
 def _part_of(whole: Tensor, weight: Any) -> Any:
-    """The part of a whole tensor, equal in all processes, that lies where the weight's part lies; nothing is sent."""
+    """The part of a whole tensor, equal in all ranks, that lies where the weight's part lies; nothing is sent."""
     from torch.distributed.tensor import DTensor, Replicate
 
     mesh = weight.device_mesh

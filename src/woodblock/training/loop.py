@@ -21,9 +21,11 @@ from torch import Tensor
 
 from woodblock.base.errors import UserError
 from woodblock.base.progress import Progress, say
-from woodblock.models.decoder import Config, Transformer, autocast, flops_per_token
+from woodblock.models.configuration import flops_per_token
+from woodblock.models.decoder import Transformer
+from woodblock.models.devices import autocast
 from woodblock.run import ranks
-from woodblock.training import checkpoint, distributed, memory, threads, watch
+from woodblock.training import checkpoint, distributed, divergence, hardware, threads, watch
 from woodblock.training import optimizer as optimizers
 from woodblock.training.distributed import World
 from woodblock.training.prefetch import ahead, pinned
@@ -39,11 +41,9 @@ class Settings(optimizers.Settings, Protocol):
     checkpoint_every: int
 
 
-class Place(Protocol):
-    """The block `train` of params.yaml: where a run is computed, and how it is spread."""
+class Place(distributed.Place, Protocol):
+    """The block `train` of params.yaml: by how many ranks a run is computed, and how."""
 
-    devices: int | str
-    shard: bool
     compile: bool
 
 
@@ -73,11 +73,11 @@ class Position:
 
     step: int = 0
     tokens: int = 0
-    seconds: float = 0.0  # spent in steps, over all the processes that the run took
+    seconds: float = 0.0  # spent in steps, those before the run was killed among them
     rows: list[dict[str, float]] = field(default_factory=list)  # of the curve
     since: list[list[float]] = field(default_factory=list)  # loss, targets, norm of each step after the last row
     samples: list[dict[str, Any]] = field(default_factory=list)  # step and texts
-    trend: dict[str, float] = field(default_factory=lambda: vars(watch.Trend()))
+    trend: dict[str, float] = field(default_factory=lambda: vars(divergence.Trend()))
     peak: float = math.nan  # of all the devices together, FLOP/s; of the process that saved
 
 
@@ -103,24 +103,6 @@ class Journal(Protocol):
     def log(self) -> Path: ...
 
 
-def check_memory(
-    config: Config, settings: memory.Settings, place: Place, length: int, device: torch.device, name: str
-) -> None:
-    """Refuse a micro-batch that the device has no room for, before the model is built (memory.check).
-
-    settings: params' block `name`. length: of its sequences. A rank that only helps checks nothing:
-    the others have taken their memory by then, and it would see less.
-    """
-    if ranks.only_helps():
-        return
-    count = distributed.processes(place.devices, device)
-    sharded = place.shard and count > 1
-    # Threads take rows of their own where each process holds the weights whole (accumulate).
-    each = 1 if sharded else max(1, torch.get_num_threads() // count)
-    spread = memory.Spread(count, sharded, each)
-    memory.check(config, settings, length, watch.free_memory(device), device.type, spread, name)
-
-
 def train(model: Transformer, task: Task, settings: Settings, place: Place, journal: Journal) -> Result:
     """Train in place, on the model's device and as many others as `place` says.
 
@@ -128,13 +110,14 @@ def train(model: Transformer, task: Task, settings: Settings, place: Place, jour
     the last row), learning_rate, grad_norm (before clipping, likewise the mean) and the task's figures. Checkpoints are
     kept in the journal's folder. SIGTERM and Ctrl-C end a run after the step under way, with a checkpoint, as
     KeyboardInterrupt. Raises UserError, naming the step, its batch and the checkpoint that stands, when the loss is no
-    number any more or has left its running mean behind (watch.Trend), and with what would do when a GPU's memory is full.
+    number any more or has left its running mean behind (divergence.Trend), and with what would do when a GPU's memory is
+    full.
     """
     device = model.embed_tokens.weight.device
     if ranks.size() == 1 and not ranks.only_helps():
         _say_what_begins(task, journal)
-        if (count := distributed.processes(place.devices, device)) > 1:
-            _train_elsewhere(model, count, journal.work)
+        if (count := distributed.rank_count(place.devices, device)) > 1:
+            _train_in_ranks(model, count, journal.work)
     with ranks.interruption() as interruption, distributed.join(device) as world:
         loop = _Loop(model, task, settings, place, journal, world, interruption)
         loop.run()
@@ -155,8 +138,8 @@ def _say_what_begins(task: Task, journal: Journal) -> None:
             say(f"{journal.name}: {line}; this run begins anew")
 
 
-def _train_elsewhere(model: Transformer, count: int, work: Path) -> None:
-    """Have other processes train up to the last checkpoint, and leave them this one's GPU meanwhile."""
+def _train_in_ranks(model: Transformer, count: int, work: Path) -> None:
+    """Start ranks that train up to the last checkpoint, and leave them this process's GPU meanwhile."""
     device = model.embed_tokens.weight.device
     model.cpu()
     if device.type == "cuda":
@@ -166,7 +149,7 @@ def _train_elsewhere(model: Transformer, count: int, work: Path) -> None:
 
 
 class Share(NamedTuple):
-    """A batch as one process takes it: its rows, and of the whole batch the targets and the positions."""
+    """A batch as one rank takes it: its rows, and of the whole batch the targets and the positions."""
 
     rows: Batch
     count: int
@@ -174,7 +157,7 @@ class Share(NamedTuple):
 
 
 class _Loop:
-    """A run under way in one process."""
+    """A run under way in one rank."""
 
     def __init__(
         self,
@@ -217,7 +200,7 @@ class _Loop:
         steps = self.world.add_up(torch.tensor([step, step * step], device=self.device))
         if self.world.size * int(steps[1]) != int(steps[0]) ** 2:
             raise UserError(
-                f"the processes found checkpoints of different steps in {self.journal.work}; "
+                f"the ranks found checkpoints of different steps in {self.journal.work}; "
                 "all machines must share the project's folder"
             )
 
@@ -226,7 +209,7 @@ class _Loop:
         if position.step >= task.steps:
             return
         if self.world.leader:
-            peak, how = watch.peak_flops(self.device)
+            peak, how = hardware.peak_flops(self.device)
             position.peak = peak * self.world.size
             say(f"{self.journal.name}: MFU is of {position.peak / 1e12:.3g} TFLOP/s ({how})")
             self.log = watch.Log(self.journal.log, position.step)
@@ -255,7 +238,7 @@ class _Loop:
             self.log.close()
 
     def _batches(self) -> Iterator[Share]:
-        """This process's share of each batch that is left; for a GPU the next ones are made while it works."""
+        """This rank's share of each batch that is left; for a GPU the next ones are made while it works."""
         left = range(self.position.step, self.task.steps)
         return ahead(self._share, left) if self.device.type == "cuda" else map(self._share, left)
 
@@ -273,7 +256,7 @@ class _Loop:
         return Share(rows, count, batch[0].numel())
 
     def _step(self, batch: Share) -> None:
-        """One step of the optimizers, on this process's rows of the batch."""
+        """One step of the optimizers, on this rank's rows of the batch."""
         position, settings = self.position, self.settings
         self.share = optimizers.learning_rate_share(position.step, self.task.steps, settings)
         for group in (group for stepper in self.steppers for group in stepper.param_groups):
@@ -322,13 +305,13 @@ class _Loop:
         return bool(numbers[-1])
 
     def _check(self, step: int, loss: float, norm: float) -> None:
-        trend = watch.Trend(**self.position.trend)
+        trend = divergence.Trend(**self.position.trend)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what = f"loss {loss}, gradient norm {norm} at step {step}"
         elif trend.add(loss):
             what = (
-                f"the loss has diverged: {loss:.3f} nats at step {step}, over {watch.STRAYED} times its running mean of "
-                f"{trend.mean:.3f} for {trend.strayed} steps"
+                f"the loss has diverged: {loss:.3f} nats at step {step}, over {divergence.STRAYED} times its running mean "
+                f"of {trend.mean:.3f} for {trend.strayed} steps"
             )
         else:
             self.position.trend = vars(trend)
@@ -348,7 +331,7 @@ class _Loop:
             loss=sum(losses) / sum(counts),
             learning_rate=self.share * self.settings.learning_rate,
             grad_norm=sum(norms) / len(norms),
-            memory_mb=watch.memory_mb(self.device),
+            memory_mb=hardware.memory_mb(self.device),
             seconds=self.position.seconds,
             tokens_per_second=rates["tokens_per_second"],
             mfu=rates["mfu_percent"] / 100,
@@ -420,7 +403,7 @@ def accumulate(model: Transformer, batch: Batch, count: int, micro_batch_tokens:
     """
     device = model.embed_tokens.weight.device
     rows = max(1, micro_batch_tokens // batch[0].shape[1])
-    # Sharded gradients are averaged over the processes where they are gathered; the others are summed.
+    # Sharded gradients are averaged over the ranks where they are gathered; the others are summed.
     sharded = distributed.is_sharded(model)
     scale = (ranks.size() if sharded else 1) / count
     weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -438,7 +421,7 @@ def accumulate(model: Transformer, batch: Batch, count: int, micro_batch_tokens:
 
 
 def update(model: Transformer, steppers: list[Any], clip: float, world: World) -> Tensor:
-    """Sum the gradients over the processes, clip them, step, and clear them; returns their norm, before clipping."""
+    """Sum the gradients over the ranks, clip them, step, and clear them; returns their norm, before clipping."""
     distributed.add_gradients(world, model)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     for stepper in steppers:

@@ -2,7 +2,7 @@
 
 At its peak a step holds weights, gradients and the optimizer's state, and whichever is more: what the forward pass keeps
 for the backward pass with what the backward pass is busy with, or what Muon's step is busy with. The libraries' own
-memory comes on top. What is counted here is what the code of model.py, kernels.py and optimizer.py keeps.
+memory comes on top. What is counted here is what the code of decoder.py, kernels.py and optimizer.py keeps.
 """
 
 from __future__ import annotations
@@ -11,20 +11,25 @@ import bisect
 from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol
 
+import torch
+
 from woodblock.base.errors import UserError
-from woodblock.models import kernels
-from woodblock.models.decoder import Config, chunk_rows
+from woodblock.models import cross_entropy, kernels
+from woodblock.models.configuration import Config
+from woodblock.run import ranks
+from woodblock.training import distributed, hardware
+from woodblock.training.distributed import Place
 
 Optimizer = Literal["muon", "adamw", "adam"]
 NUMBER = 4  # bytes of fp32
 TOLERANCE = 0.15
 
 
-class Spread(NamedTuple):
-    """How many processes share a batch, whether each keeps a part of the weights alone (FSDP), and the threads of a CPU
-    that each has."""
+class Parallelism(NamedTuple):
+    """How many ranks share a batch, whether each keeps a part of the weights alone (FSDP), and the threads of a CPU that
+    each has."""
 
-    processes: int = 1
+    ranks: int = 1
     shard: bool = False
     threads: int = 1
 
@@ -40,10 +45,10 @@ class Settings(Protocol):
 def training_bytes(config: Config, micro_batch_tokens: int, optimizer: Optimizer, device: str, threads: int = 1) -> int:
     """Bytes that training holds at its peak, with windows of the model's context.
 
-    device: "cpu", where all is fp32 and it is within 15 % of what torch's allocator counts (tests/training/test_memory.py); or a
-    type of GPU, where matrices' inputs are bf16 and layers are compiled. There it is what a compiler has to keep, inputs
-    of norms and of products, and nobody has measured it yet. threads: of a CPU, which share a micro-batch's windows and
-    each have gradients of their own (threads.py).
+    device: "cpu", where all is fp32 and it is within 15 % of what torch's allocator counts
+    (tests/training/test_memory.py); or a type of GPU, where matrices' inputs are bf16 and layers are compiled. There it is
+    what a compiler has to keep, inputs of norms and of products, and nobody has measured it yet. threads: of a CPU, which
+    share a micro-batch's windows and each have gradients of their own (threads.py).
     """
     parts = max(1, min(threads, micro_batch_tokens // config.context)) if device == "cpu" else 1
     passes = parts * _pass_bytes(config, -(-micro_batch_tokens // parts), device)
@@ -59,10 +64,26 @@ def largest_micro_batch(config: Config, room: int, optimizer: Optimizer, device:
     )
 
 
-def check(
-    config: Config, settings: Settings, length: int, room: int | None, device: str, spread: Spread, name: str
+def check(config: Config, settings: Settings, place: Place, length: int, device: torch.device, name: str) -> None:
+    """Refuse a micro-batch that the device has no room for, before the model is built.
+
+    settings: params' block `name`. length: of its sequences. A rank that only helps checks nothing: the others have taken
+    their memory by then, and it would see less. Raises UserError as check_room does.
+    """
+    if ranks.only_helps():
+        return
+    count = distributed.rank_count(place.devices, device)
+    sharded = place.shard and count > 1
+    # Threads take rows of their own where each rank holds the weights whole (loop.accumulate).
+    each = 1 if sharded else max(1, torch.get_num_threads() // count)
+    room = hardware.free_memory(device)
+    check_room(config, settings, length, room, device.type, Parallelism(count, sharded, each), name)
+
+
+def check_room(
+    config: Config, settings: Settings, length: int, room: int | None, device: str, parallel: Parallelism, name: str
 ) -> None:
-    """Refuse a micro-batch that cannot fit, before training starts.
+    """Refuse a micro-batch that does not fit into `room` bytes.
 
     settings: params' block `name`. length: of its sequences. room: free bytes of the device, or None where the system
     does not say (nothing is refused then).
@@ -72,21 +93,21 @@ def check(
     if room is None:
         return
     if device == "cpu":  # they share it
-        room //= spread.processes
+        room //= parallel.ranks
     here = replace(config, context=length)
     elsewhere = 0
-    if spread.shard:
-        elsewhere = fixed_bytes(here, settings.optimizer, device) * (spread.processes - 1) // spread.processes
-    tokens = max(length, min(settings.micro_batch_tokens, settings.batch_tokens // spread.processes))
-    need = training_bytes(here, tokens, settings.optimizer, device, spread.threads) - elsewhere
+    if parallel.shard:
+        elsewhere = fixed_bytes(here, settings.optimizer, device) * (parallel.ranks - 1) // parallel.ranks
+    tokens = max(length, min(settings.micro_batch_tokens, settings.batch_tokens // parallel.ranks))
+    need = training_bytes(here, tokens, settings.optimizer, device, parallel.threads) - elsewhere
     if need * (1 - TOLERANCE) <= room:
         return
-    most = largest_micro_batch(here, room + elsewhere, settings.optimizer, device, spread.threads)
+    most = largest_micro_batch(here, room + elsewhere, settings.optimizer, device, parallel.threads)
     most = min(most, settings.micro_batch_tokens)
     sizes = range(most // config.context * config.context, 0, -config.context)
     fitting = next((size for size in sizes if settings.batch_tokens % size == 0), None)
     instead = f"{fitting} would fit" if fitting else "no micro-batch would fit: make the model smaller"
-    each = "" if spread.processes == 1 else f" in each of {spread.processes} processes"
+    each = "" if parallel.ranks == 1 else f" in each of {parallel.ranks} ranks"
     raise UserError(
         f"{name}.micro_batch_tokens: {settings.micro_batch_tokens} takes about {need / 2**30:.3g} GiB{each}, and "
         f"{room / 2**30:.3g} GiB of memory are free for it; {instead}"
@@ -118,13 +139,16 @@ def _step_bytes(config: Config, optimizer: Optimizer) -> int:
 def _pass_bytes(config: Config, tokens: int, device: str) -> int:
     """What is kept for the backward pass, and the most that is at work beside it: at a layer, at the logits, or where
     the loss hands over its gradients, which it keeps instead of logits."""
-    dim, hidden, embedding = config.dim, config.hidden_dim, config.vocab_size * config.dim
+    dim, hidden, vocabulary = config.dim, config.hidden_dim, config.vocab_size
+    embedding = vocabulary * dim
     by_hand = device == "cpu" and config.context <= kernels.LONGEST
     on_gpu = device != "cpu"
     kept = _kept_compiled(config) if on_gpu else _kept_by_hand(config) if by_hand else _kept(config)
-    rows = kernels.chunk_rows(tokens, config.vocab_size) if by_hand else chunk_rows(config.vocab_size, device)
+    rows = (
+        kernels.rows_of_even_chunks(tokens, vocabulary) if by_hand else cross_entropy.rows_at_once(vocabulary, device)
+    )
     layer = tokens * (3 * hidden + 2 * dim) + 7 * hidden * dim if by_hand else tokens * (1 if on_gpu else 2) * hidden
-    logits = min(tokens, rows) * config.vocab_size * (2 if on_gpu else 1)
+    logits = min(tokens, rows) * vocabulary * (2 if on_gpu else 1)
     kept_by_loss = embedding + tokens * 4 * dim  # and by the last norm
     return int(NUMBER * (tokens * config.layers * kept + kept_by_loss + max(layer, logits, embedding + tokens * dim)))
 

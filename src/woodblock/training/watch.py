@@ -1,6 +1,6 @@
-"""What to look at while a model trains: a live log, the share of the machine that is used, and when to stop.
+"""A live log of training, to look at while a model trains.
 
-The log, .woodblock/watch/<stage>.csv, has rates and memory in it and is nobody's output; the curve that a stage keeps has
+It is .woodblock/watch/<stage>.csv, with rates and memory in it, and is nobody's output; the curve that a stage keeps has
 none of them. `python -m woodblock.training.watch` prints its last rows, with `--follow` (`make watch`) those that come
 too, and with `--tensorboard FOLDER` it writes them as TensorBoard's events.
 """
@@ -11,112 +11,16 @@ import argparse
 import csv
 import math
 import os
-import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from woodblock.base.errors import UserError
 
 FOLDER = Path(".woodblock/watch")
 COLUMNS = ("step", "tokens", "loss", "learning_rate", "grad_norm", "tokens_per_second", "mfu", "memory_mb", "seconds")
-
-# Dense bf16 products a second of one GPU, by a part of the name that CUDA gives it, the longer names first. Source: the
-# makers' data sheets, without sparsity; of cards in several forms, the fastest (SXM) unless the name says PCIe.
-PEAKS = {
-    "B200": 2250e12,
-    "H100 PCIe": 756e12,
-    "H100 NVL": 835e12,
-    "H100": 989e12,
-    "H200": 989e12,
-    "H800": 989e12,
-    "H20": 148e12,
-    "A100": 312e12,
-    "A800": 312e12,
-    "L40S": 362e12,
-    "L40": 181e12,
-    "A40": 150e12,
-    "A10": 125e12,
-    "L4": 121e12,
-    "RTX 4090": 165e12,
-    "RTX 3090": 71e12,
-}
-
-STRAYED = 1.5  # times the running mean: a loss as high, and half a nat above it,
-STRAYED_STEPS = 20  # so many steps in a row, will not come back by itself
-MEMORY = 0.98  # of the running mean, a step: it spans about fifty
-
-
-@dataclass
-class Trend:
-    """The running mean of the loss, and how many steps in a row have strayed from it."""
-
-    mean: float = math.nan
-    strayed: int = 0
-
-    def add(self, loss: float) -> bool:
-        """Take a step's loss, in nats a target; returns whether the run has diverged. A loss that strays moves no mean."""
-        if math.isnan(self.mean):
-            self.mean = loss
-        if loss > STRAYED * self.mean and loss > self.mean + 0.5:
-            self.strayed += 1
-        else:
-            self.strayed, self.mean = 0, MEMORY * self.mean + (1 - MEMORY) * loss
-        return self.strayed >= STRAYED_STEPS
-
-
-def peak_flops(device: torch.device) -> tuple[float, str]:
-    """What the device does at most in a second, in floating-point operations, and how that is known.
-
-    Of a GPU in the table it is the data sheet's bf16; of any other device the best of some square products, in the type
-    that training takes there: a peak that is reached, so what is under it has been lost by the program.
-    """
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        for part, peak in PEAKS.items():
-            if part.lower() in name.lower():
-                return peak, f"data sheet of {part}, bf16"
-    size, kind = (4096, torch.bfloat16) if device.type == "cuda" else (1024, torch.float32)
-    one = torch.ones(size, size, dtype=kind, device=device)
-    best = math.inf
-    for _ in range(6):
-        _synchronise(device)
-        started = time.perf_counter()
-        torch.mm(one, one)
-        _synchronise(device)
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best, f"measured, products of {size} x {size} in {str(kind).removeprefix('torch.')}"
-
-
-def memory_mb(device: torch.device) -> float:
-    """The most memory that was held: the GPU's tensors, or this process's resident set."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that a model may still take on the device; None where the system does not say.
-
-    On a CPU, what Linux counts as available, within the limit of the control group that the process may be in.
-    """
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-        group = Path("/sys/fs/cgroup")
-        limit = (group / "memory.max").read_text().strip() if (group / "memory.max").is_file() else "max"
-        if limit != "max":
-            free = min(free, max(0, int(limit) - int((group / "memory.current").read_text())))
-        return free
-    except (OSError, StopIteration, ValueError):
-        return None
 
 
 class Log:
@@ -156,13 +60,6 @@ def _all_numbers(row: list[str]) -> bool:
         return all(cell == cell.strip() and not math.isnan(float(cell)) for cell in row)
     except ValueError:
         return False
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def follow(path: Path, seconds: float = 2.0) -> Iterator[dict[str, str]]:

@@ -1,0 +1,88 @@
+"""What the machine that trains can do and hold: its peak in FLOP/s, the memory that is taken and that is free."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+# Dense bf16 products a second of one GPU, by a part of the name that CUDA gives it, the longer names first. Source: the
+# makers' data sheets, without sparsity; of cards in several forms, the fastest (SXM) unless the name says PCIe.
+PEAKS = {
+    "B200": 2250e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "H800": 989e12,
+    "H20": 148e12,
+    "A100": 312e12,
+    "A800": 312e12,
+    "L40S": 362e12,
+    "L40": 181e12,
+    "A40": 150e12,
+    "A10": 125e12,
+    "L4": 121e12,
+    "RTX 4090": 165e12,
+    "RTX 3090": 71e12,
+}
+
+
+def peak_flops(device: torch.device) -> tuple[float, str]:
+    """What the device does at most in a second, in floating-point operations, and how that is known.
+
+    Of a GPU in the table it is the data sheet's bf16; of any other device the best of some square products, in the type
+    that training takes there: a peak that is reached, so what is under it has been lost by the program.
+    """
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        for part, peak in PEAKS.items():
+            if part.lower() in name.lower():
+                return peak, f"data sheet of {part}, bf16"
+    size, kind = (4096, torch.bfloat16) if device.type == "cuda" else (1024, torch.float32)
+    one = torch.ones(size, size, dtype=kind, device=device)
+    best = math.inf
+    for _ in range(6):
+        _synchronise(device)
+        started = time.perf_counter()
+        torch.mm(one, one)
+        _synchronise(device)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best, f"measured, products of {size} x {size} in {str(kind).removeprefix('torch.')}"
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def memory_mb(device: torch.device) -> float:
+    """The most memory that was held: the GPU's tensors, or this process's resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a model may still take on the device; None where the system does not say.
+
+    On a CPU, what Linux counts as available, within the limit of the control group that the process may be in.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text().strip() if (group / "memory.max").is_file() else "max"
+        if limit != "max":
+            free = min(free, max(0, int(limit) - int((group / "memory.current").read_text())))
+        return free
+    except (OSError, StopIteration, ValueError):
+        return None
