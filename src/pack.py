@@ -24,7 +24,7 @@ def pack(params: Any, tokenizer_folder: Path, train: Path, validation: Path, out
         split: packing.write(
             out,
             split,
-            counted(encoded(records, tokenizer, params.threads), split, encoded_tokens),
+            counted(encoded(records, tokenizer, run.processes), split, encoded_tokens),
             vocab_size=tokenizer.vocab_size,
             shard_tokens=params.pack.shard_tokens,
         )

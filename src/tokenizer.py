@@ -18,7 +18,7 @@ def tokenizer(params: Any, train: Path, validation: Path, out: Path) -> dict[str
     settings = params.tokenizer
     say(f"tokenizer: training {settings.vocab_size:,} pieces")
     texts = sample(train, settings.max_chars)
-    tokenization.save(tokenization.train(texts, settings.vocab_size, settings.character_coverage, params.threads), out)
+    tokenization.save(tokenization.train(texts, settings.vocab_size, settings.character_coverage), out)
     metrics = check(out, validation)
     # Both are asserted: everything downstream builds on them.
     if metrics["roundtrip_failures"] or metrics["hf_mismatches"]:

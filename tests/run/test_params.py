@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from support.projects import ROOT
 
 from woodblock.base.errors import UserError
 from woodblock.run import code, params
 from woodblock.run.presets import by_path
+from woodblock.run.settings.sources import Source
 
 VALUES = params.read(ROOT / "params.yaml")
 # Sizes of its own, so that tuning the default changes no message.
@@ -161,6 +163,27 @@ def test_a_source_that_is_wrong_is_named() -> None:
     values = copy.deepcopy(VALUES)
     values["download"]["corpus"][0]["url"] = "ftp://x"
     assert "download.corpus.0.url" in message(values)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weight": 0.0},
+        {"weight": float("inf")},
+        {"columns": {"body": "text"}},
+        {"format": "jsonl"},
+        {"url": "ftp://a/b"},
+    ],
+)
+def test_a_source_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Source(**{"url": "file://a", "licence": "none", **wrong})
+
+
+def test_an_error_shows_no_password() -> None:
+    values = changed("download.corpus", [{"url": "ftp://user:secret@host/a", "licence": "none"}])
+    text = message(values)
+    assert "ftp://host/a" in text and "secret" not in text
 
 
 def test_a_missing_key_is_named() -> None:

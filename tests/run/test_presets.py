@@ -49,7 +49,7 @@ def test_presets_do_not_depend_on_each_other(target: Path, tmp_path: Path) -> No
 
 def test_no_preset_changes_the_machine() -> None:
     for name in NAMES:
-        assert not {"threads", "device", "mirror", "seed"} & set(presets.values(name, ROOT / "presets"))
+        assert not {"threads", "processes", "device", "mirror", "seed"} & set(presets.values(name, ROOT / "presets"))
 
 
 def test_the_books_model_has_the_books_size() -> None:

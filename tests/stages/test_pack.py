@@ -35,9 +35,11 @@ def corpus() -> list[tuple[str, str, float]]:
 
 
 def packed(folder: Path, corpus: list[tuple[str, str, float]]) -> dict:
-    params = SimpleNamespace(threads=1, pack=SimpleNamespace(shard_tokens=100), model=SimpleNamespace(context=CONTEXT))
+    params = SimpleNamespace(pack=SimpleNamespace(shard_tokens=100), model=SimpleNamespace(context=CONTEXT))
     train, validation = written(folder / "train", corpus), written(folder / "validation", corpus[:3])
-    return pack.pack(params, small_models.tokenizer_folder(), train, validation, folder / "packed", None)
+    return pack.pack(
+        params, small_models.tokenizer_folder(), train, validation, folder / "packed", SimpleNamespace(processes=2)
+    )
 
 
 def test_every_document_comes_back_as_it_was(tmp_path, corpus):

@@ -51,7 +51,7 @@ def text(lines: int = 300, seed: int = 0) -> str:
 
 @functools.cache
 def tokenizer_model(vocab_size: int = 600) -> bytes:
-    return tokenization.train([text()], vocab_size, 0.9995, 1)
+    return tokenization.train([text()], vocab_size, 0.9995)
 
 
 @functools.cache

@@ -134,34 +134,34 @@ def test_sentences_hold_all_of_the_text_but_its_newlines(text):
 
 def test_training_twice_gives_the_same_bytes_and_more_text_other_ones():
     texts = [small_models.text(100)]
-    first = tokenization.train(texts, 450, 0.9995, 1)
-    assert tokenization.train(iter(texts), 450, 0.9995, 1) == first
-    assert tokenization.train([small_models.text(100, seed=9)], 450, 0.9995, 1) != first
+    first = tokenization.train(texts, 450, 0.9995)
+    assert tokenization.train(iter(texts), 450, 0.9995) == first
+    assert tokenization.train([small_models.text(100, seed=9)], 450, 0.9995) != first
 
 
 @pytest.mark.parametrize(("vocab_size", "wrong"), [(280, -1), (200_000, 1)], ids=["alphabet", "pairs"])
 def test_a_vocabulary_that_does_not_fit_is_one_line_that_says_which_would(vocab_size, wrong):
     texts = [small_models.text(50)]
     with pytest.raises(UserError, match=f"tokenizer.vocab_size: {vocab_size} does not fit") as error:
-        tokenization.train(texts, vocab_size, 0.9995, 1)
+        tokenization.train(texts, vocab_size, 0.9995)
     assert "\n" not in str(error.value)
     fits = int(re.search(r"(\d+) (?:or more )?would do", str(error.value))[1])
-    tokenization.train(texts, fits, 0.9995, 1)
+    tokenization.train(texts, fits, 0.9995)
     with pytest.raises(UserError, match=f"tokenizer.vocab_size: {fits + wrong} does not fit"):
-        tokenization.train(texts, fits + wrong, 0.9995, 1)
+        tokenization.train(texts, fits + wrong, 0.9995)
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["\n\n"], ["\x00"]])
 def test_no_text_to_train_on_is_one_line(texts):
     with pytest.raises(UserError, match=r"^the training text is empty; .*metrics/clean\.json$"):
-        tokenization.train(texts, 300, 0.9995, 1)
+        tokenization.train(texts, 300, 0.9995)
 
 
 def test_what_sentencepiece_says_is_not_lost():
     with pytest.raises(
         UserError, match=r"cannot train on this text \(trainer_spec\.character_coverage\(\) >= 0\.98 .*\)$"
     ):
-        tokenization.train(["国家"], 300, 0.9, 1)  # its message is the condition alone
+        tokenization.train(["国家"], 300, 0.9)  # its message is the condition alone
     error = "INTERNAL: src/a.cc(1) [lines() < max[0]] Too many lines. "
     assert tokenization._explain(error, 300) == "SentencePiece cannot train on this text (Too many lines.)"
 

@@ -24,6 +24,7 @@ ADOPT = "PYTHONPATH=src python -m woodblock.run.adopt --finished"
 try:
     VALUES = params_module.read()
     PARAMS = params_module.check(VALUES)
+    PROCESSES = params_module.processes(VALUES)
     STAGES = graph.load()
     STALE = lineage.stale_stages(STAGES, VALUES)
 except UserError as error:

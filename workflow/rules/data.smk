@@ -20,7 +20,7 @@ rule clean:
         outputs("clean"),
     log:
         "logs/clean.log",
-    threads: PARAMS.threads
+    threads: PROCESSES
     params:
         cmd=command("clean"),
     shell:
@@ -35,7 +35,7 @@ rule dedup:
         outputs("dedup"),
     log:
         "logs/dedup.log",
-    threads: PARAMS.threads
+    threads: PROCESSES
     params:
         cmd=command("dedup"),
     shell:
@@ -63,7 +63,7 @@ rule pack:
         outputs("pack"),
     log:
         "logs/pack.log",
-    threads: PARAMS.threads
+    threads: PROCESSES
     params:
         cmd=command("pack"),
     shell:

@@ -11,6 +11,8 @@ import yaml
 
 from woodblock.base.errors import UserError
 
+OF_NO_STAGE = ("processes",)  # params that shape no output: every stage may read them, and none runs again for them
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -8,6 +8,7 @@ woodblock.base.sizes finds.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,15 @@ def resolved(values: dict[str, Any], params: Params) -> dict[str, Any]:
     return {**values, "pretrain": params.pretrain.model_dump()}
 
 
+def processes(values: dict[str, Any]) -> int:
+    """How many processes may share a stage's work: `processes` of a params file, where auto is one for each core that
+    this process may use."""
+    wanted = values.get("processes", 1)
+    if wanted != "auto":
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _one_line(error: ValidationError) -> str:
     """The first thing that is wrong, in a line; the rest is counted."""
     problems = error.errors(include_url=False)
@@ -71,7 +81,7 @@ def _one_line(error: ValidationError) -> str:
         case "missing":
             text = f"{key} is missing; git diff params.yaml shows what went"
         case "value_error":
-            text = str(first["ctx"]["error"])
+            text = str(first.get("ctx", {})["error"])
         case _:
             text = f"{key}: {value!r} will not do; {first['msg'][0].lower()}{first['msg'][1:]}"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

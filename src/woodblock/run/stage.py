@@ -46,13 +46,14 @@ class Run:
     """What a stage's function may ask for by naming a parameter `run`.
 
     key names what the stage's result depends on (command, params, deps), which identity spells out; work is a folder of
-    that key, which outlives a killed run and is emptied by a finished one; rates go into timings/<stage>.json (tokens/s
-    and such).
+    that key, which outlives a killed run and is emptied by a finished one; processes is how many may share the work,
+    which no result depends on; rates go into timings/<stage>.json (tokens/s and such).
     """
 
     name: str
     key: str
     work: Path
+    processes: int = 1
     rates: dict[str, float] = field(default_factory=dict)
     identity: dict[str, Any] = field(default_factory=dict)
 
@@ -190,6 +191,7 @@ def _take_back(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, A
 def _new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Run:
     """The run of a stage. Its identity is all that its outputs depend on, save how the work is spread over devices:
     training that was killed on eight GPUs goes on with one. values: with numbers for auto, which are what counts."""
+    processes = params_module.processes(values)
     declared = lineage.declared(stage, values)
     params = {path: value for path, value in declared["params"].items() if not path.startswith("train.")}
     identity = {**declared, "params": params, "deps": deps}
@@ -198,7 +200,7 @@ def _new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -
     files = sorted(sha for path, sha in deps.items() if code.is_code(path))
     text = json.dumps({**identity, "deps": data, "code": files}, ensure_ascii=False, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Run(stage.name, key, WORK / "work" / f"{stage.name}-{key}", identity=identity)
+    return Run(stage.name, key, WORK / "work" / f"{stage.name}-{key}", processes, identity=identity)
 
 
 def _partial(path: str) -> Path:

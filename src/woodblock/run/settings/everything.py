@@ -13,11 +13,12 @@ from woodblock.run.settings.evaluation import Benchmark, RagEval, RagIndex, Repo
 from woodblock.run.settings.model import Model
 from woodblock.run.settings.sources import Download
 from woodblock.run.settings.tokens import Pack, Tokenizer
-from woodblock.run.settings.training import Pretrain, Sft, Train
+from woodblock.run.settings.training import CountOrAuto, Pretrain, Sft, Train
 
 
 class Params(Block):
     threads: Positive
+    processes: CountOrAuto
     seed: Count
     device: Literal["auto", "cpu", "cuda", "mps"]
     mirror: str | Annotated[list[str], Field(min_length=1)] | None

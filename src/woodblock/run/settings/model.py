@@ -45,19 +45,18 @@ class Model(Block):
 
     @model_validator(mode="after")
     def heads_divide(self) -> Model:
-        sizes.shape(self, BYTE_PIECES)  # that its size is given in one way
+        shape = sizes.shape(self, BYTE_PIECES)  # that its size is given in one way
         if self.dim is None:
             return self
-        if self.dim % self.heads or (self.dim // self.heads) % 2:
-            fits = [h for h in range(1, self.dim + 1) if self.dim % h == 0 and (self.dim // h) % 2 == 0]
-            near = sorted(fits, key=lambda h: abs(h - self.heads))[:4]
+        dim, heads, kv_heads = shape["dim"], shape["heads"], shape["kv_heads"]
+        if dim % heads or (dim // heads) % 2:
+            fits = [h for h in range(1, dim + 1) if dim % h == 0 and (dim // h) % 2 == 0]
+            near = sorted(fits, key=lambda h: abs(h - heads))[:4]
             raise ValueError(
-                f"model.heads: {self.heads} does not divide model.dim: {self.dim} into heads of even size; "
+                f"model.heads: {heads} does not divide model.dim: {dim} into heads of even size; "
                 f"use one of {sorted(near)}"
             )
-        if self.heads % self.kv_heads:
-            fits = [k for k in range(1, self.heads + 1) if self.heads % k == 0]
-            raise ValueError(
-                f"model.kv_heads: {self.kv_heads} does not divide model.heads: {self.heads}; use one of {fits}"
-            )
+        if heads % kv_heads:
+            fits = [k for k in range(1, heads + 1) if heads % k == 0]
+            raise ValueError(f"model.kv_heads: {kv_heads} does not divide model.heads: {heads}; use one of {fits}")
         return self
