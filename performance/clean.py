@@ -126,8 +126,8 @@ def megabytes(texts: Iterable[str]) -> float:
     return sum(len(text.encode()) for text in texts) / 1e6
 
 
-def evenly(texts: list[str], size_mb: float) -> list[str]:
-    """About so many MB of the texts, at even distances."""
+def systematic_sample(texts: list[str], size_mb: float) -> list[str]:
+    """Every k-th of the texts: about so many MB of them, from all over the corpus."""
     step = max(1, round(megabytes(texts) / size_mb))
     return texts[::step]
 
@@ -250,10 +250,10 @@ def line(name: str, size_mb: float, run: dict[str, Any]) -> str:
 
 
 def compare(texts: list[str], scratch: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    sample, size = evenly(texts, arguments.sample_mb), megabytes(texts)
+    sample, size = systematic_sample(texts, arguments.sample_mb), megabytes(texts)
     theirs = Theirs(scratch / "theirs", peer_python(arguments.peer_python), arguments.workers)
     ours = warm(texts, scratch, arguments.workers)
-    theirs.run(evenly(texts, size * WARM / 10 / len(texts)))
+    theirs.run(systematic_sample(texts, size * WARM / 10 / len(texts)))
     ours.download(write(scratch / "corpus.jsonl", texts))
     runs: dict[str, list[dict[str, Any]]] = {"woodblock": [], "datatrove": []}
     for turn in track(range(max(arguments.rounds, arguments.peer_rounds)), "clean and dedup", "rounds"):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from woodblock.base.errors import UserError
 from woodblock.base.progress import track
-from woodblock.cleaning import encodings, markup, measures, personal_data, steps
+from woodblock.cleaning import boilerplate, encodings, markup, measures, personal_data, steps
 from woodblock.cleaning.quality import Model
 from woodblock.cleaning.repairing import repair
 from woodblock.cleaning.steps import Limits
@@ -74,7 +74,7 @@ def clean(
 def load() -> None:
     """Load the kernels and tables of cleaning, which takes half a second."""
     text = repair(markup.plain(f"<p>版权所有</p>{personal_data.SHORT_CHARS * '文'}"))
-    text, _ = markup.without_boilerplate(text)
+    text, _ = boilerplate.without_boilerplate(text)
     personal_data.mask(text)
     encodings.broken(encodings.mend(text))
     measures.measure([text])
@@ -84,7 +84,7 @@ def load() -> None:
 def count_model(raw: Path, limits: Limits, characters: int, path: Path, workers: int) -> None:
     """Count the quality model on documents drawn evenly from the first row group of each part, once they are clean."""
     parts = parquet.parts(raw)
-    parts = parts[:: evenly(len(parts), SAMPLED_PARTS)]
+    parts = parts[:: stride(len(parts), SAMPLED_PARTS)]
     quota = characters // len(parts) // SAMPLED_CHARS + 1
     # Whatever its language, it is counted: to ask py3langid would cost more than the whole sample.
     limits = dataclasses.replace(limits, min_han=0.0, languages=[*limits.languages, "zh"])
@@ -102,7 +102,7 @@ def sample(task: tuple[Path, Limits, int]) -> list[str]:
     heads = []
     with pq.ParquetFile(part) as file:
         rows = file.metadata.row_group(0).num_rows if file.num_row_groups else 0
-        wanted, first = range(0, rows, evenly(rows, quota)), 0
+        wanted, first = range(0, rows, stride(rows, quota)), 0
         for batch in file.iter_batches(SAMPLED_ROWS, row_groups=[0] if rows else [], columns=["text"]):
             places = range(-first % wanted.step, len(batch), wanted.step)
             # Twice what is wanted of each, since half of a page may be markup.
@@ -146,8 +146,8 @@ def batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
         yield batch
 
 
-def evenly(total: int, wanted: int) -> int:
-    """The step at which `wanted` of `total` records are met: at least 1."""
+def stride(total: int, wanted: int) -> int:
+    """The distance at which at most `wanted` of `total` records are met: at least 1."""
     return max(1, math.ceil(total / wanted))
 
 

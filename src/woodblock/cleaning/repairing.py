@@ -1,4 +1,4 @@
-"""The one form of a text: what only machines and typesetters put there goes, what the author wrote stays."""
+"""Repair a text into one form: NFC, plain spaces and line ends; what no reader sees goes, what the author wrote stays."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ INVISIBLE = re.compile(
 NEWLINES = re.compile("\r\n|\r|\x85|\u2028|\u2029")
 THIN_SPACES = re.compile("[\u2000-\u200a\u202f\u205f]")  # typesetters' spaces, inside numbers for the most part
 ODD = re.compile(f"{INVISIBLE.pattern}|[\r\x85\u2028\u2029\u2000-\u200a\u202f\u205f]")
-CHINESE = re.compile(
-    "[\u2e80-\u2fff\u3001-\u9fff\uff00-\uffef“‘《（]"
-)  # before it, the indentation of a paragraph goes
+# Before these, the indentation of a paragraph goes.
+CHINESE = re.compile("[\u2e80-\u2fff\u3001-\u9fff\uff00-\uffef“‘《（]")
 DRAWN = "-=_*+|~—─━"  # lines that only draw (frames, rules) are made of these
 RULE = 4  # so many at least
 PIECE = "\u2581"  # SentencePiece's mark for a space: it would come back as one

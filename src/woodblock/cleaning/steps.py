@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from woodblock.cleaning import encodings, markup, measures, personal_data
+from woodblock.cleaning import boilerplate, encodings, markup, measures, personal_data
 from woodblock.cleaning.quality import Model
 from woodblock.cleaning.repairing import repair
 from woodblock.tables.funnel import KEPT, Funnel
@@ -184,7 +184,7 @@ def documents(
             step, reason, value = verdict
             funnel.drop(step, record, text, reason, value)
             continue
-        text, removed = markup.without_boilerplate(text)
+        text, removed = boilerplate.without_boilerplate(text)
         if removed:
             funnel.change("lines")
             counts["lines_removed"] += removed
