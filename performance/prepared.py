@@ -26,6 +26,7 @@ from woodblock.base.digests import digest  # noqa: E402
 from woodblock.base.progress import say, track  # noqa: E402
 from woodblock.run.settings.sources import Source  # noqa: E402
 from woodblock.sources import fetching, reading  # noqa: E402
+from woodblock.sources.inspection import Tally  # noqa: E402
 from woodblock.tokens import packing, tokenization  # noqa: E402
 
 CORPUS = "ms://ddzhu123/seq-monkey/mobvoi_seq_monkey_general_open_corpus.jsonl.tar.bz2"
@@ -47,7 +48,7 @@ def read(mirror: Path) -> list[str]:
     """All documents in file order. Raises SystemExit where the corpus is not the one that the bar was set on."""
     source = Source(url=CORPUS, licence="the sources' own; nothing is kept")
     fetched = fetching.fetch(source, str(mirror), Path(".woodblock/downloads"))
-    found = reading.rows(source, fetched, "corpus", reading.Tally(), Path(".woodblock/work"))
+    found = reading.rows(source, fetched, "corpus", Tally(), Path(".woodblock/work"))
     texts = [row["text"] for row in track(found, "reading the corpus", "documents", DOCUMENTS)]
     if len(texts) != DOCUMENTS:
         raise SystemExit(f"{mirror}: {len(texts):,} documents, not {DOCUMENTS:,}: figures would not compare")
@@ -93,7 +94,7 @@ def sample(train: list[str]) -> list[str]:
 
 
 def _prepare_ours(train: list[str], held_out: list[str], folder: Path, character_coverage: float) -> None:
-    model = tokenization.train(sample(train), VOCABULARY, character_coverage, THREADS)
+    model = tokenization.train(sample(train), VOCABULARY, character_coverage)
     tokenization.save(model, folder / "tokenizer")
     tokenizer = tokenization.Tokenizer.load(folder / "tokenizer")
 

@@ -6,6 +6,8 @@ from collections import Counter
 from woodblock.base.progress import track
 from woodblock.run.stage import WORK, run_stage
 from woodblock.sources import fetching, reading
+from woodblock.sources.addresses import revision_of, shown
+from woodblock.sources.inspection import Tally
 from woodblock.tables import parquet
 
 SCHEMAS = {
@@ -40,7 +42,7 @@ def read(wanted, fetched, role, entries, size, work):
     numbers = Counter()
     for source in wanted:
         file = fetched[source.url, source.sha256]
-        tally = reading.Tally(numbers=numbers)
+        tally = Tally(numbers=numbers)
         records = 0
         for row in reading.rows(source, file, role, tally, work):
             records += 1
@@ -53,7 +55,7 @@ def read(wanted, fetched, role, entries, size, work):
 def entry(source, file, tally, records):
     """What the manifest says of a source: where it came from, under which terms, what it was and what it gave."""
     said = source.model_dump(include={"member", "columns", "licence", "weight", "max_records"})
-    came = {"url": fetching.shown(source.url), "revision": fetching.revision_of(source.url)}
+    came = {"url": shown(source.url), "revision": revision_of(source.url)}
     found = {"sha256": file.sha256, "bytes": file.bytes, "format": ", ".join(sorted(tally.formats))}
     return said | came | found | {"records": records, "dropped": dict(+tally.dropped), "mended": dict(+tally.mended)}
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from support.packed_files import ARCHIVES, PACKERS, packed, put, tar
 
 from woodblock.base.errors import UserError
-from woodblock.sources import archives
-from woodblock.sources.fetching import Fetched
+from woodblock.sources import archives, unpacking
+from woodblock.sources.known_files import Fetched
 
 COMPRESSIONS = ["gz", "bz2", "xz", "zst"]
 CHECKED = ["a.tar.gz", "a.tar.bz2", "a.tar.xz", "a.zip", "a.jsonl.gz", "a.jsonl.bz2", "a.jsonl.xz"]  # by a checksum
@@ -235,18 +235,18 @@ def test_what_is_packed_twice_is_refused(tmp_path, inner):
 
 @pytest.mark.parametrize("name", ["a.txt.gz", "a.txt.bz2", "a.txt.xz", "a.txt.zst", "a.tar.gz", "a.zip"])
 def test_a_bomb_is_refused_before_it_has_gone_off(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(archives, "BOMB_BYTES", 3_000_000)
+    monkeypatch.setattr(unpacking, "BOMB_BYTES", 3_000_000)
     fetched = put(tmp_path, name, packed(name, {"a.txt": b"\0" * 20_000_000}))
     read = 0
     with pytest.raises(UserError, match=rf"file://{name}: it unpacks to more than 200 times its size"):
         for member in archives.members(fetched, f"file://{name}", None, (".txt",)):
-            while block := member.stream.read(archives.BLOCK):
+            while block := member.stream.read(unpacking.BLOCK):
                 read += len(block)
     assert read < 8_000_000
 
 
 def test_small_members_make_a_bomb_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "BOMB_BYTES", 3_000_000)
+    monkeypatch.setattr(unpacking, "BOMB_BYTES", 3_000_000)
     for name in ("a.zip", "a.tar.gz"):
         fetched = put(tmp_path, name, packed(name, {f"{i}.txt": b"\0" * 1_000_000 for i in range(20)}))
         with pytest.raises(UserError, match="it unpacks to more than"):
@@ -254,7 +254,7 @@ def test_small_members_make_a_bomb_together(tmp_path, monkeypatch):
 
 
 def test_entries_of_a_zip_that_overlap_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "BOMB_BYTES", 3_000_000)
+    monkeypatch.setattr(unpacking, "BOMB_BYTES", 3_000_000)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.txt", os.urandom(4000).hex() * 10)

@@ -18,7 +18,7 @@ from support.packed_files import PACKERS, packed, parquet, put, tar
 
 from woodblock.base.errors import UserError
 from woodblock.sources import archives, records
-from woodblock.sources.fetching import Fetched
+from woodblock.sources.known_files import Fetched
 
 quick = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -236,7 +236,7 @@ def test_chinese_is_read_in_the_encoding_that_it_was_written_in(tmp_path, text, 
 
 
 @quick
-@given(st.integers(0, 1000))
+@given(st.integers(0, 1000).filter(lambda cut: cut != 2))  # its first two bytes alone are GBK as well
 def test_a_text_that_is_cut_is_an_error_or_a_beginning(tmp_path, cut):
     content = (CHINESE * 10).encode()[:cut]
     try:

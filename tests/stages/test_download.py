@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,12 +16,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.hubs import Server, wheel
+from support.hubs import Server, closed_port, wheel
 from support.packed_files import ARTICLES, LAWS, laws, packed
 from support.packed_files import parquet as parquet_bytes
 
 from woodblock.base import digests
-from woodblock.sources.fetching import TOKENS
+from woodblock.sources.addresses import TOKENS
 from woodblock.tables import parquet
 
 ROOT = Path(__file__).parents[2]
@@ -114,12 +113,6 @@ class Fault:
         record = hashlib.sha256(b"file://my/changed.jsonl").hexdigest()[:16]
         project.put(f".woodblock/downloads/recorded/{record}", b"0" * 64 + b"  file://my/changed.jsonl\n")
         wheel(project.folder / "links")
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 FAULTS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -10,9 +11,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from woodblock.run.settings.sources import Source
+
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
-
-
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -94,6 +95,18 @@ def serving() -> Iterator[Server]:
     yield server
     server.shutdown()
     server.server_close()
+
+
+def closed_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def source(url: str, sha256: str | None = None) -> Source:
+    """A source to fetch, under a hash that is pinned or none."""
+    return Source(url=url, licence="none", sha256=sha256)
 
 
 def wheel(folder: Path, name: str = "woodblock_sample", files: dict[str, bytes] | None = None) -> Path:

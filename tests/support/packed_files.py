@@ -5,16 +5,21 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import sqlite3
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from woodblock.sources.fetching import Fetched
+from woodblock.run.settings.sources import Source
+from woodblock.sources import reading
+from woodblock.sources.inspection import Tally
+from woodblock.sources.known_files import Fetched
 
 
 def zstd(content: bytes) -> bytes:
@@ -52,10 +57,21 @@ def packed(name: str, members: dict[str, bytes]) -> bytes:
     return packer(tar(members) if ".t" in name else b"".join(members.values()))
 
 
+def json_lines(*records: object) -> bytes:
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
 def put(folder: Path, name: str, content: bytes) -> Fetched:
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(content)
     return Fetched(folder / name, name, "", len(content))
+
+
+def read(fetched: Fetched, role: str = "corpus", tally: Tally | None = None, **options: Any) -> list[dict[str, Any]]:
+    """The rows that a file gives to a role. options: of its source."""
+    options = {"url": f"file://{fetched.name}", "licence": "none", **options}
+    work = fetched.path.parent / "work"
+    return list(reading.rows(Source(**options), fetched, role, tally or Tally(), work))
 
 
 ARCHIVES = ["a.tar", "a.tar.gz", "a.tgz", "a.tar.bz2", "a.tbz2", "a.tar.xz", "a.txz", "a.tar.zst", "a.zip"]

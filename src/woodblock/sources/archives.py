@@ -12,37 +12,27 @@ streams of a file that is compressed in several.
 
 from __future__ import annotations
 
-import bz2
-import errno
 import fnmatch
 import io
-import lzma
 import re
 import struct
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-import pyarrow as pa
+from typing import IO
 
 from woodblock.base.errors import UserError
-from woodblock.sources.fetching import Fetched, files_of, shown
+from woodblock.sources.addresses import shown
+from woodblock.sources.known_files import Fetched, files_of
+from woodblock.sources.unpacking import BLOCK, DAMAGE, Blocks, CheckedStream, Meter, broken, telling_damage, unpacked
 
-BLOCK = 1 << 20  # bytes: what is read at a time, and how far one can look ahead
-# Text shrinks to a third or a tenth, a table of repeats to a fiftieth; a bomb to a thousandth of its size and less.
-# 64 MB unpack whatever their ratio: a small file of blanks is no attack.
-BOMB_RATIO, BOMB_BYTES = 200, 64_000_000
-XZ_MEMORY = 512_000_000  # bytes that an xz dictionary may ask for: xz -9 asks for 65 MB, a hostile header for 4 GB
 LONGEST_TAR_HEADER = 1_000_000  # bytes of an extended header: a path and a few attributes
 
-_DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 # What zipfile raises on a directory whose numbers or names make no sense, or that asks for what it cannot do.
-_ZIP_DAMAGE = (*_DAMAGE, ValueError, struct.error, OverflowError, NotImplementedError, RuntimeError, LookupError)
+_ZIP_DAMAGE = (*DAMAGE, ValueError, struct.error, OverflowError, NotImplementedError, RuntimeError, LookupError)
 
 _ENDINGS = {
     ".gz": "gzip",
@@ -90,7 +80,7 @@ class Member:
 
     name: str
     where: str
-    stream: IO[bytes]
+    stream: io.BufferedReader[CheckedStream]
     packing: str
     path: Path | None = None
 
@@ -100,7 +90,7 @@ class Member:
         return self.stream.peek(BLOCK)
 
 
-def members(fetched: Fetched, url: str, member: str | None, endings: tuple[str, ...]) -> Iterator[Member]:
+def members(fetched: Fetched, url: str, member: str | None, endings: tuple[str, ...]) -> Generator[Member, None, None]:
     """Yield each file in question, in the order of the archive, or of the names in a folder.
 
     member: one name in the archive, a folder of it ("data/zh/"), a pattern ("*/wiki_*"), or None for all that have one
@@ -164,7 +154,7 @@ def _bare(name: str) -> str:
     return name[: -len(Path(name).suffix)] if _ENDINGS.get(Path(name).suffix.lower()) else name
 
 
-def _all(fetched: Fetched, url: str) -> Iterator[tuple[str, Member]]:
+def _all(fetched: Fetched, url: str) -> Generator[tuple[str, Member], None, None]:
     """(path in the archive or folder, or "" for a file that is its own member; the member) of every regular file."""
     if not fetched.path.is_dir():
         yield from _of_file(fetched.path, fetched.name, url)
@@ -182,157 +172,24 @@ def _of_file(path: Path, name: str, url: str) -> Iterator[tuple[str, Member]]:
         file.seek(0)
         packing = _packing_of(name, head)
         if packing in _MAGIC and not re.match(_MAGIC[packing], head):
-            raise _broken(url, f"its name says {packing}, its first bytes do not")
+            raise broken(url, f"its name says {packing}, its first bytes do not")
         if packing == "zip":
             yield from _of_zip(file, path.stat().st_size, url)
         elif packing in (None, "tar"):
-            raw = io.BufferedReader(_Stream(file.read, url), BLOCK)
+            raw = io.BufferedReader(CheckedStream(file.read, url), BLOCK)
             if packing:
                 yield from _of_tar(raw, url, "tar")
             else:
                 yield "", Member(name, url, raw, "", path)
         else:
-            blocks = _unpacked(file, packing, _Meter(url, file.tell))
-            raw = io.BufferedReader(_Stream(_Blocks(blocks).read, url), BLOCK)
+            blocks = unpacked(file, packing, Meter(url, file.tell))
+            raw = io.BufferedReader(CheckedStream(Blocks(blocks).read, url), BLOCK)
             if _tar(name, raw.peek(BLOCK)[: tarfile.BLOCKSIZE]):
                 yield from _of_tar(raw, url, f"tar.{packing}")
                 while raw.read(BLOCK):  # to the end, where the checksum stands
                     pass
             else:
                 yield "", Member(_bare(name), url, raw, packing)
-
-
-# --- streams that tell damage and bombs ------------------------------------------------------------------------------
-
-
-def _broken(url: str, what: str) -> UserError:
-    return UserError(
-        f"{url}: the file is broken or cut short ({what}); "
-        "remove .woodblock/downloads, or the local file, and fetch it again"
-    )
-
-
-@contextmanager
-def _whole(url: str, damage: tuple[type[Exception], ...] = _DAMAGE) -> Iterator[None]:
-    """Turn what a damaged file raises into a user's error."""
-    try:
-        yield
-    except damage as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise  # the system's error (a full disk, say); it is the archive's to ask for a place that there is not
-        what = (str(error) or type(error).__name__).splitlines()[0]
-        raise _broken(url, what) from None
-
-
-class _Meter:
-    """Counts bytes that come out of a compressed file, against those that went in."""
-
-    def __init__(self, url: str, came_in: Callable[[], int]) -> None:
-        self.url, self.came_in, self.out = url, came_in, 0
-
-    def count(self, out: int) -> None:
-        """Raises UserError once the file has unpacked to more than data does."""
-        self.out += out
-        if self.out > BOMB_BYTES and self.out > BOMB_RATIO * self.came_in():
-            raise UserError(
-                f"{self.url}: it unpacks to more than {BOMB_RATIO} times its size, as a bomb does and text does not; "
-                "remove the source, or unpack it yourself if you trust it"
-            )
-
-
-class _Stream(io.RawIOBase):
-    """read(size) as a raw file, where damage is a user's error whoever reads."""
-
-    def __init__(self, read: Callable[[int], bytes], url: str, damage: tuple[type[Exception], ...] = _DAMAGE) -> None:
-        self._take, self._url, self._damage = read, url, damage
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        with _whole(self._url, self._damage):
-            block = self._take(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
-
-
-class _Blocks:
-    """Blocks of bytes, read as many at a time as are asked for; fewer only at the end."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks, self._left = blocks, bytearray()
-
-    def read(self, size: int) -> bytes:
-        while len(self._left) < size and (block := next(self._blocks, b"")):
-            self._left += block
-        taken = bytes(self._left[:size])
-        del self._left[:size]
-        return taken
-
-
-class _Gzip:
-    """zlib's decompressor with the interface of those of bz2 and lzma. It checks the length and the CRC at the end."""
-
-    def __init__(self) -> None:
-        self._inner, self.needs_input = zlib.decompressobj(wbits=31), True
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        block = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
-        self.needs_input = len(block) < max_length and not self._inner.unconsumed_tail
-        return block
-
-
-_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
-    "gzip": _Gzip,
-    "bzip2": bz2.BZ2Decompressor,
-    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY),
-}
-
-
-def _unpacked(file: IO[bytes], packing: str, meter: _Meter) -> Iterator[bytes]:
-    """The bytes that a compressed file holds, in blocks of a megabyte at most.
-
-    Not gzip.open and its kin: behind the first stream of several they take a damaged one for the end.
-    """
-    blocks = _zstd(file) if packing == "zstd" else _streams(file, _DECOMPRESSORS[packing])
-    for block in blocks:
-        meter.count(len(block))
-        yield block
-
-
-def _streams(file: IO[bytes], new: Callable[[], Any]) -> Iterator[bytes]:
-    """Parallel packers write several streams behind each other; zeros, as tape drives left them, may follow each."""
-    decompressor, data = new(), b""
-    while True:
-        if decompressor.eof:
-            data = decompressor.unused_data.lstrip(b"\0")
-            while not data:
-                if not (data := file.read(BLOCK)):
-                    return
-                data = data.lstrip(b"\0")
-            decompressor = new()
-        elif decompressor.needs_input:
-            if not (data := file.read(BLOCK // 4)):
-                raise EOFError("it ends in the middle of the compressed data")
-        else:
-            data = b""
-        if block := decompressor.decompress(data, BLOCK):
-            yield block
-
-
-def _zstd(file: IO[bytes]) -> Iterator[bytes]:
-    # PyArrow's codec takes frame after frame, and tells a frame that is cut short.
-    with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as stream:
-        while block := stream.read(BLOCK):
-            yield block
 
 
 # --- archives --------------------------------------------------------------------------------------------------------
@@ -351,13 +208,13 @@ def _refuse(what: str, name: str, url: str) -> UserError:
 
 def _of_zip(file: IO[bytes], size: int, url: str) -> Iterator[tuple[str, Member]]:
     # Whatever its entries say, a zip holds no more compressed bytes than it is long: so entries that overlap count.
-    meter = _Meter(url, lambda: size)
-    with _whole(url, _ZIP_DAMAGE):
+    meter = Meter(url, lambda: size)
+    with telling_damage(url, _ZIP_DAMAGE):
         archive = zipfile.ZipFile(file)
     with archive:
         infos = archive.infolist()
         if len(infos) & 0xFFFF != _announced(file, size):
-            raise _broken(url, "its directory has not as many entries as it says")
+            raise broken(url, "its directory has not as many entries as it says")
         for info in infos:
             kind = info.external_attr >> 28  # of the Unix mode: 4 is a folder, 8 a file, 0 where the packer gave none
             _refuse_outside(info.orig_filename, url)
@@ -368,7 +225,7 @@ def _of_zip(file: IO[bytes], size: int, url: str) -> Iterator[tuple[str, Member]
         for info in infos:
             # All are opened, and compared with the name that stands before their data: a directory that was
             # damaged would hide a member.
-            with _whole(url, _ZIP_DAMAGE):
+            with telling_damage(url, _ZIP_DAMAGE):
                 opened = archive.open(info)
             with opened:
                 if not info.is_dir():
@@ -379,7 +236,7 @@ def _of_zip(file: IO[bytes], size: int, url: str) -> Iterator[tuple[str, Member]
                         return block
 
                     where = f"{url} ({info.filename})"
-                    stream = io.BufferedReader(_Stream(read, url, _ZIP_DAMAGE), BLOCK)
+                    stream = io.BufferedReader(CheckedStream(read, url, _ZIP_DAMAGE), BLOCK)
                     yield info.filename, Member(info.filename, where, stream, "zip")
 
 
@@ -406,7 +263,7 @@ def _of_tar(raw: IO[bytes], url: str, packing: str) -> Iterator[tuple[str, Membe
     while header := raw.read(tarfile.BLOCKSIZE):
         if ended := not header.strip(b"\0"):
             continue  # the end, two blocks of zeros; another tar may have been added behind it
-        with _whole(url):
+        with telling_damage(url):
             info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE):
             extended |= _pax(_tar_header(raw, info, url), url) if info.type != tarfile.XGLTYPE else {}
@@ -425,11 +282,11 @@ def _of_tar(raw: IO[bytes], url: str, packing: str) -> Iterator[tuple[str, Membe
         extended = {}
         body = _Body(raw, 0 if info.isdir() else size, url)
         if not info.isdir():
-            stream = io.BufferedReader(_Stream(body.read, url), min(BLOCK, max(size, 1)))
+            stream = io.BufferedReader(CheckedStream(body.read, url), min(BLOCK, max(size, 1)))
             yield name, Member(name, f"{url} ({name})", stream, packing)
         body.skip()
     if not ended:
-        raise _broken(url, "the tar has no end")
+        raise broken(url, "the tar has no end")
 
 
 class _Body:
@@ -437,7 +294,7 @@ class _Body:
 
     def __init__(self, raw: IO[bytes], size: int, url: str) -> None:
         if size < 0:
-            raise _broken(url, "a member of the tar has a negative size")
+            raise broken(url, "a member of the tar has a negative size")
         self._raw, self._url, self._left, self._padding = raw, url, size, -size % tarfile.BLOCKSIZE
 
     def read(self, size: int) -> bytes:
@@ -449,7 +306,7 @@ class _Body:
 
     def skip(self) -> None:
         """On to the next header."""
-        with _whole(self._url):
+        with telling_damage(self._url):
             while self._left:
                 self.read(BLOCK)
             if len(self._raw.read(self._padding)) < self._padding:
@@ -458,9 +315,9 @@ class _Body:
 
 def _tar_header(raw: IO[bytes], info: tarfile.TarInfo, url: str) -> bytes:
     if info.size > LONGEST_TAR_HEADER:
-        raise _broken(url, f"a header of {info.size:,} bytes in the tar")
+        raise broken(url, f"a header of {info.size:,} bytes in the tar")
     body = _Body(raw, info.size, url)
-    with _whole(url):
+    with telling_damage(url):
         content = b"".join(iter(lambda: body.read(BLOCK), b""))
     body.skip()
     return content
@@ -473,7 +330,7 @@ def _pax(content: bytes, url: str) -> dict[str, str]:
         record = re.match(rb"(\d{1,7}) ([^=]+)=", content)
         length = int(record[1]) if record else 0
         if not record or length <= record.end() or content[length - 1 : length] != b"\n":
-            raise _broken(url, "an extended header of the tar makes no sense")
+            raise broken(url, "an extended header of the tar makes no sense")
         value = content[record.end() : length - 1]
         found[record[2].decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
         content = content[length:]
@@ -482,5 +339,5 @@ def _pax(content: bytes, url: str) -> dict[str, str]:
 
 def _pax_size(text: str, url: str) -> int:
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise _broken(url, "an extended header of the tar makes no sense")
+        raise broken(url, "an extended header of the tar makes no sense")
     return int(text)

@@ -31,7 +31,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from woodblock.base.errors import UserError
-from woodblock.sources.archives import BLOCK, BOMB_BYTES, BOMB_RATIO, Member
+from woodblock.sources.archives import Member
+from woodblock.sources.unpacking import BLOCK, BOMB_BYTES, BOMB_RATIO
 
 LARGEST_RECORD = 256_000_000  # bytes: what is larger is no record, but a file without line ends or quotes that close
 ROWS_AT_ONCE = 128  # of Parquet: a thousand long documents are many megabytes
@@ -251,7 +252,7 @@ def _document(member: Member) -> dict[str, str]:
     return {"title": first if is_title else Path(member.name).stem, "text": text}
 
 
-def rows_of_text(stream: IO[bytes], where: str, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
+def rows_of_text(stream: io.BufferedReader[Any], where: str, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield (where, row) of a CSV or TSV stream (RFC 4180), by the names in its first row.
 
     A first row with a cell that is too long for a name is a row like the others, and columns are called by their number,

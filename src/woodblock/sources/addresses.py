@@ -1,0 +1,115 @@
+"""Addresses: where a source's URL leads, by its hub and the mirrors, and what of an address may be shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from woodblock.base.errors import UserError
+from woodblock.base.progress import say
+
+HUGGING_FACE = "https://huggingface.co"
+MODELSCOPE = "https://www.modelscope.cn"
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN")
+HUB = "hub"  # among the mirrors: the hub itself
+
+
+class Undelivered(UserError):
+    """One place does not deliver: another may. reason: why, without the way out."""
+
+    def __init__(self, reason: str, way_out: str) -> None:
+        super().__init__(f"{reason}; {way_out}")
+        self.reason = reason
+
+
+def hub_parts(url: str) -> tuple[str, str, str | None, str]:
+    """(owner, dataset, revision, file) of an hf:// or ms:// url. Raises UserError where a part is missing.
+
+    >>> hub_parts("hf://owner/dataset@v1/data/a.jsonl")
+    ('owner', 'dataset', 'v1', 'data/a.jsonl')
+    """
+    kind, _, rest = url.partition("://")
+    parts = rest.split("/", 2)
+    dataset, at, revision = parts[1].partition("@") if len(parts) == 3 else ("", "", "")
+    if not (dataset and all(parts)) or (at and not revision) or ".." in [*parts[:2], dataset, *parts[2].split("/")]:
+        raise UserError(
+            f"{url}: the url of a data set's file is {kind}://owner/dataset/file, or owner/dataset@revision"
+        )
+    return parts[0], dataset, unquote(revision) or None, parts[2]
+
+
+def revision_of(url: str) -> str | None:
+    """The revision that an hf:// or ms:// url pins, the version of a package; None where there is none."""
+    kind, _, rest = url.partition("://")
+    if kind == "pypi":
+        return rest.partition("==")[2] or None
+    return hub_parts(url)[2] if kind in ("hf", "ms") else None
+
+
+def locations(url: str, mirror: str | list[str] | None) -> list[Path | str]:
+    """Where the source may be had, in the order in which to ask: a path on this machine, or an address.
+
+    mirror: as in params.yaml. Raises UserError as `hub_parts` does.
+    """
+    kind = url.partition("://")[0]
+    if kind == "file":
+        return [_path(url)]
+    if kind not in ("hf", "ms"):
+        if "@" in _netloc(url):
+            say(
+                f"download: {shown(url)}: its password stands in params.yaml, and so in dvc.lock; ~/.netrc keeps it out"
+            )
+        return [url]
+    mirrors = [HUB] if mirror is None else [mirror] if isinstance(mirror, str) else mirror
+    return [_on_hub(url) if base == HUB else _mirrored(url, base) for base in mirrors]
+
+
+def _on_hub(url: str) -> str:
+    owner, dataset, revision, file = hub_parts(url)
+    base, branch = (hugging_face(), "main") if url.startswith("hf:") else (MODELSCOPE, "master")
+    return f"{base}/datasets/{quote(f'{owner}/{dataset}')}/resolve/{quote(revision or branch, safe='')}/{quote(file)}"
+
+
+def hugging_face() -> str:
+    """The base of the Hugging Face hub, or of what HF_ENDPOINT puts in its place."""
+    return (os.environ.get("HF_ENDPOINT") or HUGGING_FACE).rstrip("/")
+
+
+def _mirrored(url: str, mirror: str) -> Path | str:
+    hub_parts(url)
+    file = url.partition("://")[2]
+    if re.match(r"https?://", mirror):
+        return f"{mirror.rstrip('/')}/{quote(file)}"
+    return _path(mirror) / file
+
+
+def _path(text: str) -> Path:
+    """file:///absolute, file://relative or a bare path. Percent signs are decoded only in a URL."""
+    return Path(unquote(text.removeprefix("file://"))) if text.startswith("file://") else Path(text)
+
+
+# --- what of an address is said ---------------------------------------------------------------------------------------
+
+
+def host(address: str) -> str:
+    """Host and port of an address, without user and password."""
+    return _netloc(address).rpartition("@")[2]
+
+
+def _netloc(address: str) -> str:
+    return re.split(r"[/?#]", address.partition("://")[2], maxsplit=1)[0]
+
+
+def shown(text: str) -> str:
+    """A url, or a message with urls in it, as it may be shown: without user and password, and without any token."""
+    text = re.sub(r"(?<=//)[^/?#\s]*@", "", text) if "://" in text else text
+    for token in filter(None, map(token_named, TOKENS)):
+        text = text.replace(token, "…")
+    return text
+
+
+def token_named(name: str) -> str:
+    """The token that an environment variable holds; "" for none."""
+    return os.environ.get(name, "").strip()

@@ -1,0 +1,126 @@
+"""Known files: what came before and is still whole, and the sha256 that a source is held to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from woodblock.base import digests
+from woodblock.base.errors import UserError
+from woodblock.base.files import write_text
+from woodblock.base.progress import say
+from woodblock.run.settings.sources import Source
+from woodblock.sources.addresses import Undelivered, shown
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A source's file or folder on this machine; name is its own, by which its packing is told."""
+
+    path: Path
+    name: str
+    sha256: str
+    bytes: int
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder in the order in which they are read, and in which digests.digest takes them."""
+    files = (f for f in folder.rglob("*") if f.is_file())
+    kept = (f for f in files if not set(f.relative_to(folder).parts) & set(digests.IGNORED))
+    return sorted(kept, key=lambda f: f.relative_to(folder).as_posix())
+
+
+def on_this_machine(source: Source, path: Path) -> Fetched:
+    """A file, or a folder of file://, that is read where it lies. Raises Undelivered where it is not what is pinned."""
+    own = source.url.startswith("file://")
+    if not own and not (base := path.parents[source.url.partition("://")[2].count("/")]).is_dir():
+        raise Undelivered(f"mirror: {base} is no folder here", "give one that holds owner/dataset/file, or null")
+    try:
+        if path.is_dir() and own:
+            size = sum(file.stat().st_size for file in files_of(path))
+            fetched = Fetched(path, path.name, digests.digest(path), size)
+        else:
+            fetched = Fetched(path, path.name, _sha256(path), path.stat().st_size)
+    except FileNotFoundError:
+        raise Undelivered(f"there is no file {path}", "mend the url, or put the file there") from None
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise Undelivered(f"{path} cannot be read as a file ({error.strerror})", "mend the url") from None
+    if source.sha256 and fetched.sha256 != source.sha256:
+        raise Undelivered(
+            f"{path} has sha256 {fetched.sha256}, params.yaml pins {source.sha256}",
+            "bring the file that was pinned, or pin this one if you trust it",
+        )
+    return fetched
+
+
+def hold_to_record(source: Source, fetched: Fetched, downloads: Path) -> None:
+    """Where no hash is pinned, hold the source to the one that came first, wherever it comes from now.
+
+    Files on this machine too: no engine sees that they changed, since they are no deps of a stage.
+    Raises UserError where it has another hash.
+    """
+    if source.sha256:
+        return
+    record = downloads / "recorded" / hashlib.sha256(source.url.encode()).hexdigest()[:16]
+    if not record.is_file():
+        write_text(record, f"{fetched.sha256}  {shown(source.url)}\n")
+        return
+    before = record.read_text(encoding="utf-8").partition(" ")[0]
+    if before != fetched.sha256:
+        raise UserError(
+            f"{shown(source.url)}: it has sha256 {fetched.sha256} now, and had {before} when it first came; to go on with "
+            f"this one, pin it as sha256 in params.yaml, or remove {record.as_posix()}; else bring the old one back"
+        )
+
+
+def folder_of(source: Source, location: str, downloads: Path) -> Path:
+    """The folder in which what comes from a location is kept, among the downloads."""
+    # By where it comes from and what is pinned: another mirror may hold other bytes, and a new pin asks for a new file.
+    return downloads / hashlib.sha256(f"{location}\0{source.sha256 or ''}".encode()).hexdigest()[:16]
+
+
+def verified_before(folder: Path) -> Fetched | None:
+    """The file of a folder as it was fetched and verified before, if it still has the bytes that it had."""
+    try:
+        record = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
+        path = folder / "content" / record["name"]
+        if _sha256(path) == record["sha256"]:
+            return Fetched(path, record["name"], record["sha256"], path.stat().st_size)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # never fetched, or no longer whole: it is fetched
+    return None
+
+
+def prepare(folder: Path) -> None:
+    """Make ready a folder into whose content a file is to come."""
+    (folder / "content").mkdir(parents=True, exist_ok=True)
+    (folder / "verified.json").unlink(missing_ok=True)
+
+
+def verify(source: Source, path: Path, folder: Path) -> Fetched:
+    """Verify the file that came into a folder, and record that it is whole.
+
+    Raises Undelivered, and removes the folder, where it is not what is pinned.
+    """
+    fetched = Fetched(path, path.name, _sha256(path), path.stat().st_size)
+    if source.sha256 and fetched.sha256 != source.sha256:
+        shutil.rmtree(folder)
+        raise Undelivered(
+            f"what came has sha256 {fetched.sha256}, params.yaml pins {source.sha256}; it was removed",
+            "run again in case the transfer was at fault; if that hash stays, ask why the source changed, then pin it",
+        )
+    if not source.sha256:
+        say(
+            f"download: {shown(source.url)} came with sha256 {fetched.sha256}; pin it in params.yaml to have it checked"
+        )
+    record = {"name": path.name, "sha256": fetched.sha256, "url": shown(source.url)}
+    write_text(folder / "verified.json", json.dumps(record))
+    return fetched
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

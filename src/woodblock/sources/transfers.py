@@ -1,0 +1,188 @@
+"""Transfers over HTTP: a file comes in as many requests as it takes, each going on where the one before broke off."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import requests
+import urllib3
+
+from woodblock.base.files import write_text
+from woodblock.base.progress import Progress, say
+from woodblock.run.settings.sources import Source
+from woodblock.sources import credentials
+from woodblock.sources.addresses import Undelivered, host, shown
+
+MEGABYTE = 1 << 20
+TIMEOUT = (20, 60)  # seconds to connect, and between two pieces of an answer
+ATTEMPTS = 4  # in a row that bring no new byte
+LONGEST_WAIT = 60.0  # seconds between two attempts: they double from one second, or are what the server asks for
+REDIRECTS = 10
+
+
+class _Retry(Exception):
+    """An attempt failed in a way that another may not. wait: seconds that the server asks for, if it does."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def transfer(source: Source, location: str, folder: Path) -> Path:
+    """The file at an address, resumed where an earlier try broke off.
+
+    Beside a partial file stands the validator under which the server sent it: the rest is asked for with Range and
+    If-Range, so that a file that changed meanwhile comes whole (RFC 9110, sections 13.1.5 and 14.2). The size that was
+    announced is the size that must have come. Raises Undelivered where it does not come whole after ATTEMPTS.
+    """
+    name = Path(unquote(re.split(r"[?#]", location)[0])).name
+    path = folder / "content" / (re.sub(r"[\0/\\]", "_", name)[-100:] or "file")
+    partial = folder / "partial"
+    barren = 0
+    while True:
+        before, wait = _size(partial), 0.0
+        try:
+            _request(source, location, partial)
+            os.replace(partial, path)
+            return path
+        except _Retry as error:
+            reason, wait = str(error), error.wait
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            reason = _plain(error)
+        except ValueError as error:  # of urllib.parse, for an address that makes no sense
+            raise Undelivered(f"it is no address ({shown(str(error))})", "mend the url, or mirror") from None
+        barren = 0 if _size(partial) > before else barren + 1
+        if barren >= ATTEMPTS:
+            kept = f", {_size(partial):,} bytes are kept, and the next run goes on from there" if _size(partial) else ""
+            raise Undelivered(
+                f"{host(location)} does not deliver it ({shown(reason)}{kept})",
+                "check the network, or set mirror in params.yaml to another base or to a folder that holds "
+                "owner/dataset/file",
+            )
+        time.sleep(min(LONGEST_WAIT, max(wait, 2.0 ** (barren - 1) if barren else 0.0)))
+
+
+def _request(source: Source, location: str, partial: Path) -> None:
+    """One request, which adds what comes to the partial file. Raises _Retry where the file is not whole after it."""
+    state = partial.with_name("partial.json")
+    headers = {"Accept-Encoding": "identity"}  # the file's own bytes, not a compressed transfer's
+    if have := _size(partial):
+        validator = _validator(state)
+        if validator or source.sha256:  # a pin tells, at the end, whether the two halves belong together
+            headers |= {"Range": f"bytes={have}-"} | ({"If-Range": validator} if validator else {})
+    with _answer(location, headers) as response:
+        status = response.status_code
+        if status == 416:  # nothing is left to send, or the file shrank: a fresh start tells which
+            partial.unlink(missing_ok=True)
+            raise _Retry("it sends no rest")
+        if status in (408, 425, 429) or status >= 500:
+            raise _Retry(f"status {status}", _wait(response))
+        if status not in (200, 206):
+            raise Undelivered(f"{host(location)} answers with status {status}", _way_out(status))
+        start, total = _extent(response)
+        if start != (have if status == 206 else 0):
+            partial.unlink(missing_ok=True)
+            raise _Retry("it sends another part than was asked for")
+        write_text(state, json.dumps({"validator": _strong(response)}))
+        if start:
+            say(f"download: {shown(source.url)} goes on at {start:,} bytes")
+        if total is None and "chunked" not in response.headers.get("Transfer-Encoding", "") and not source.sha256:
+            say(f"download: {shown(source.url)}: the server tells no size; only a pinned sha256 shows that all came")
+        _append(response, partial, start, total, Path(urlsplit(source.url).path).name)
+    if total is not None and _size(partial) != total:
+        raise _Retry("the connection broke off")
+
+
+@contextmanager
+def _answer(location: str, headers: dict[str, str]) -> Iterator[requests.Response]:
+    """The answer to a request, after its redirects: followed here, so that each host gets its own credentials alone."""
+    address = location
+    for _ in range(REDIRECTS):
+        with requests.get(
+            credentials.without_credentials(address),
+            headers=headers,
+            auth=credentials.allowed_for(address, location),
+            stream=True,
+            timeout=TIMEOUT,
+            allow_redirects=False,
+        ) as response:
+            if not response.is_redirect:
+                yield response
+                return
+            address = urljoin(address, response.headers["location"])
+        if urlsplit(address).scheme not in ("http", "https"):
+            raise Undelivered(f"{host(location)} redirects to no address of the web", "check the url")
+    raise Undelivered(f"{host(location)} redirects in circles", "check the url")
+
+
+def _wait(response: requests.Response) -> float:
+    """Seconds of a Retry-After; a date there counts as none (RFC 9110, section 10.2.3)."""
+    asked = response.headers.get("Retry-After", "")
+    return float(asked) if re.fullmatch(r"\d{1,6}", asked, re.ASCII) else 0.0
+
+
+def _append(response: requests.Response, partial: Path, start: int, total: int | None, name: str) -> None:
+    progress = Progress(f"download {name}", -(-total // MEGABYTE) if total is not None else None, "MB")
+    progress.advance(start // MEGABYTE)
+    try:
+        with partial.open("r+b" if start else "wb") as file:
+            file.seek(start)
+            while block := response.raw.read(MEGABYTE):
+                before = file.tell() // MEGABYTE
+                file.write(block)
+                progress.advance(file.tell() // MEGABYTE - before)
+    finally:
+        progress.close()
+
+
+def _extent(response: requests.Response) -> tuple[int, int | None]:
+    """Where in the file the answer starts, and the size of the whole file if the server says it; -1 for no sense."""
+    if response.status_code == 206:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        return (int(found[1]), None if found[2] == "*" else int(found[2])) if found else (-1, None)
+    length = response.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdecimal() else None
+
+
+def _strong(response: requests.Response) -> str | None:
+    """What names these very bytes on the server. A weak ETag does not promise equal bytes, so it joins no halves."""
+    found = (response.headers.get("ETag"), response.headers.get("Last-Modified"))
+    return next((value for value in found if value and not value.startswith("W/")), None)
+
+
+def _validator(state: Path) -> str | None:
+    try:
+        return json.loads(state.read_text(encoding="utf-8"))["validator"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _way_out(status: int) -> str:
+    if status in (401, 403):
+        return (
+            "it wants a login or a licence accepted: set HF_TOKEN or MODELSCOPE_API_TOKEN for a hub, or fetch it by hand "
+            "and set mirror in params.yaml to its folder"
+        )
+    return "check the url in params.yaml, and mirror if it is set"
+
+
+def _plain(error: BaseException) -> str:
+    """The innermost cause of a network error, without the addresses of objects, in one line."""
+    while True:
+        inner = getattr(error, "reason", None) or next(iter(error.args), None)
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    text = re.sub(r"<[^<>]*>:? ?", "", str(error)).strip()
+    return text.splitlines()[0] if text else type(error).__name__

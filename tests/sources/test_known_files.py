@@ -1,0 +1,63 @@
+"""What is known to be whole: the hash that is pinned, or else the one that came first, holds."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from support.hubs import CONTENT, SHA256, source
+
+from woodblock.base.errors import UserError
+from woodblock.sources import fetching
+
+pytestmark = pytest.mark.usefixtures("waits", "without_tokens")
+
+
+def test_a_hash_is_recorded_where_none_is_pinned(server, tmp_path, capsys):
+    wanted = source(f"{server.base}/data.jsonl")
+    fetched = fetching.fetch(wanted, None, tmp_path)
+    assert SHA256 in capsys.readouterr().err
+    fetched.path.write_bytes(b"altered")
+    assert fetching.fetch(wanted, None, tmp_path).sha256 == SHA256  # no longer whole, so it came again
+    assert len(server.asked) == 2
+
+
+def test_a_wrong_hash_is_named_and_the_file_removed(server, tmp_path):
+    wanted = source(f"{server.base}/data.jsonl", "0" * 64)
+    with pytest.raises(UserError, match=f"data.jsonl: what came has sha256 {SHA256}, params.yaml pins {'0' * 64}"):
+        fetching.fetch(wanted, None, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_another_than_the_first_is_an_error(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"first")
+    wanted = source(f"file://{file}")
+    first = fetching.fetch(wanted, None, tmp_path / "d")
+    assert fetching.fetch(wanted, None, tmp_path / "d") == first
+    file.write_bytes(b"later")
+    later = hashlib.sha256(b"later").hexdigest()
+    with pytest.raises(
+        UserError, match=f"it has sha256 {later} now, and had {first.sha256} .* pin it .* or remove"
+    ) as e:
+        fetching.fetch(wanted, None, tmp_path / "d")
+    assert fetching.fetch(source(wanted.url, later), None, tmp_path / "d").sha256 == later  # one way out
+    Path(str(e.value).split("remove ")[1].split(";")[0]).unlink()  # the other
+    assert fetching.fetch(wanted, None, tmp_path / "d").sha256 == later
+
+
+def test_the_first_hash_holds_whichever_mirror_delivers(server, other, tmp_path):
+    other.content = CONTENT[::-1]
+    wanted = source("hf://owner/dataset/a.jsonl")
+    fetching.fetch(wanted, server.base, tmp_path)
+    with pytest.raises(UserError, match="it has sha256"):
+        fetching.fetch(wanted, other.base, tmp_path)
+
+
+def test_a_file_that_changed_on_the_server_is_an_error(server, tmp_path):
+    wanted = source(f"{server.base}/data.jsonl")
+    fetching.fetch(wanted, None, tmp_path).path.write_bytes(b"altered")
+    server.content = CONTENT[::-1]
+    with pytest.raises(UserError, match=f"and had {SHA256} when it first came"):
+        fetching.fetch(wanted, None, tmp_path)
