@@ -10,7 +10,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 LOCKS := $(wildcard requirements/*.txt)
 
-.PHONY: all help test training full gpu preset adopt watch verify engines lock format clean
+.PHONY: all help test lint slow full gpu preset adopt watch verify graph lock format clean
 
 all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -18,16 +18,17 @@ all: .venv/installed
 help:
 	@echo 'make                  set up .venv, run the pipeline as params.yaml has it'
 	@echo 'make test             set up .venv, run the fast tests'
-	@echo 'make full             set up .venv, run every test that this machine can'
+	@echo 'make slow             set up .venv, run the tests that take longer: killed training, both engines, planted faults'
+	@echo 'make full             set up .venv, run every test that this machine can, and print the slowest'
 	@echo 'make gpu              set up .venv, run the tests that need a CUDA device'
-	@echo 'make training         training that is killed ten times, or shared by two processes: equal results?'
-	@echo 'make engines          the tiny preset by both engines in two clean clones: equal bytes?'
 	@echo 'make preset NAME=...  write a preset of presets/ into params.yaml'
 	@echo 'make adopt            hand what Snakemake made to DVC; what does not match its lineage is refused'
 	@echo 'make watch            how pretraining stands: a row of figures every ten steps, until Ctrl-C'
 	@echo 'make verify           compare a finished run with reference/statutes.json'
+	@echo 'make graph            write into dvc.yaml which code each stage depends on, from the imports'
+	@echo 'make lint             check format, names, types, the layers of the library, and the rules of Snakemake'
 	@echo 'make lock             resolve requirements/packages.in again, and write the locks'
-	@echo 'make format           format and check the code'
+	@echo 'make format           format the code'
 	@echo 'make clean            remove logs and working state; outputs, caches and .venv stay'
 
 # One stamp: what is pinned is what is installed. The log keeps all that pip says; here stand its long steps.
@@ -49,17 +50,14 @@ help:
 test: .venv/installed
 	$(BIN)/python -m pytest -q
 
+slow: .venv/installed
+	$(BIN)/python -m pytest -v -m 'slow and not gpu'
+
 full: .venv/installed
-	$(BIN)/python -m pytest -v -m 'not gpu'
+	$(BIN)/python -m pytest -v -m 'not gpu' --durations=40
 
 gpu: .venv/installed
 	$(BIN)/python -m pytest -v -m gpu
-
-training: .venv/installed
-	$(BIN)/python -m pytest -v -m slow tests/system/test_resume.py tests/training/test_distributed.py
-
-engines: .venv/installed
-	$(BIN)/python -m pytest -v -m slow tests/system/test_engines.py
 
 preset: .venv/installed
 	@PYTHONPATH=src $(BIN)/python -m woodblock.run.presets $(NAME)
@@ -72,6 +70,17 @@ watch: .venv/installed
 
 verify: .venv/installed
 	@PYTHONPATH=src $(BIN)/python -m woodblock.run.verify
+
+graph: .venv/installed
+	@PYTHONPATH=src $(BIN)/python -m woodblock.run.write_graph
+
+lint: .venv/installed
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+	PYTHONPATH=src $(BIN)/lint-imports
+	$(BIN)/mypy
 
 lock: .venv/installed
 	$(BIN)/python requirements/lock.py

@@ -13,7 +13,7 @@ from pathlib import Path
 # At the end of the path: the scripts in src/ must shadow no module that Snakemake imports later.
 sys.path.append(os.path.join(workflow.basedir, "src"))
 # The stages run under the interpreter that runs Snakemake, also where .venv is not activated.
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]))
 
 from woodblock.run import graph, lineage
 from woodblock.run import params as params_module
@@ -57,6 +57,17 @@ def stamp(stage):
         if stage not in STALE:
             os.utime(path, (1, 1))
     return str(path)
+
+
+PORTIONS = int(config.get("portions", 1))
+SHARDED = [stage for stage in ("clean", "dedup") if stage in STALE]
+
+
+def portions(stage):
+    """The jobs that do a stage's shards beforehand; none where the stage is fresh or does them alone."""
+    if PORTIONS == 1 or stage not in SHARDED:
+        return []
+    return [f".woodblock/portions/{stage}-{part}-of-{PORTIONS}" for part in range(1, PORTIONS + 1)]
 
 
 if workflow.is_main_process:

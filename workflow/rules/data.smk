@@ -5,6 +5,8 @@ rule download:
         outputs("download"),
     log:
         "logs/download.log",
+    conda:
+        "../envs/pins.yaml"
     threads: 1
     params:
         cmd=command("download"),
@@ -20,6 +22,8 @@ rule clean:
         outputs("clean"),
     log:
         "logs/clean.log",
+    conda:
+        "../envs/pins.yaml"
     threads: PROCESSES
     params:
         cmd=command("clean"),
@@ -35,6 +39,8 @@ rule dedup:
         outputs("dedup"),
     log:
         "logs/dedup.log",
+    conda:
+        "../envs/pins.yaml"
     threads: PROCESSES
     params:
         cmd=command("dedup"),
@@ -49,6 +55,8 @@ rule tokenizer:
         outputs("tokenizer"),
     log:
         "logs/tokenizer.log",
+    conda:
+        "../envs/pins.yaml"
     threads: PARAMS.threads
     params:
         cmd=command("tokenizer"),
@@ -63,6 +71,8 @@ rule pack:
         outputs("pack"),
     log:
         "logs/pack.log",
+    conda:
+        "../envs/pins.yaml"
     threads: PROCESSES
     params:
         cmd=command("pack"),

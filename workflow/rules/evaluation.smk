@@ -5,6 +5,8 @@ rule benchmark:
         outputs("benchmark"),
     log:
         "logs/benchmark.log",
+    conda:
+        "../envs/pins.yaml"
     threads: PARAMS.threads
     resources:
         gpu=1,

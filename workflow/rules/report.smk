@@ -5,6 +5,8 @@ rule report:
         outputs("report"),
     log:
         "logs/report.log",
+    conda:
+        "../envs/pins.yaml"
     threads: 1
     params:
         cmd=command("report"),

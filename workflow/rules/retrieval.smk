@@ -5,6 +5,8 @@ rule rag_index:
         outputs("rag_index"),
     log:
         "logs/rag_index.log",
+    conda:
+        "../envs/pins.yaml"
     threads: PARAMS.threads
     params:
         cmd=command("rag_index"),
@@ -19,6 +21,8 @@ rule rag_eval:
         outputs("rag_eval"),
     log:
         "logs/rag_eval.log",
+    conda:
+        "../envs/pins.yaml"
     threads: PARAMS.threads
     resources:
         gpu=1,

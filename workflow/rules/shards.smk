@@ -2,17 +2,6 @@
 # quarter of the stage's shards and leaves them in the working state; the stage then finds them finished. The graph and
 # the bytes stay as they are. With `--executor slurm` or `--executor kubernetes` the jobs run wherever the engine sends
 # them, as long as the machines share this folder.
-PORTIONS = int(config.get("portions", 1))
-SHARDED = [stage for stage in ("clean", "dedup") if stage in STALE]
-
-
-def portions(stage):
-    """The jobs that do a stage's shards beforehand; none where the stage is fresh or does them alone."""
-    if PORTIONS == 1 or stage not in SHARDED:
-        return []
-    return [f".woodblock/portions/{stage}-{part}-of-{PORTIONS}" for part in range(1, PORTIONS + 1)]
-
-
 rule portion:
     input:
         lambda wildcards: inputs(wildcards.stage),
@@ -20,6 +9,8 @@ rule portion:
         temp(touch(".woodblock/portions/{stage}-{part}-of-{all}")),
     log:
         "logs/{stage}-{part}-of-{all}.log",
+    conda:
+        "../envs/pins.yaml"
     wildcard_constraints:
         stage="clean|dedup",
         part=r"\d+",

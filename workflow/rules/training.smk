@@ -5,6 +5,8 @@ rule pretrain:
         outputs("pretrain"),
     log:
         "logs/pretrain.log",
+    conda:
+        "../envs/pins.yaml"
     threads: PARAMS.threads
     resources:
         gpu=1,
@@ -21,6 +23,8 @@ rule sft:
         outputs("sft"),
     log:
         "logs/sft.log",
+    conda:
+        "../envs/pins.yaml"
     threads: PARAMS.threads
     resources:
         gpu=1,
