@@ -10,7 +10,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 LOCKS := $(wildcard requirements/*.txt)
 
-.PHONY: all help test lint slow full gpu preset adopt watch verify graph lock format clean
+.PHONY: all help test lint slow full gpu training engines preset adopt watch verify graph lock format clean
 
 all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -21,6 +21,8 @@ help:
 	@echo 'make slow             set up .venv, run the tests that take longer: killed training, both engines, planted faults'
 	@echo 'make full             set up .venv, run every test that this machine can, and print the slowest'
 	@echo 'make gpu              set up .venv, run the tests that need a CUDA device'
+	@echo 'make training         of these: training that is killed ten times, or shared by two processes: equal results?'
+	@echo 'make engines          of these: the tiny preset by both engines in two clean clones: equal bytes?'
 	@echo 'make preset NAME=...  write a preset of presets/ into params.yaml'
 	@echo 'make adopt            hand what Snakemake made to DVC; what does not match its lineage is refused'
 	@echo 'make watch            how pretraining stands: a row of figures every ten steps, until Ctrl-C'
@@ -58,6 +60,12 @@ full: .venv/installed
 
 gpu: .venv/installed
 	$(BIN)/python -m pytest -v -m gpu
+
+training: .venv/installed
+	$(BIN)/python -m pytest -v -m slow tests/system/test_resume.py tests/training/test_distributed.py
+
+engines: .venv/installed
+	$(BIN)/python -m pytest -v -m slow tests/system/test_engines.py
 
 preset: .venv/installed
 	@PYTHONPATH=src $(BIN)/python -m woodblock.run.presets $(NAME)
