@@ -1,6 +1,6 @@
 """Score the untrained, the base and the SFT model with lm-eval, beside chance and baselines that read nothing.
 
-Each score says whether the training text was checked against what its task asks about (decontamination.py).
+Each score says whether the training text was checked against what its task asks about (decontamination/gate.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from woodblock.base.progress import say
-from woodblock.decontamination import overlaps
-from woodblock.decontamination.overlaps import OWN
+from woodblock.decontamination import gate
+from woodblock.decontamination.index import OWN
 from woodblock.evaluation import harness, questions, statistics
 from woodblock.evaluation.harness import Choice, HarnessModel, Outcome, Task
 from woodblock.evaluation.questions import Question, Unit
@@ -57,8 +57,8 @@ def benchmark(
     tasks = [harness.choice_task(task, OWN, [request(one) for one in asked[task]]) for task in asked]
     if "validation" in settings.tasks:
         tasks.append(harness.text_task("validation", OWN, [text["text"] for text in texts]))
-    checked = overlaps.read(record)
-    own = [text for _, text in overlaps.own_texts(texts, articles)]
+    checked = gate.read(record)
+    own = [text for _, text in gate.own_texts(texts, articles)]
     is_clean = decontaminated(tasks, {OWN: own}, checked)
 
     metrics: dict[str, Any] = {"overlap_chars": checked["length"]}
@@ -106,10 +106,10 @@ def decontaminated(
 ) -> dict[str, bool]:
     """By task, whether all training text was compared with the very texts that the task's benchmark asks about.
 
-    asked_about: those texts by benchmark. checked: what dedup compared (`decontamination.read`). Where it did not
+    asked_about: those texts by benchmark. checked: what dedup compared (`gate.read`). Where it did not
     compare these, a line on standard error says what to do.
     """
-    found = {name: overlaps.is_clean(checked, name, texts) for name, texts in asked_about.items()}
+    found = {name: gate.is_clean(checked, name, texts) for name, texts in asked_about.items()}
     for task in tasks:
         if task.benchmark not in checked["benchmarks"] and task.benchmark != OWN:
             say(

@@ -9,8 +9,8 @@ import pytest
 from support import small_models
 
 import benchmark
-from woodblock.decontamination import overlaps
-from woodblock.decontamination.overlaps import OWN, Overlaps
+from woodblock.decontamination import gate
+from woodblock.decontamination.index import OWN, Overlaps
 from woodblock.evaluation import harness
 from woodblock.models import hugging_face
 from woodblock.tables import parquet
@@ -58,7 +58,7 @@ def run(rows, tmp_path_factory):
     turn = iter(range(100))
 
     def go(recorded):
-        overlaps.write(root / "record.json", recorded)
+        gate.write(root / "record.json", recorded)
         inputs = (root / name for name in ("base", "sft", "validation", "documents", "record.json"))
         return benchmark.benchmark(params, *inputs, root / f"out-{next(turn)}")
 
@@ -75,8 +75,8 @@ def marks(metrics):
 
 def test_scores_are_clean_where_their_texts_were_checked(run, rows, capsys):
     texts, articles = rows
-    own = list(overlaps.own_texts(texts, articles))
-    metrics = run(overlaps.record([Overlaps.of(reversed(own), 32)], {}))
+    own = list(gate.own_texts(texts, articles))
+    metrics = run(gate.record([Overlaps.of(reversed(own), 32)], {}))
     assert marks(metrics) == {"validation": True, "source_law": True}
     assert metrics["overlap_chars"] == 32
     assert "NOT CHECKED" not in capsys.readouterr().err
@@ -85,14 +85,14 @@ def test_scores_are_clean_where_their_texts_were_checked(run, rows, capsys):
 @pytest.mark.parametrize("what", ["an article", "a document", "one less", "none"])
 def test_scores_of_other_texts_are_not(run, rows, capsys, what):
     texts, articles = rows
-    own = [text for _, text in overlaps.own_texts(texts, articles)]
+    own = [text for _, text in gate.own_texts(texts, articles)]
     checked = {
         "an article": [*own[:-1], own[-1] + "但书"],
         "a document": ["另" + own[0], *own[1:]],
         "one less": own[1:],
         "none": [],
     }[what]
-    metrics = run(overlaps.record([Overlaps.of([(OWN, text) for text in checked], 32)], {}))
+    metrics = run(gate.record([Overlaps.of([(OWN, text) for text in checked], 32)], {}))
     assert marks(metrics) == {"validation": False, "source_law": False}
     lines = [line for line in capsys.readouterr().err.splitlines() if "NOT CHECKED" in line]
     assert [line.split()[1] for line in lines] == ["source_law", "validation"]
@@ -103,10 +103,10 @@ def test_a_task_of_a_public_benchmark_is_held_to_its_own_name(capsys):
     """What a later task brings: the name of its benchmark, and the texts of the benchmark's questions."""
     task = harness.text_task("cmmlu_law", "cmmlu", ["下列关于土地承包经营权的说法中，正确的是"])
     asked = {"cmmlu": ["下列关于土地承包经营权的说法中，正确的是"], OWN: ["甲乙丙丁" * 9]}
-    both = overlaps.record([Overlaps.of([(name, text) for name in asked for text in asked[name]], 32)], {})
+    both = gate.record([Overlaps.of([(name, text) for name in asked for text in asked[name]], 32)], {})
     assert benchmark.decontaminated([task], asked, both) == {"cmmlu_law": True}
     assert "NOT CHECKED" not in capsys.readouterr().err
-    own = overlaps.record([Overlaps.of([(OWN, text) for text in asked[OWN]], 32)], {})
+    own = gate.record([Overlaps.of([(OWN, text) for text in asked[OWN]], 32)], {})
     assert benchmark.decontaminated([task], asked, own) == {"cmmlu_law": False}
     message = capsys.readouterr().err
     assert "cmmlu_law is NOT CHECKED" in message and "download.benchmarks under the name cmmlu" in message

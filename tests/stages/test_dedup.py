@@ -5,135 +5,26 @@ from __future__ import annotations
 import random
 import tracemalloc
 from collections import Counter
-from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+from support.dedup_case import SETTINGS, Case, article, corpus, digests, document, filled, groups, sentence, talk
 
-import dedup
-from woodblock.base.digests import digest
 from woodblock.base.errors import UserError
-from woodblock.decontamination import overlaps as decontamination
-from woodblock.decontamination.overlaps import Overlaps
-from woodblock.duplicates import near_duplicates
+from woodblock.decontamination import gate, writing
+from woodblock.decontamination.checked_texts import split_of
+from woodblock.decontamination.index import OWN, Overlaps
+from woodblock.duplicates import reading
+from woodblock.duplicates.sketches import gram_set, jaccard, letters
 from woodblock.run import shards
-from woodblock.run.stage import Run
 from woodblock.sources.statutes import law_group
 from woodblock.tables import parquet
 from woodblock.tables.texts import held_out
-
-SETTINGS = {
-    "ngram": 3,
-    "bands": 24,
-    "rows": 3,
-    "threshold": 0.5,
-    "edited": 0.5,
-    "copied": 1.0,
-    "paragraph_chars": 12,
-    "paragraph_documents": 3,
-    "overlap_chars": 16,
-    "validation_share": 0.3,
-}
-OUTPUTS = ("train", "validation", "instructions", "documents", "decontamination.json", "results")
-
-
-def sentence(chance: random.Random, length: int) -> str:
-    return "".join(chr(chance.randrange(0x4E00, 0x9000)) for _ in range(length))
-
-
-def document(number: int, text: str, group: str | None = None, quality: float = 0.0) -> dict[str, object]:
-    return {
-        "id": f"d{number}",
-        "group": group or f"组{number}",
-        "source": "试",
-        "title": "题",
-        "weight": 1.0,
-        "text": text,
-        "quality": quality,
-    }
-
-
-def talk(number: int, *said: str, system: str = "") -> dict[str, object]:
-    messages = [{"role": ["user", "assistant"][n % 2], "content": text} for n, text in enumerate(said)]
-    if system:
-        messages.insert(0, {"role": "system", "content": system})
-    return {"id": f"c{number}", "source": "试", "messages": messages}
-
-
-def article(law: str, number: int, text: str) -> dict[str, object]:
-    where = {"id": f"{law}{number}", "law": law, "chapter": "", "article": f"第{number}条", "number": number}
-    return {**where, "status": "现行有效", "text": text}
-
-
-class Case:
-    """The inputs of one run of the stage; what is not given is empty."""
-
-    def __init__(self, folder: Path, part_characters: int = 3000) -> None:
-        self.folder, self.part_characters = folder, part_characters
-        self.rows: dict[str, list] = {name: [] for name in ("corpus", "instructions", "documents", "benchmarks")}
-        self.settings, self.min_chars = dict(SETTINGS), 10
-
-    def run(self, out: str = "out", threads: int = 1, work: str | None = None) -> dict:
-        """Run the stage; its outputs are in self.folder / out."""
-        columns = (parquet.CLEANED, parquet.INSTRUCTIONS, parquet.DOCUMENTS, parquet.BENCHMARKS)
-        inputs = [self.folder / f"{self.part_characters}-{name}" for name in self.rows]
-        for path, rows, schema in zip(inputs, self.rows.values(), columns, strict=True):
-            if not path.exists():
-                parquet.write(path, rows, schema, self.part_characters)
-        params = SimpleNamespace(
-            seed=1,
-            threads=threads,
-            clean=SimpleNamespace(min_chars=self.min_chars),
-            dedup=SimpleNamespace(**self.settings),
-        )
-        (self.folder / out).mkdir()
-        run = Run("dedup", "test", self.folder / (work or f"work-{out}"))
-        self.counts = dedup.dedup(params, *inputs, *(self.folder / out / name for name in OUTPUTS), run=run)
-        return self.counts
-
-    def table(self, name: str, out: str = "out") -> list[dict]:
-        return list(parquet.stream(self.folder / out / name))
-
-    def ids(self, name: str) -> list[str]:
-        return [row["id"] for row in self.table(name)]
 
 
 @pytest.fixture
 def case(tmp_path):
     return Case(tmp_path)
-
-
-def groups(split: str, number: int, share: float = SETTINGS["validation_share"]) -> list[str]:
-    """Names of groups that are on one side."""
-    names = (f"{split}{n}" for n in range(10_000))
-    return [name for name in names if held_out(name, share) == (split == "validation")][:number]
-
-
-def corpus(case: Case, seed: int = 4, documents: int = 120) -> random.Random:
-    """Documents of their own, copies with and without edits, shared paragraphs, and some that are held out."""
-    chance = random.Random(seed)
-    shared = [sentence(chance, 20) for _ in range(4)]
-    for number in range(documents):
-        lines = [sentence(chance, chance.randrange(30, 90)) for _ in range(3)]
-        if number and chance.random() < 0.3:
-            characters = list(chance.choice(case.rows["corpus"])["text"])
-            for place in chance.sample(range(len(characters)), len(characters) // 50):
-                characters[place] = "改"
-            lines = "".join(characters).split("\n")
-        if chance.random() < 0.3:
-            lines.insert(1, chance.choice(shared))
-        case.rows["corpus"].append(document(number, "\n".join(lines), quality=chance.choice([0.1, 0.2])))
-    case.rows["instructions"] = [talk(n, sentence(chance, 9), sentence(chance, 30)) for n in range(30)]
-    case.rows["instructions"] += case.rows["instructions"][:5]
-    case.rows["documents"] = [article(f"第{n}法", m, sentence(chance, 40)) for n in range(15) for m in range(3)]
-    asked = [chance.choice(case.rows["corpus"])["text"][:40] for _ in range(3)]
-    case.rows["benchmarks"] = [{"id": f"q{n}", "benchmark": "问", "text": text} for n, text in enumerate(asked)]
-    return chance
-
-
-def digests(case: Case, out: str) -> dict[str, str]:
-    return {name: digest(case.folder / out / name) for name in OUTPUTS}
 
 
 # --- the whole stage --------------------------------------------------------------------------------------------------
@@ -165,17 +56,18 @@ def test_the_size_of_parts_changes_no_row(tmp_path):
 def test_partitions_and_chunks_change_no_byte(case, monkeypatch):
     corpus(case)
     case.run("whole")
-    for name, value in {"PARTITION": 30, "RANGE": 4, "RANGE_PAIRS": 20, "CHUNK_PAIRS": 5, "CHUNK_BYTES": 2000}.items():
-        monkeypatch.setattr(near_duplicates, name, value)
+    monkeypatch.setattr("woodblock.duplicates.shelf.PARTITION", 30)
+    for name, value in {"RANGE": 4, "RANGE_PAIRS": 20, "CHUNK_PAIRS": 5, "CHUNK_BYTES": 2000}.items():
+        monkeypatch.setattr(f"woodblock.duplicates.pairs.{name}", value)
     case.run("split")
     assert digests(case, "whole") == digests(case, "split")
 
 
-@pytest.mark.parametrize("function", ["read_part", "write_part"])
-def test_a_killed_run_goes_on_with_the_shards_that_are_left(case, monkeypatch, function):
+@pytest.mark.parametrize("module, function", [(reading, "read_part"), (writing, "write_part")])
+def test_a_killed_run_goes_on_with_the_shards_that_are_left(case, monkeypatch, module, function):
     corpus(case)
     case.run("whole")
-    original, done = getattr(dedup, function), []
+    original, done = getattr(module, function), []
 
     def killed_at_the_third(task, folder):
         if len(done) == 2:
@@ -183,7 +75,7 @@ def test_a_killed_run_goes_on_with_the_shards_that_are_left(case, monkeypatch, f
         done.append(folder.name)
         return original(task, folder)
 
-    monkeypatch.setattr(dedup, function, killed_at_the_third)
+    monkeypatch.setattr(module, function, killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         case.run("killed", work="work")
     again = []
@@ -192,7 +84,7 @@ def test_a_killed_run_goes_on_with_the_shards_that_are_left(case, monkeypatch, f
         again.append(folder.name)
         return original(task, folder)
 
-    monkeypatch.setattr(dedup, function, counted)
+    monkeypatch.setattr(module, function, counted)
     case.run("restarted", work="work")
     assert digests(case, "whole") == digests(case, "restarted")
     assert len(done) == 2 and again and not set(done) & set(again)
@@ -215,7 +107,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
         inputs = case.folder / f"{case.part_characters}-corpus"
         parquet.write(inputs, case.rows["corpus"], parquet.CLEANED, case.part_characters)
         case.rows["corpus"] = []
-        near_duplicates.letters()
+        letters()
         tracemalloc.start()
         case.run()
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -239,14 +131,6 @@ def test_parts_are_numbered_without_gaps_and_empty_ones_left_out(case):
 # --- duplicates -------------------------------------------------------------------------------------------------------
 
 
-def filled(case: Case, texts: list[str], qualities: list[float] | None = None) -> None:
-    """The texts in groups of training, and a document apart that is held out."""
-    for number, (text, group) in enumerate(zip(texts, groups("train", len(texts)), strict=True)):
-        case.rows["corpus"].append(document(number, text, group, qualities[number] if qualities else 0.0))
-    text = sentence(random.Random(99), 60)
-    case.rows["corpus"].append(document(len(texts), text, groups("validation", 1)[0]))
-
-
 def test_of_copies_the_best_stays_and_not_the_first(case):
     text = sentence(random.Random(1), 200)
     edited = text[:100] + "改" + text[101:]
@@ -265,9 +149,9 @@ def test_nobody_goes_for_one_who_went(case):
     text = sentence(chance, 100)
     second = text[:80] + sentence(chance, 20)  # near the first
     third = second[15:] + sentence(chance, 15)  # near the second, and far from the first
-    sets = [near_duplicates.gram_set(one.encode(), 3) for one in (text, second, third)]
-    assert near_duplicates.jaccard(sets[0], sets[1]) > 0.5 < near_duplicates.jaccard(sets[1], sets[2])
-    assert near_duplicates.jaccard(sets[0], sets[2]) < 0.5
+    sets = [gram_set(one.encode(), 3) for one in (text, second, third)]
+    assert jaccard(sets[0], sets[1]) > 0.5 < jaccard(sets[1], sets[2])
+    assert jaccard(sets[0], sets[2]) < 0.5
     case.settings["bands"], case.settings["rows"] = 60, 1
     filled(case, [text, second, third], [0.3, 0.2, 0.1])
     case.run()
@@ -327,7 +211,7 @@ def test_training_loses_the_lines_that_it_shares_with_a_held_out_document(case):
     assert shared in validation["text"] and not any(shared in row["text"] for row in train)
     assert len(train) == counts["changed_validation"] == counts["train_lines_removed"] == 5
     assert all(row["text"].count("\n\n") == 1 and "\n\n\n" not in row["text"] for row in train)
-    record = decontamination.read(case.folder / "out/decontamination.json")
+    record = gate.read(case.folder / "out/decontamination.json")
     assert record["benchmarks"]["validation"]["dropped"] == {"lines": 5}
     overlaps = Overlaps.of([("own", validation["text"])], SETTINGS["overlap_chars"])
     assert not any(overlaps.benchmarks(row["text"]) for row in train)
@@ -343,20 +227,20 @@ def test_a_document_with_a_benchmarks_question_goes_whole(case):
     counts = case.run()
     assert case.ids("train") == ["d1"] and case.ids("instructions") == ["c1"]
     assert counts["corpus"]["dropped_benchmarks"] == counts["instructions"]["dropped_benchmarks"] == 1
-    record = decontamination.read(case.folder / "out/decontamination.json")
+    record = gate.read(case.folder / "out/decontamination.json")
     assert record["benchmarks"]["考"]["dropped"] == {"documents": 1, "conversations": 1}
     assert record["benchmarks"]["别"]["dropped"] == {} and record["length"] == SETTINGS["overlap_chars"]
-    assert decontamination.is_clean(record, "考", [question])
-    assert not decontamination.is_clean(record, "考", [question + "改"])
+    assert gate.is_clean(record, "考", [question])
+    assert not gate.is_clean(record, "考", [question + "改"])
     assert {row["reason"] for row in case.table("results/drops") if row["step"] == "benchmarks"} == {"考"}
 
 
 def test_the_record_speaks_of_the_held_out_texts_that_are_written(case):
     corpus(case)
     case.run()
-    record = decontamination.read(case.folder / "out/decontamination.json")
-    own = decontamination.own_texts(case.table("validation"), case.table("documents"))
-    assert decontamination.is_clean(record, decontamination.OWN, [text for _, text in own])
+    record = gate.read(case.folder / "out/decontamination.json")
+    own = gate.own_texts(case.table("validation"), case.table("documents"))
+    assert gate.is_clean(record, OWN, [text for _, text in own])
 
 
 def test_a_benchmark_may_not_bear_the_pipelines_own_name(case):
@@ -413,7 +297,7 @@ def test_articles_go_where_their_law_goes_and_shared_ones_train_nothing(case):
     chance = random.Random(2)
     common = sentence(chance, 20)  # in few enough of them to be no template
     rows = [article(law, n, sentence(chance, 30)) for law in laws for n in (1, 2)]
-    side = {law: dedup.side(law, 0.3) for law in laws}
+    side = {law: split_of(law, 0.3) for law in laws}
     of_side = {split: [row for row in rows if side[row["law"]] == split] for split in ("train", "validation")}
     of_side["validation"][0]["text"] += common
     of_side["train"][0]["text"] += common

@@ -1,0 +1,225 @@
+"""The index: which texts share a long run of characters with a benchmark's question, exactly.
+
+A question that stands in the training text measures memory. So every training text is compared with every question
+that the pipeline asks, and goes where the two share a run of `length` characters (Brown et al. 2020, Language Models
+are Few-Shot Learners, appendix C, take 13 words; Chinese has no words to count).
+
+What is compared is the normal form (normal_form.py). A hanzi says more than a letter: letters and digits of alphabets
+count half, and 64 of them are about those 13 words.
+
+Of the questions hashes of short seeds are kept (seeds.py). Over a text the same hash rolls from character to character
+(Rabin & Karp 1987). A hash decides nothing: where it is found, the characters themselves are compared, as far as they
+agree in both directions. So no text is dropped by a collision, and none is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from woodblock.base.errors import UserError
+from woodblock.decontamination import kernels
+from woodblock.decontamination.kernels import FULL
+from woodblock.decontamination.normal_form import characters_of, digest_of_digests, digest_of_text, weight
+from woodblock.decontamination.seeds import SEED, Texts, mark_templates, table_of_seeds, wholes_of
+
+MIN_WHOLE = 10  # as `length` counts; what is shorter (我国的首都是) is a phrase, and would cost texts that never saw it
+MIN_OWN = 20  # the same for OWN: many laws have 本法自公布之日起施行, and questions.MIN_UNIT asks for longer articles
+OWN = "validation"  # the benchmark of the pipeline's own tasks: held-out documents and held-out articles
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """All runs of a set of questions, to be looked for in texts. Made by `of`, or by `load` from what `save` wrote.
+
+    In memory it takes 4 bytes a character of the questions and 16 to 24 a seed: about 5 bytes a character at length 32
+    (measured: 4.9 of 50 million hanzi). `of` needs 25 to 40 for a while.
+    """
+
+    length: int
+    checked: dict[str, dict[str, Any]]  # by benchmark: questions, sha256, too_short, templates (see `gate.record`)
+    characters: np.ndarray  # uint32: the questions one after the other, a 0 before, between and behind them
+    positions: np.ndarray  # uint32 [seeds]: where in `characters` each seed stands, in the order of their slots
+    owners: np.ndarray  # uint16 [seeds]: whose question, as a place in sorted(checked)
+    wholes: np.ndarray  # uint32 [seeds]: how many characters from here on count as a whole; mostly 0, none
+    heads: np.ndarray  # uint32 [2**bits + 1]: the seeds of slot i are heads[i] : heads[i + 1]
+    bloom: np.ndarray  # uint64 [2**(bits - 2)]: three bits for each hash, which say at once that most are not here
+
+    @classmethod
+    def of(cls, texts: Iterable[tuple[str, str]], length: int) -> Overlaps:
+        """Index texts, (benchmark, text) pairs in any order, for runs of `length` hanzi, or twice as many letters.
+
+        A text that is shorter is looked for as a whole. So is the first line of a text: it is what is asked, and the
+        lines that follow are choices and answers, which others may put in another order or leave out. (The first line
+        of the documents of OWN is a title, and is not.) What is shorter than MIN_WHOLE is not looked for; a text
+        without anything longer is counted as too short to check. (MIN_OWN takes its place for OWN.)
+
+        Runs that stand in TEMPLATE different texts or more are how questions are put (下列关于…的说法中，正确的是) and
+        are not looked for, unless they are part of a passage, shared by as many at twice the length. Nor is a first
+        line that so many share.
+
+        Raises UserError for more than 65,535 benchmarks or 4,294,967,295 characters.
+        """
+        if length < 1:
+            raise ValueError(f"length: {length}; runs have a character or more")
+        counts: dict[str, dict[str, int]] = {}
+        found: dict[tuple[bytes, str, int], np.ndarray] = {}  # by digest, benchmark, and characters of the first line
+        for benchmark, text in texts:
+            characters, places = characters_of(text)
+            of = counts.setdefault(benchmark, {"questions": 0, "too_short": 0})
+            of["questions"] += 1
+            of["too_short"] += weight(characters) < 2 * min(length, _least(benchmark))
+            line = -1 if benchmark == OWN else text.find("\n", len(text) - len(text.lstrip()))
+            first = characters.size if line < 0 else int(np.searchsorted(places, line))
+            found.setdefault((digest_of_text(characters), benchmark, first), characters)
+        keys = sorted(found)  # equal texts come one after the other, and the order given is forgotten
+        names = sorted(counts)
+        digests: dict[str, list[bytes]] = {name: [] for name in names}
+        for digest, owner, _ in keys:
+            digests[owner].append(digest)
+        if len(names) >= 2**16:
+            raise UserError(f"download.benchmarks: {len(names):,} benchmarks; at most {2**16 - 1:,} can be checked")
+        sizes = np.array([found[key].size for key in keys], dtype=np.int64)
+        starts = 1 + np.cumsum(sizes + 1) - (sizes + 1)
+        total = 1 + int((sizes + 1).sum())
+        if total >= 2**32:
+            raise UserError(f"download.benchmarks: {total:,} characters; at most {2**32 - 1:,} can be checked")
+        characters = np.zeros(total, dtype=np.uint32)
+        for key, start, size in zip(keys, starts, sizes, strict=True):
+            characters[start : start + size] = found.pop(key)
+        place = {name: i for i, name in enumerate(names)}
+        owners = np.array([place[owner] for _, owner, _ in keys], dtype=np.uint16)
+        is_new = np.array([i == 0 or keys[i][0] != keys[i - 1][0] for i in range(len(keys))], dtype=bool)
+        firsts = np.array([first for *_, first in keys], dtype=np.int64)
+        lines = Texts(characters, starts, sizes, firsts, np.cumsum(is_new).astype(np.uint32))
+        templates, lengths = mark_templates(lines, 2 * length)
+        least = np.array([2 * _least(owner) for _, owner, _ in keys], dtype=np.int64)
+        wholes, formulas = wholes_of(lines, least, 2 * length)
+        checked = {
+            name: {
+                **counts[name],
+                "sha256": digest_of_digests(digests[name]),
+                "templates": int((templates + formulas)[owners == place[name]].sum()),
+            }
+            for name in names
+        }
+        return cls(length, checked, characters, *table_of_seeds(lines, owners, wholes, lengths, length))
+
+    def save(self, path: Path) -> None:
+        """Write a folder of .npy files and a JSON, the same bytes for the same texts in whatever order they came."""
+        path.mkdir(parents=True)
+        for name in _ARRAYS:
+            np.save(path / f"{name}.npy", getattr(self, name))
+        head = {"length": self.length, "checked": self.checked}
+        (path / "overlaps.json").write_text(as_json(head), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Overlaps:
+        """Read what `save` wrote, mapped into memory: processes that read one folder share its pages."""
+        head = json.loads((path / "overlaps.json").read_text(encoding="utf-8"))
+        # "c": numba compiles for arrays that can be written; nothing is, so that no page is ever copied.
+        arrays = (np.asarray(np.load(path / f"{name}.npy", mmap_mode="c")) for name in _ARRAYS)
+        return cls(head["length"], head["checked"], *arrays)
+
+    @classmethod
+    def made_once(cls, folder: Path, texts: Iterable[tuple[str, str]], length: int) -> Overlaps:
+        """The index in a folder: made of the texts and saved there, whole or not at all, if it is not there yet."""
+        if not folder.exists():
+            partial = folder.with_name(f".{folder.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            cls.of(texts, length).save(partial)
+            os.replace(partial, folder)
+        return cls.load(folder)
+
+    def benchmarks(self, text: str) -> list[str]:
+        """The names, sorted, of the benchmarks of which a question shares a run with the text, or stands in it whole."""
+        characters, _ = characters_of(text)
+        found = self._found(characters, np.zeros(0, dtype=np.int32))
+        return [name for name, hit in zip(sorted(self.checked), found, strict=True) if hit]
+
+    def without(self, text: str) -> tuple[str, int]:
+        """The text without those of its lines that make it share a run, and how many went; the rest shares none.
+
+        A run takes with it the lines that lie in it whole or with as much as a run needs. Of a run that lies across
+        lines so that none does, the line with most of it goes. Lines are what stands between newlines.
+        """
+        lines, removed = text.split("\n"), 0
+        gone, sizes = self._lines(lines)
+        while gone:
+            kept = [place for place in range(len(lines)) if place not in gone]
+            joints = [i for i in range(1, len(kept)) if kept[i] - kept[i - 1] > 1]
+            lines, sizes = [lines[place] for place in kept], sizes[kept]
+            removed += len(gone)
+            # What is left can only form runs anew over where lines stood.
+            gone = {
+                start + place
+                for start, end in _around_joints(joints, sizes, 2 * self.length)
+                for place in self._lines(lines[start:end])[0]
+            }
+        return "\n".join(lines), removed
+
+    def _lines(self, lines: list[str]) -> tuple[set[int], np.ndarray]:
+        """(the places of the lines that go, how many characters each of the lines is compared by; empty if none goes)."""
+        characters, places = characters_of("\n".join(lines))
+        cover = np.zeros(characters.size + 1, dtype=np.int32)
+        if not self._found(characters, cover).any():
+            return set(), np.zeros(0, dtype=np.int64)
+        edges = np.diff(np.cumsum(cover) > 0, prepend=False).astype(np.int8)  # the last of cover's sums is 0
+        begins, ends = np.flatnonzero(edges)[::2], np.flatnonzero(edges)[1::2]
+        weights = np.concatenate([[0], np.cumsum(1 + (characters >= FULL))])
+        # Line i holds the characters borders[i] : borders[i + 1].
+        borders = np.searchsorted(places, _sums(np.fromiter(map(len, lines), np.int64, len(lines)) + 1))
+        gone: set[int] = set()
+        for begin, end in zip(begins, ends, strict=True):
+            first, last = (int(np.searchsorted(borders, at, "right")) - 1 for at in (begin, end - 1))
+            shares = {
+                line: int(weights[min(end, borders[line + 1])] - weights[max(begin, borders[line])])
+                for line in range(first, last + 1)
+            }
+            needed = {line: int(weights[borders[line + 1]] - weights[borders[line]]) for line in shares}
+            whole = {n for n, share in shares.items() if 0 < min(2 * self.length, needed[n]) <= share}
+            gone |= whole or {max(shares, key=lambda n: (shares[n], -n))}
+        return gone, np.diff(borders)
+
+    def _found(self, characters: np.ndarray, cover: np.ndarray) -> np.ndarray:
+        """uint8 [benchmarks]: of which there is a run. cover [characters + 1]: +1 where one begins, -1 behind it."""
+        found = np.zeros(len(self.checked), dtype=np.uint8)
+        arrays = (self.characters, self.positions, self.owners, self.wholes, self.heads, self.bloom)
+        kernels.scan(characters, *arrays, min(SEED, self.length), 2 * self.length, found, cover)
+        return found
+
+
+_ARRAYS = tuple(field.name for field in fields(Overlaps) if field.name not in ("length", "checked"))
+
+
+def as_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def _sums(sizes: np.ndarray) -> np.ndarray:
+    """int64 [n + 1]: where each of n things begins that lie one after the other, and the last one ends."""
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def _around_joints(joints: list[int], sizes: np.ndarray, reach: int) -> list[tuple[int, int]]:
+    """Ranges of lines that hold `reach` characters on either side of each joint (a place between lines)."""
+    # A letter at either end of a line may be a label or none, as its neighbour changes.
+    total = _sums(np.maximum(sizes - 2, 0))
+    ranges: list[tuple[int, int]] = []
+    for joint in joints:
+        start = max(int(np.searchsorted(total, total[joint] - reach, "right")) - 1, 0)
+        if ranges and start <= ranges[-1][1]:
+            start = ranges.pop()[0]
+        ranges.append((start, int(np.searchsorted(total, total[joint] + reach))))
+    return ranges
+
+
+def _least(benchmark: str) -> int:
+    return MIN_OWN if benchmark == OWN else MIN_WHOLE

@@ -1,0 +1,77 @@
+"""The normal form: what of a text is compared. Letters, digits and hanzi alone, in compatibility form, without case.
+
+So another punctuation, width or line break hides nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+
+import numpy as np
+
+from woodblock.decontamination import kernels
+from woodblock.decontamination.kernels import CHARACTER, FULL, POINTS
+
+
+def normalised(text: str) -> str:
+    """A text as it is compared: letters, digits and hanzi of its NFKD, case folded.
+
+    NFKD and not NFKC: the two are one form to compare, as accents and other marks are left out, and a decomposition
+    can be looked up character by character. Traditional characters stay. A letter of a to z that stands alone between
+    hanzi goes: it is the label of a choice for the most part (A. 土地 B. 资金), which some write and others do not.
+
+    >>> normalised("Ｗｏｏｄ－Ｂｌｏｃｋ，雕版！ ½ Å")
+    'woodblock雕版12a'
+    >>> normalised("维生素有：A.脂溶的；Ｂ、水溶的")
+    '维生素有脂溶的水溶的'
+    """
+    return characters_of(text)[0].tobytes().decode("utf-32-le")
+
+
+def characters_of(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """A text as it is compared: (characters uint32, for each its place in the text uint32)."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    return kernels.translate(codes, *_table())
+
+
+def weight(characters: np.ndarray) -> int:
+    """2 for each hanzi and 1 for each letter or digit: twice what `length` counts."""
+    return characters.size + int(np.count_nonzero((characters & CHARACTER) >= FULL))
+
+
+def digest_of_text(characters: np.ndarray) -> bytes:
+    """sha256 of a text as it is compared."""
+    return hashlib.sha256(characters.astype("<u4").tobytes()).digest()
+
+
+def digest_of_digests(digests: Iterable[bytes]) -> str:
+    """sha256, in hexadecimal, over the different ones, sorted: the same for the same texts in any order."""
+    return hashlib.sha256(b"".join(sorted(set(digests)))).hexdigest()
+
+
+@functools.cache
+def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each code point is compared as: (target [0x110000] uint32, starts uint32, expansions uint32).
+
+    target: 0, nothing; under 0x110000, that character; else 0x110000 + i, the characters expansions[starts[i] :
+    starts[i + 1]].
+    """
+    last = 0x40000  # beyond, there is nothing but tags, variation selectors and private use
+    points = [chr(point) for point in range(1, last)]
+    # NUL between them keeps neighbours from composing or changing places; each stays by itself.
+    decomposed = unicodedata.normalize("NFKD", "\0".join(points).encode("utf-8", "replace").decode("utf-8"))
+    folded = unicodedata.normalize("NFKD", decomposed.casefold()).split("\0")
+    target, starts, expansions = np.zeros(POINTS, dtype=np.uint32), [0], []
+    for point, forms in enumerate(folded, start=1):
+        kept = forms if len(forms) == 1 and forms.isalnum() else "".join(filter(str.isalnum, forms))
+        if len(kept) == 1:
+            target[point] = ord(kept)
+        elif kept:
+            target[point] = POINTS + len(starts) - 1
+            expansions += map(ord, kept)
+            starts.append(len(expansions))
+    target[0xD800:0xE000] = 0  # halves of a surrogate pair, which no text should hold
+    return target, np.array(starts, dtype=np.uint32), np.array(expansions, dtype=np.uint32)

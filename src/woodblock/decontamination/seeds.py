@@ -1,0 +1,147 @@
+"""The seeds of an index: which pieces of the questions it looks for, and which of them say nothing.
+
+Of the questions a hash is kept of SEED characters here and there, so that each run holds such a seed whole: of hanzi one
+in length - 9 characters, of letters one in twice that. Left out are templates, the way in which a benchmark puts its
+questions, and seeds that find nothing which another does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from woodblock.decontamination import kernels
+from woodblock.decontamination.kernels import CHARACTER, IN_TEMPLATE, SLOT_BITS
+from woodblock.decontamination.normal_form import weight
+
+SEED = 10  # characters; so many in a row are rare enough that what they lead to is looked at one by one
+TEMPLATE = 10  # different questions; what so many share is how a benchmark puts its questions, and none of them
+CROWD = 16  # seeds of one hash, from which on those that are alike in all that is compared are kept once
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Different texts in one array: text i is characters[starts[i] : starts[i] + sizes[i]].
+
+    firsts: how many of its characters are in its first line. kinds: the same number for equal texts, ascending from 1.
+    """
+
+    characters: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
+    firsts: np.ndarray
+    kinds: np.ndarray
+
+    def weights(self, sizes: np.ndarray) -> np.ndarray:
+        """Of the first `sizes` characters of each text."""
+        pairs = zip(self.starts, sizes, strict=True)
+        return np.array([weight(self.characters[start : start + size]) for start, size in pairs], dtype=np.int64)
+
+
+def table_of_seeds(
+    texts: Texts, owners: np.ndarray, wholes: np.ndarray, lengths: np.ndarray, length: int
+) -> tuple[np.ndarray, ...]:
+    """positions, owners, wholes, heads and bloom of Overlaps. wholes [texts]: as `wholes_of` has them.
+
+    lengths [characters]: of the runs that start there.
+    """
+    seed = min(SEED, length)
+    with_whole = np.flatnonzero(wholes)
+    within_runs = kernels.seed_places(texts.starts, texts.sizes, lengths, seed)
+    text = np.concatenate([with_whole, np.searchsorted(texts.starts, within_runs, "right") - 1])
+    positions = np.concatenate([texts.starts[with_whole], within_runs]).astype(np.uint32)
+    owners, wholes = owners[text], np.where(np.arange(len(text)) < len(with_whole), wholes[text], 0).astype(np.uint32)
+    bits = max(8, len(positions).bit_length())
+    hashes = kernels.seed_hashes(texts.characters, positions, seed)
+    slots = (hashes >> np.uint64(64 - bits)).astype(np.int64)
+    kept = _not_alike(texts.characters, positions, slots, owners, wholes, 2 * length - seed, seed)
+    order = kept[np.argsort(hashes[kept], kind="stable")]
+    heads = np.searchsorted(slots[order], np.arange(2**bits + 1)).astype(np.uint32)
+    bloom = np.zeros(2 ** (bits - SLOT_BITS), dtype=np.uint64)
+    kernels.fill(bloom, hashes[order])
+    return positions[order], owners[order], wholes[order], heads, bloom
+
+
+def wholes_of(texts: Texts, least: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """(wholes, formulas), int64 [texts]: how much of a text from its start on counts as a whole, in characters or 0.
+
+    That is its first line, if that has weight `least` but runs of weight `wanted` cannot be looked for in it; and else
+    the text, if so with that.
+    formulas: 1 where the first line is left out because TEMPLATE different texts begin so.
+    """
+    wholes, formulas = np.zeros_like(texts.sizes), np.zeros_like(texts.sizes)
+    weights, firsts = texts.weights(texts.sizes), texts.weights(texts.firsts)
+    is_short = (firsts >= least) & (firsts < wanted)
+    lines: dict[bytes, set[int]] = {}
+    for i in np.flatnonzero(is_short):
+        lines.setdefault(_line(texts, i), set()).add(int(texts.kinds[i]))
+    for i in np.flatnonzero(is_short | ((weights >= least) & (weights < wanted))):
+        if is_short[i] and (texts.firsts[i] == texts.sizes[i] or len(lines[_line(texts, i)]) < TEMPLATE):
+            wholes[i] = texts.firsts[i]
+        else:
+            formulas[i] = is_short[i]
+            wholes[i] = texts.sizes[i] if weights[i] < wanted else 0
+    return wholes, formulas
+
+
+def _line(texts: Texts, i: int) -> bytes:
+    return (texts.characters[texts.starts[i] : texts.starts[i] + texts.firsts[i]] & CHARACTER).tobytes()
+
+
+def _not_alike(
+    characters: np.ndarray,
+    positions: np.ndarray,
+    slots: np.ndarray,
+    owners: np.ndarray,
+    wholes: np.ndarray,
+    reach: int,
+    seed: int,
+) -> np.ndarray:
+    """The places in `positions` of all seeds but those of crowded slots that find nothing which another does not.
+
+    Two seeds of one benchmark whose characters agree as far as they are ever compared, `reach` to either side, find the
+    same. Without this, one text repeated a million times, or 啊啊啊啊…, would be compared a million times over.
+    """
+    crowded = np.flatnonzero(np.bincount(slots)[slots] > CROWD) if len(slots) else np.zeros(0, dtype=np.int64)
+    around = kernels.surroundings(characters, positions[crowded], reach, seed)
+    order = np.lexsort((positions[crowded], around, wholes[crowded], owners[crowded]))
+    ranked = crowded[order]
+    alike = kernels.is_like_the_one_before(characters, positions[ranked], reach, seed) & (
+        around[order][1:] == around[order][:-1]
+    )
+    alike &= (owners[ranked][1:] == owners[ranked][:-1]) & (wholes[ranked][1:] == wholes[ranked][:-1])
+    return np.setdiff1d(np.arange(len(positions)), ranked[1:][alike])
+
+
+def mark_templates(texts: Texts, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """Set IN_TEMPLATE on the characters at which a template of weight `wanted` starts.
+
+    Returns (int64 [texts]: how many; uint32 [characters]: the length of the run that starts there, 0 for none).
+
+    A passage that ten questions are asked about stands in ten texts too, and is no template: that is a run which
+    TEMPLATE texts or more share, but which is not within one of twice the weight that they share.
+    """
+    short, lengths = _in_many_texts(texts, wanted)
+    if short.any():
+        long, long_lengths = _in_many_texts(texts, 2 * wanted)
+        kernels.leave_passages_out(short, lengths, long, long_lengths)
+        texts.characters[short] |= IN_TEMPLATE
+    # A text and the 0 behind it are one piece or more, as reduceat needs.
+    counts = np.add.reduceat(short, texts.starts, dtype=np.int64) if len(texts.starts) else np.zeros(0, np.int64)
+    return counts, lengths
+
+
+def _in_many_texts(texts: Texts, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """[characters]: whether the run of weight `wanted` that starts here is in TEMPLATE texts; how long it is (0: none)."""
+    hashes, lengths = kernels.shortest_runs(texts.characters, texts.starts, texts.sizes, wanted)
+    bits = max(8, int(np.count_nonzero(lengths)).bit_length() - 1)
+    last, number = np.zeros(2**bits, dtype=np.uint32), np.zeros(2**bits, dtype=np.uint8)
+    kernels.count_texts(hashes, lengths, texts.starts, texts.sizes, texts.kinds, np.uint64(64 - bits), last, number)
+    places = kernels.frequent_runs(hashes, lengths, np.uint64(64 - bits), number, TEMPLATE)
+    del last, number
+    places = places[np.argsort(hashes[places], kind="stable")]
+    kinds = texts.kinds[np.searchsorted(texts.starts, places, "right") - 1]
+    shared = np.zeros(len(texts.characters), dtype=np.bool_)
+    kernels.confirm_shared(texts.characters, places, hashes, lengths, kinds, TEMPLATE, shared)
+    return shared, lengths

@@ -1,0 +1,301 @@
+"""Near-duplicates: which documents meet, whether they are alike when compared truly, and who goes for whom.
+
+Two documents meet where their signatures agree in a band (sketches.py). Those that meet are compared truly, and a
+document goes only where a better one that itself stays is its near-duplicate: no chains, in which the first and the
+last have nothing in common.
+
+Work goes by shards twice: the bands are shared out to find the pairs that meet, and the ranks of the worse documents to
+compare these pairs. Of all documents at once only the ranks, their order and who goes for whom are in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from woodblock.duplicates.equal_values import distinct, is_first, is_frequent
+from woodblock.duplicates.shelf import NONE, Shelf, partitions_of
+from woodblock.duplicates.sketches import copied_share, gram_set, jaccard
+from woodblock.run import shards
+
+BEST = 16  # of a bucket: each of its documents is compared with so many of its best, not with all
+ERRORS = 3  # standard errors under the threshold from which on the signatures alone say that two documents differ
+RANGE = 256  # documents whose pairs stand together in the files of pairs
+RANGE_PAIRS = 1_000_000  # pairs of a task, and those that a shard of the comparison has at least, if there are so many
+CHUNK_PAIRS = 16_384  # pairs whose signatures are in memory at once: at most 32 MB
+CHUNK_BYTES = 8_000_000  # of texts whose n-gram sets are in memory at once: at most 64 MB
+
+
+class Nearness(NamedTuple):
+    """From which on two documents are near-duplicates: settings of the block dedup, under their names there."""
+
+    ngram: int
+    threshold: float
+    edited: float
+    copied: float
+
+    @classmethod
+    def of(cls, block: Any) -> Nearness:
+        return cls(*(getattr(block, name) for name in cls._fields))
+
+
+def near_duplicates(
+    shelf: Shelf,
+    *,
+    ranks: Path,
+    order: Path,
+    bands: int,
+    permutations: int,
+    nearness: Nearness,
+    work: Path,
+    workers: int,
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """Find the documents that go for a better one.
+
+    ranks: a file, uint32 [n]: each document's rank, the best 0; NONE for documents that are not compared. order: a file,
+    uint32 [n]: the document of each rank. permutations: of a signature. work: a folder for what stands between the two
+    rounds of shards.
+
+    Returns by rank, for each document that goes, the rank of the better one (uint32 [n], else NONE) and their Jaccard
+    index (float32 [n], else 0); and how many pairs were candidates, compared, alike and near (see `compare`).
+    """
+    met = meetings(shelf, ranks, bands)
+    shards.work(meet, met, work / "meetings", workers, "dedup: buckets")
+    places = [(work / "meetings" / name, band) for name, task in met.items() for band in task.bands]
+    tasks = comparisons(shelf, order, places, permutations, nearness)
+    done = shards.work(compare, tasks, work / "comparisons", workers, "dedup: pairs")
+    better, similar = np.full(len(shelf), NONE, dtype=np.uint32), np.zeros(len(shelf), dtype=np.float32)
+    for name in tasks:
+        drop_worse(*near_pairs(work / "comparisons" / name), better, similar)
+    counts = {key: sum(result[key] for result in done.values()) for key in ("candidates", "compared", "alike", "near")}
+    return better, similar, counts
+
+
+# --- who meets --------------------------------------------------------------------------------------------------------
+
+
+class Meeting(NamedTuple):
+    """A task: find the pairs that meet in some bands."""
+
+    shelf: Shelf
+    ranks: Path  # uint32 [n], NONE for documents that are not compared
+    bands: tuple[int, ...]
+
+
+def meet(task: Meeting, folder: Path) -> dict[str, Any]:
+    """Write pairs-<band>.bin, the pairs of each band in ascending order, and ranges-<band>.bin, where each RANGE of the
+    worse document's rank begins in it. Returns the number of pairs.
+    """
+    shelf, ranks = task.shelf, np.fromfile(task.ranks, dtype=np.uint32)
+    parts = max(1, partitions_of(len(shelf)))
+    total = 0
+    for band in task.bands:
+        with (folder / f"unsorted-{band}.bin").open("wb") as file:
+            for part in range(parts):
+                bucket_pairs(*_band(shelf, ranks, band, part, parts)).tofile(file)
+        pairs = np.fromfile(folder / f"unsorted-{band}.bin", dtype=np.uint64)
+        pairs.sort()
+        pairs.tofile(folder / f"pairs-{band}.bin")
+        (folder / f"unsorted-{band}.bin").unlink()
+        borders = np.arange(0, len(shelf) + RANGE, RANGE, dtype=np.uint64) << np.uint64(32)
+        np.searchsorted(pairs, borders).astype(np.int64).tofile(folder / f"ranges-{band}.bin")
+        total += len(pairs)
+    return {"pairs": total}
+
+
+def _band(shelf: Shelf, ranks: np.ndarray, band: int, part: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """The hashes of one band that are in one partition, and the ranks of their documents."""
+    chosen, chosen_ranks = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
+    for number, name in enumerate(shelf.shards):
+        first, last = int(shelf.starts[number]), int(shelf.starts[number + 1])
+        size = last - first
+        hashes = np.fromfile(shelf.folder / name / "bands.bin", np.uint64, count=size, offset=8 * size * band)
+        wanted = (hashes % np.uint64(parts) == part) & (ranks[first:last] != NONE)
+        chosen.append(hashes[wanted])
+        chosen_ranks.append(ranks[first:last][wanted])
+    return np.concatenate(chosen), np.concatenate(chosen_ranks)
+
+
+def meetings(shelf: Shelf, ranks: Path, bands: int) -> dict[str, Meeting]:
+    """The tasks of `meet`: one band each; where documents are few, several, for a process takes a second to start."""
+    together = max(1, min(bands, RANGE_PAIRS // max(1, len(shelf))))
+    groups = [tuple(range(first, min(bands, first + together))) for first in range(0, bands, together)]
+    return {f"bands-{group[0]:04d}": Meeting(shelf, ranks, group) for group in groups}
+
+
+def bucket_pairs(hashes: np.ndarray, ranks: np.ndarray, best: int = BEST) -> np.ndarray:
+    """Pairs of documents with one hash, each with the at most `best` best of its bucket: uint64, in any order.
+
+    hashes: uint64 [n]; ranks: uint32 [n]. A pair is the worse rank * 2**32 + the better rank.
+    """
+    shared = is_frequent(hashes, 2)
+    hashes, ranks = hashes[shared], ranks[shared]
+    order = np.lexsort((ranks, hashes))
+    hashes, ranks = hashes[order], ranks[order].astype(np.uint64)
+    first = np.maximum.accumulate(np.where(is_first(hashes), np.arange(len(hashes)), 0))
+    behind = np.arange(len(hashes)) - first
+    found = [np.zeros(0, dtype=np.uint64)]
+    for place in range(best):
+        worse = np.flatnonzero(behind > place)
+        found.append((ranks[worse] << np.uint64(32)) | ranks[first[worse] + place])
+    return np.concatenate(found)
+
+
+# --- who is alike -----------------------------------------------------------------------------------------------------
+
+
+class Comparison(NamedTuple):
+    """A task: compare the pairs whose worse document is in some ranges of ranks."""
+
+    shelf: Shelf
+    order: Path  # uint32 [n]: the document of each rank
+    pairs: tuple[tuple[str, int], ...]  # folder and number of each band
+    first: int  # range
+    last: int
+    permutations: int
+    nearness: Nearness
+
+
+def compare(task: Comparison, folder: Path) -> dict[str, Any]:
+    """Write the pairs whose true Jaccard index reaches the threshold, or reaches `edited` where a share `copied` is a
+    copy, in ascending order: near.bin (uint64, as bucket_pairs has them) and jaccard.bin (float32). Returns how many were
+    compared by signatures, truly, and how many have the index but are too much their own.
+    """
+    ngram, threshold, edited, least_copied = task.nearness
+    floor = min(threshold, edited)
+    margin = ERRORS * (floor * (1 - floor) / task.permutations) ** 0.5
+    order = np.fromfile(task.order, dtype=np.uint32)
+    pairs = distinct(np.concatenate([_range(Path(name), band, task.first, task.last) for name, band in task.pairs]))
+    # In the order of the better document: the versions of one text lie together, and its set is made once.
+    pairs = pairs[np.lexsort((pairs >> np.uint64(32), pairs & np.uint64(NONE)))]
+    found, values, truly, alike = [np.zeros(0, np.uint64)], [np.zeros(0, np.float32)], 0, 0
+    for start in range(0, len(pairs), CHUNK_PAIRS):
+        chunk = pairs[start : start + CHUNK_PAIRS]
+        sides = order[np.stack([chunk >> np.uint64(32), chunk & np.uint64(NONE)])]
+        likely = _agreement(task.shelf, sides, task.permutations) >= floor - margin
+        chunk, sides = chunk[likely], sides[:, likely]
+        truly += len(chunk)
+        similar, copied = _compare_truly(task.shelf, sides, ngram, floor)
+        is_near = (similar >= threshold) | (similar >= edited) & (copied >= least_copied)
+        alike += int(np.sum(similar >= edited) - np.sum(is_near))
+        found.append(chunk[is_near])
+        values.append(similar[is_near].astype(np.float32))
+    near, values = np.concatenate(found), np.concatenate(values)
+    ascending = np.argsort(near)
+    near[ascending].tofile(folder / "near.bin")
+    values[ascending].tofile(folder / "jaccard.bin")
+    return {"candidates": len(pairs), "compared": truly, "alike": alike, "near": len(near)}
+
+
+def _range(folder: Path, band: int, first: int, last: int) -> np.ndarray:
+    """The pairs of a band whose worse document is in the ranges from first to last - 1."""
+    start, end = _borders(folder, band)[[first, last]].tolist()
+    return np.fromfile(folder / f"pairs-{band}.bin", np.uint64, count=end - start, offset=8 * start)
+
+
+def _borders(folder: Path, band: int) -> np.ndarray:
+    return np.fromfile(folder / f"ranges-{band}.bin", dtype=np.int64)
+
+
+def _agreement(shelf: Shelf, sides: np.ndarray, permutations: int) -> np.ndarray:
+    """float [pairs]: the share of permutations in which the signatures agree: an estimate of the Jaccard index.
+
+    sides: [2, pairs], places of documents.
+    """
+    documents, places = np.unique(sides, return_inverse=True)
+    signatures = shelf.rows("signatures", np.uint32, permutations, documents)
+    one, other = places.reshape(sides.shape)
+    agreement = np.empty(len(one))
+    for start in range(0, len(one), 1024):
+        chosen = slice(start, start + 1024)
+        agreement[chosen] = (signatures[one[chosen]] == signatures[other[chosen]]).mean(axis=1)
+    return agreement
+
+
+def _compare_truly(shelf: Shelf, sides: np.ndarray, ngram: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """float [pairs]: the Jaccard indices of the pairs' sets, and their copied shares (0 where the index is too low).
+
+    Texts are read for CHUNK_BYTES at a time.
+    """
+    documents, places = np.unique(sides, return_inverse=True)
+    places = places.reshape(sides.shape)
+    similar, copied = np.zeros(sides.shape[1]), np.zeros(sides.shape[1])
+    sizes = shelf.rows("lengths", np.uint32, 1, documents)[:, 0].astype(np.int64) * 3
+    start = 0
+    while start < len(similar):
+        end = _as_many_as_fit(places[:, start:], sizes) + start
+        wanted, local = np.unique(places[:, start:end], return_inverse=True)
+        texts = list(shelf.texts(documents[wanted]))
+        sets = [gram_set(text, ngram) for text in texts]
+        long: dict[int, np.ndarray] = {}  # of 2n-grams: few pairs come so far
+        for pair, (one, other) in enumerate(local.reshape(2, end - start).T.tolist(), start):
+            similar[pair] = jaccard(sets[one], sets[other])
+            if similar[pair] >= threshold:
+                for text in {one, other} - long.keys():
+                    long[text] = gram_set(texts[text], 2 * ngram)
+                copied[pair] = copied_share((sets[one], long[one]), (sets[other], long[other]))
+        start = end
+    return similar, copied
+
+
+def _as_many_as_fit(places: np.ndarray, sizes: np.ndarray) -> int:
+    """How many pairs from the first on have texts of CHUNK_BYTES together; one at least."""
+    held: set[int] = set()
+    total = 0
+    for pair, both in enumerate(places.T.tolist()):
+        total += sum(int(sizes[place]) for place in set(both) - held)
+        held.update(both)
+        if total > CHUNK_BYTES and pair:
+            return pair
+    return places.shape[1]
+
+
+def comparisons(
+    shelf: Shelf, order: Path, pairs: Sequence[tuple[Path, int]], permutations: int, nearness: Nearness
+) -> dict[str, Comparison]:
+    """The tasks of `compare`, in the order of the worse document's rank: eight of like size, or more of RANGE_PAIRS pairs
+    each; up to the pairs of a RANGE. Which they are does not depend on the number of processes, nor does what comes out.
+    """
+    ranges = -(-len(shelf) // RANGE)
+    counts = np.zeros(ranges, dtype=np.int64)
+    for folder, band in pairs:
+        counts += np.diff(_borders(folder, band))
+    names = tuple((str(folder), band) for folder, band in pairs)
+    tasks, first, held = {}, 0, 0
+    enough = min(RANGE_PAIRS, int(counts.sum()) // 8 + 1)
+    for number in range(ranges):
+        held += int(counts[number])
+        if held >= enough or number == ranges - 1:
+            tasks[f"ranks-{first:06d}"] = Comparison(shelf, order, names, first, number + 1, permutations, nearness)
+            first, held = number + 1, 0
+    return tasks
+
+
+def near_pairs(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """What `compare` wrote: the pairs (uint64) and their Jaccard indices (float32)."""
+    return np.fromfile(folder / "near.bin", np.uint64), np.fromfile(folder / "jaccard.bin", np.float32)
+
+
+# --- who goes ---------------------------------------------------------------------------------------------------------
+
+
+def drop_worse(pairs: np.ndarray, values: np.ndarray, original: np.ndarray, similar: np.ndarray) -> None:
+    """Decide who goes: a document whose near-duplicate is better and stays itself. Changes original and similar.
+
+    pairs: uint64, ascending, as bucket_pairs has them, of documents no better than those of earlier calls; values:
+    their Jaccard indices. original: uint32 [n], by rank: the rank of the better one, or NONE for what stays; similar:
+    float32 [n], by rank: the Jaccard index of the two. Of several the best counts.
+    """
+    _greedy((pairs >> np.uint64(32)).astype(np.uint32), pairs.astype(np.uint32), values, original, similar, NONE)
+
+
+@njit(cache=True, nogil=True)
+def _greedy(worse, better, values, original, similar, none):
+    for i in range(worse.size):
+        if original[worse[i]] == none and original[better[i]] == none:
+            original[worse[i]] = better[i]
+            similar[worse[i]] = values[i]

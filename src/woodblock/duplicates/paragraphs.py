@@ -1,0 +1,119 @@
+"""Paragraphs that many documents hold: each stays in the best of them alone.
+
+A paragraph is a line of many letters. Which lines count, and by what they are compared, is decided where texts are
+sketched (sketches.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from woodblock.duplicates.equal_values import is_first, is_frequent
+from woodblock.duplicates.shelf import NONE, Shelf
+from woodblock.tables.funnel import Funnel
+from woodblock.tables.texts import BLANK_LINES
+
+
+def find_repeated(shelf: Shelf, ranks: np.ndarray, fewest: int, folder: Path) -> None:
+    """Find the paragraphs that `fewest` documents hold or more; each stays in the best of them alone.
+
+    ranks: uint32 [n], NONE for documents that do not take part. Writes for each partition of the hashes, in ascending
+    order, the numbers of the paragraphs that go (goes-<p>.bin, int64: counted through the shards' files) and the
+    documents in which they stay (stays-<p>.bin, uint32). Two paragraphs are taken for the same by 64 bits: among a
+    hundred million, the chance that any two others agree is one in 3,700.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = _numbers_of_firsts(shelf)
+    for partition, (shards, places, hashes) in enumerate(shelf.partitions("paragraphs", 1, int(starts[-1]))):
+        owners = [
+            shelf.starts[shard] + shelf.shard("owners", shard, np.uint32)[places[shards == shard]]
+            for shard in range(len(shelf.shards))
+        ]
+        documents = np.concatenate(owners)
+        held = np.flatnonzero(ranks[documents] != NONE)
+        held = held[is_frequent(hashes[held, 0], fewest)]
+        goes, stays = _not_the_best(
+            *(hashes[held, 0], ranks[documents[held]], documents[held], (starts[shards] + places)[held], fewest)
+        )
+        goes.tofile(folder / f"goes-{partition}.bin")
+        stays.tofile(folder / f"stays-{partition}.bin")
+
+
+class Gone(NamedTuple):
+    """A paragraph that goes: the bytes of its document's UTF-8, and the place of the document that keeps it."""
+
+    start: int
+    end: int
+    keeper: int
+
+
+def that_go(folder: Path, shelf: Shelf, shard: int) -> dict[int, list[Gone]]:
+    """The paragraphs that go from the documents of one shard, in order, by the document's place in the shard.
+
+    folder: what `find_repeated` wrote.
+    """
+    first, last = _numbers_of_firsts(shelf)[shard : shard + 2].tolist()
+    numbers, keepers = [np.zeros(0, np.int64)], [np.zeros(0, np.uint32)]
+    for partition in range(len(list(folder.glob("goes-*.bin")))):
+        goes = np.fromfile(folder / f"goes-{partition}.bin", dtype=np.int64)
+        start, end = np.searchsorted(goes, [first, last]).tolist()
+        numbers.append(goes[start:end] - first)
+        keepers.append(np.fromfile(folder / f"stays-{partition}.bin", np.uint32, count=end - start, offset=4 * start))
+    chosen = np.concatenate(numbers)
+    order = np.argsort(chosen)
+    chosen = chosen[order]
+    documents = shelf.shard("owners", shard, np.uint32)[chosen]
+    starts = shelf.shard("starts", shard, np.int64)[documents]
+    spans = shelf.shard("spans", shard, np.int64).reshape(-1, 2)[chosen] - starts[:, None]
+    found: dict[int, list[Gone]] = {}
+    for document, (start, end), keeper in zip(
+        documents.tolist(), spans.tolist(), np.concatenate(keepers)[order].tolist(), strict=True
+    ):
+        found.setdefault(document, []).append(Gone(start, end, keeper))
+    return found
+
+
+def without(record: Mapping[str, Any], gone: Sequence[Gone], funnel: Funnel) -> str:
+    """A document's text without some of its paragraphs. The first of them is the sample."""
+    data = record["text"].encode("utf-8")
+    pieces, behind = [], 0
+    for start, end, _ in gone:
+        pieces.append(data[behind:start])
+        behind = end + 1  # its newline goes too
+    pieces.append(data[behind:])
+    funnel.change("paragraphs")
+    funnel.counts["paragraphs_removed"] += len(gone)
+    start, end, keeper = gone[0]
+    funnel.sample("paragraphs", record, data[start:end].decode("utf-8"), str(keeper), len(gone))
+    return tidy(b"".join(pieces).decode("utf-8"))
+
+
+def tidy(text: str) -> str:
+    """A text from which lines went, without the holes that they left."""
+    return (BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
+
+
+def _numbers_of_firsts(shelf: Shelf) -> np.ndarray:
+    """int64 [shards + 1]: the number of each shard's first paragraph, then of all."""
+    sizes = [(shelf.folder / name / "owners.bin").stat().st_size // 4 for name in shelf.shards]
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _not_the_best(
+    hashes: np.ndarray, ranks: np.ndarray, documents: np.ndarray, numbers: np.ndarray, fewest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers, ascending, of the paragraphs that go, and the documents in which they stay."""
+    order = np.lexsort((numbers, ranks, hashes))
+    hashes, documents, numbers = hashes[order], documents[order], numbers[order]
+    new_hash = is_first(hashes)
+    new_document = new_hash | is_first(documents)
+    group = np.cumsum(new_hash) - 1
+    holders = np.bincount(group[new_document], minlength=int(new_hash.sum()))
+    best = documents[np.flatnonzero(new_hash)]
+    goes = (holders[group] >= fewest) & (documents != best[group])
+    ascending = np.argsort(numbers[goes])
+    return numbers[goes][ascending], best[group][goes][ascending].astype(np.uint32)

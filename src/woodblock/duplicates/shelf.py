@@ -1,0 +1,105 @@
+"""The shelf: what is kept of records stands in files by shard, and is read back by a record's place in the table.
+
+So memory does not grow with the texts: they, the signatures and the hashes stay on disk. What is held of all records at
+once are columns of a few bytes each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+NONE = np.uint32(0xFFFFFFFF)  # no record
+PARTITION = 4_000_000  # hashes that are sorted at once
+
+
+class Shelf(NamedTuple):
+    """Files of rows by shard, <folder>/<shard>/<name>.bin, read back by a record's place in the whole table."""
+
+    folder: Path
+    shards: tuple[str, ...]
+    starts: np.ndarray  # int64 [shards + 1]: the place of each shard's first record, then the number of records
+
+    @classmethod
+    def of(cls, folder: Path, sizes: Mapping[str, int]) -> Shelf:
+        """sizes: the number of records in each shard, in order."""
+        return cls(folder, tuple(sizes), np.concatenate([[0], np.cumsum(list(sizes.values()))]).astype(np.int64))
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def shard(self, name: str, number: int, dtype: Any) -> np.ndarray:
+        """A whole file of one shard."""
+        return np.fromfile(self.folder / self.shards[number] / f"{name}.bin", dtype=dtype)
+
+    def column(self, name: str, dtype: Any) -> np.ndarray:
+        """A file of all shards, one value a record: for values of a few bytes."""
+        return np.concatenate([np.zeros(0, dtype), *(self.shard(name, i, dtype) for i in range(len(self.shards)))])
+
+    def rows(self, name: str, dtype: Any, width: int, documents: np.ndarray) -> np.ndarray:
+        """[documents, width]: some documents' rows. documents: ascending places."""
+        found = np.empty((len(documents), width), dtype=dtype)
+        size = found.itemsize * width
+        for number, first, last in self._by_shard(documents):
+            with (self.folder / self.shards[number] / f"{name}.bin").open("rb") as file:
+                for i in range(first, last):
+                    place = (int(documents[i]) - int(self.starts[number])) * size
+                    found[i] = np.frombuffer(os.pread(file.fileno(), size, place), dtype=dtype)
+        return found
+
+    def texts(self, documents: np.ndarray) -> Iterator[bytes]:
+        """The texts of some documents, as UTF-8. documents: ascending places."""
+        for number, first, last in self._by_shard(documents):
+            starts = self.shard("starts", number, np.int64)
+            with (self.folder / self.shards[number] / "texts.bin").open("rb") as file:
+                for i in range(first, last):
+                    place = int(documents[i]) - int(self.starts[number])
+                    start, end = int(starts[place]), int(starts[place + 1])
+                    yield os.pread(file.fileno(), end - start, start)
+
+    def shard_columns(self, folder: Path, number: int, **dtypes: Any) -> dict[str, np.ndarray]:
+        """The values of one shard in files of the whole table, as `write_columns` wrote them to another folder."""
+        first, last = self.starts[number : number + 2].tolist()
+        return {
+            name: np.fromfile(
+                folder / f"{name}.bin", dtype, count=last - first, offset=first * np.dtype(dtype).itemsize
+            )
+            for name, dtype in dtypes.items()
+        }
+
+    def partitions(self, name: str, width: int, total: int) -> Iterator[list[np.ndarray]]:
+        """The `total` rows of a file of hashes, uint64 [rows, width], in partitions by the hash in their first column.
+
+        Equal rows are together. Of each partition: [shard of each row, its place in the shard, rows]. The files are
+        read anew for each: one partition is in memory.
+        """
+        count = partitions_of(total)
+        for partition in range(count):
+            held = []
+            for number in range(len(self.shards)):
+                rows = self.shard(name, number, np.uint64).reshape(-1, width)
+                chosen = np.flatnonzero(rows[:, 0] % np.uint64(count) == partition)
+                held.append((np.full(len(chosen), number), chosen, rows[chosen]))
+            yield [np.concatenate(column) for column in zip(*held, strict=True)]
+
+    def _by_shard(self, documents: np.ndarray) -> Iterator[tuple[int, int, int]]:
+        borders = np.searchsorted(documents, self.starts)
+        for number in range(len(self.shards)):
+            if borders[number] < borders[number + 1]:
+                yield number, int(borders[number]), int(borders[number + 1])
+
+
+def partitions_of(total: int) -> int:
+    """Into how many partitions so many hashes go, so that each is about PARTITION."""
+    return -(-total // PARTITION)
+
+
+def write_columns(folder: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as raw files, <folder>/<name>.bin, from which a shard reads its own rows (`Shelf.shard_columns`)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, values in columns.items():
+        values.tofile(folder / f"{name}.bin")
