@@ -101,7 +101,7 @@ def pretraining(params: Any) -> dict[str, int | float]:
     - tokens: 20 a parameter (Hoffmann et al. 2022), rounded up to whole batches.
     - batch_tokens: 2,048 · (tokens / 2,000,000)^0.38 (the exponent: Bergsma et al. 2025, "Power lines: scaling laws for
       weight decay and batch size in LLM pre-training"), as the nearest power of two of windows of model.context, and no
-      fewer than the processes that train.devices names.
+      fewer than the ranks that train.devices names.
     - micro_batch_tokens: the batch, or the largest part that divides it and has no more than 32,768 tokens.
     - matrix_learning_rate, of Muon: 0.006 · (dim / 256)^−½ · (batch / 2,048)^½. Muon's update has the root mean square of
       an Adam update, so its spectral norm grows as √dim, and is to stay where it is (Yang, Simon & Bernstein 2023, "A
@@ -118,8 +118,8 @@ def pretraining(params: Any) -> dict[str, int | float]:
     if tokens == AUTO:
         tokens = TOKENS_A_PARAMETER * parameters(params.model, params.tokenizer.vocab_size)
     if batch == AUTO:
-        processes = 1 if params.train.devices == AUTO else params.train.devices
-        batch = _windows(tokens, context, processes) * context
+        ranks = 1 if params.train.devices == AUTO else params.train.devices
+        batch = _windows(tokens, context, ranks) * context
     muon = block.optimizer == "muon"
     base, exponent = (BESIDE_MUON_RATE, MUON_EXPONENT) if muon else (ADAM_RATE, ADAM_EXPONENT)
     ruled = {
@@ -132,10 +132,10 @@ def pretraining(params: Any) -> dict[str, int | float]:
     return {name: number for name, number in ruled.items() if getattr(block, name) == AUTO}
 
 
-def _windows(tokens: int, context: int, processes: int) -> int:
+def _windows(tokens: int, context: int, ranks: int) -> int:
     """Windows of a batch for a budget: a power of two."""
     wanted = ANCHOR_BATCH * (tokens / ANCHOR_TOKENS) ** BATCH_EXPONENT / context
-    return 2 ** max(0, round(math.log2(wanted)), (processes - 1).bit_length())
+    return 2 ** max(0, round(math.log2(wanted)), (ranks - 1).bit_length())
 
 
 def _micro_batch(batch: int, context: int) -> int:

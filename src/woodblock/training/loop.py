@@ -78,7 +78,7 @@ class Position:
     since: list[list[float]] = field(default_factory=list)  # loss, targets, norm of each step after the last row
     samples: list[dict[str, Any]] = field(default_factory=list)  # step and texts
     trend: dict[str, float] = field(default_factory=lambda: vars(divergence.Trend()))
-    peak: float = math.nan  # of all the devices together, FLOP/s; of the process that saved
+    peak: float = math.nan  # of all the devices together, FLOP/s; of the rank that saved
 
 
 @dataclass
