@@ -1,7 +1,8 @@
-# Woodblock: `make` sets up .venv from the pins and runs params.yaml's preset from download to report.
+# Woodblock: `make` installs the pinned packages into .venv and runs the pipeline, from download to report, as params.yaml says.
 # `make help` lists the other targets. Works with GNU make 3.81 (macOS) and newer.
 
-# PYTHON only makes .venv: any from 3.11 on. CORES is Snakemake's; the libraries' threads are `threads` in params.yaml.
+# PYTHON is used only to make .venv; any version from 3.11 on will do. CORES is for Snakemake. The threads of the libraries are
+# `threads` in params.yaml.
 PYTHON ?= python3
 CORES ?= all
 NAME ?= statutes
@@ -16,24 +17,25 @@ all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
 
 help:
-	@echo 'make                  set up .venv, run the pipeline as params.yaml has it'
+	@echo 'make                  set up .venv, run the pipeline as params.yaml says'
 	@echo 'make test             set up .venv, run the fast tests'
-	@echo 'make slow             set up .venv, run the tests that take longer: killed training, both engines, planted faults'
+	@echo 'make slow             set up .venv, run the slow tests: killed training, both engines, planted faults'
 	@echo 'make full             set up .venv, run every test that this machine can, and print the slowest'
 	@echo 'make gpu              set up .venv, run the tests that need a CUDA device'
-	@echo 'make training         of these: training that is killed ten times, or shared by two processes: equal results?'
-	@echo 'make engines          of these: the tiny preset by both engines in two clean clones: equal bytes?'
+	@echo 'make training         a part of the slow tests: is training the same if it is killed ten times, or shared by two processes?'
+	@echo 'make engines          a part of the slow tests: does the tiny preset give the same bytes with both engines, in two clean clones?'
 	@echo 'make preset NAME=...  write a preset of presets/ into params.yaml'
-	@echo 'make adopt            hand what Snakemake made to DVC; what does not match its lineage is refused'
-	@echo 'make watch            how pretraining stands: a row of figures every ten steps, until Ctrl-C'
+	@echo 'make adopt            give DVC what Snakemake made; refuse what does not match its lineage'
+	@echo 'make watch            show how pretraining goes: a row of figures every ten steps, until Ctrl-C'
 	@echo 'make verify           compare a finished run with reference/statutes.json'
-	@echo 'make graph            write into dvc.yaml which code each stage depends on, from the imports'
+	@echo 'make graph            write the code deps of each stage into dvc.yaml, from the imports'
 	@echo 'make lint             check format, names, types, the layers of the library, and the rules of Snakemake'
-	@echo 'make lock             resolve requirements/packages.in again, and write the locks'
+	@echo 'make lock             resolve requirements/packages.in again, and write the lock files'
 	@echo 'make format           format the code'
-	@echo 'make clean            remove logs and working state; outputs, caches and .venv stay'
+	@echo 'make clean            remove logs and working state; keep outputs, caches and .venv'
 
-# One stamp: what is pinned is what is installed. The log keeps all that pip says; here stand its long steps.
+# This file marks a finished installation. If a lock file is newer, pip installs again. The log keeps all that pip says; its
+# progress is printed here.
 .venv/installed: requirements.txt $(LOCKS)
 	@$(PYTHON) -c 'import sys; sys.exit("error: Python %d.%d is too old, 3.11 or newer is needed: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

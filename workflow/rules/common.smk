@@ -1,18 +1,19 @@
-# dvc.yaml in the form that rules read it, and which stages have to run.
+# Reads dvc.yaml for the rules, and finds which stages are stale: these have to run.
 #
-# Snakemake's own triggers are not enough beside a second engine: outputs that DVC made have no metadata here, and a
-# `git checkout` or a restored output has any modification time. So the lineage that each stage writes decides: the time
-# of its stamp, which is new where the stage is stale, is the one time that counts. The deps are `ancient`, their times
-# ignored, save those that a stale stage is about to make: through them, and not through its stamp, does Snakemake see
-# that a stage has to follow.
+# Snakemake's own triggers are not enough beside a second engine. For outputs that DVC made there is no metadata here. After
+# a `git checkout`, or when an output was restored, its modification time means nothing. So the lineage decides that each
+# stage writes. Every stage has a stamp, a small file among its inputs, and the time of the stamp is the only time that
+# counts: it is new if the stage is stale. The deps are marked `ancient`, so Snakemake ignores their times. Only the deps
+# that a stale stage is about to make are not marked. Snakemake learns from these deps, and not from the stamp, that the
+# next stage has to run after them.
 import os
 import sys
 import time
 from pathlib import Path
 
-# At the end of the path: the scripts in src/ must shadow no module that Snakemake imports later.
+# src/ comes last in the path: its scripts must not hide a module that Snakemake imports later.
 sys.path.append(os.path.join(workflow.basedir, "src"))
-# The stages run under the interpreter that runs Snakemake, also where .venv is not activated.
+# The stages run with the interpreter that runs Snakemake, even if .venv is not activated.
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]))
 
 from woodblock.run import graph, lineage
@@ -32,7 +33,7 @@ except UserError as error:
 
 
 def outputs(stage):
-    """Every output of a stage; folders are marked as such."""
+    """Every output of a stage. Folders are marked with directory()."""
     return [path if Path(path).suffix else directory(path) for path in STAGES[stage].outs]
 
 
@@ -48,11 +49,11 @@ def command(stage):
 
 
 def stamp(stage):
-    """The stage's stamp: older than any output where the stage is fresh, newer where it is stale."""
+    """The stage's stamp. It is newer than every output if the stage is stale, and older if the stage is fresh."""
     path = Path(".woodblock/stamps", stage)
     if workflow.is_main_process:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # New content with the new time: Snakemake holds a file with a known checksum to be unchanged.
+        # The content is new too: Snakemake takes a file with a known checksum as unchanged, whatever its time.
         path.write_text(f"{STALE[stage]} ({time.time_ns()})\n" if stage in STALE else "fresh\n", encoding="utf-8")
         if stage not in STALE:
             os.utime(path, (1, 1))
@@ -64,7 +65,7 @@ SHARDED = [stage for stage in ("clean", "dedup") if stage in STALE]
 
 
 def portions(stage):
-    """The jobs that do a stage's shards beforehand; none where the stage is fresh or does them alone."""
+    """The jobs that do a stage's shards before it runs. None if the stage is fresh, or if it does its shards itself."""
     if PORTIONS == 1 or stage not in SHARDED:
         return []
     return [f".woodblock/portions/{stage}-{part}-of-{PORTIONS}" for part in range(1, PORTIONS + 1)]

@@ -1,7 +1,7 @@
-# The shards of a stage as jobs of their own: `snakemake --config portions=4` runs four jobs, each of which does a
-# quarter of the stage's shards and leaves them in the working state; the stage then finds them finished. The graph and
-# the bytes stay as they are. With `--executor slurm` or `--executor kubernetes` the jobs run wherever the engine sends
-# them, as long as the machines share this folder.
+# A stage's shards can be jobs of their own. `snakemake --config portions=4` first runs four jobs. Each does a quarter of
+# the stage's shards and leaves them in the working state. The stage then finds them finished. The graph and the bytes
+# stay the same. With `--executor slurm` or `--executor kubernetes` the jobs can run on other machines, if these share
+# this folder.
 rule portion:
     input:
         lambda wildcards: inputs(wildcards.stage),
