@@ -165,7 +165,7 @@ class Ours:
     def download(self, corpus: Path) -> None:
         """Make data/raw from a corpus and a few conversations. No benchmarks: datatrove's side has no decontamination."""
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        params["threads"] = self.workers
+        params["processes"] = self.workers
         params["dedup"]["validation_share"] = 0.02  # as in presets/book-mini.yaml, which reads this corpus
         params["download"] |= {
             "corpus": [{"url": corpus.as_uri(), "licence": LICENCE}],

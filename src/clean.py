@@ -40,18 +40,18 @@ def clean(
     results: Path,
     run: Run,
 ) -> dict[str, Any]:
-    shards.warm(params.threads, load)
+    shards.warm(run.processes, load)
     limits = Limits.of(params.clean)
     model = run.work / "quality.npy"
     if not model.exists():
-        count_model(raw_corpus, limits, params.clean.quality_chars, model, params.threads)
+        count_model(raw_corpus, limits, params.clean.quality_chars, model, run.processes)
     roles = {"instructions": (raw_instructions, instructions), "corpus": (raw_corpus, corpus)}
     tasks = {
         f"{role}-{number:05d}": (role, str(part), limits, str(model))
         for role, (raw, _) in roles.items()
         for number, part in enumerate(parquet.parts(raw))
     }
-    done = shards.work(clean_shard, tasks, run.work / "shards", params.threads, "clean")
+    done = shards.work(clean_shard, tasks, run.work / "shards", run.processes, "clean")
 
     funnels, histograms = {role: Funnel() for role in roles}, {}
     for name, result in done.items():

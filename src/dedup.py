@@ -58,7 +58,7 @@ def dedup(
     results: Path,
     run: Run,
 ) -> dict[str, Any]:
-    settings, work, workers = params.dedup, run.work, params.threads
+    settings, work, workers = params.dedup, run.work, run.processes
     shards.warm(workers, load)
     clock = Clock(run)
     sources = {"corpus": corpus, "instructions": instructions, "documents": documents}
@@ -144,7 +144,8 @@ def record_id(shelf: Shelf, parts: Sequence[Path], place: int) -> str:
     """The id of the record at a place of the whole table."""
     number = int(np.searchsorted(shelf.starts, place, "right")) - 1
     with pq.ParquetFile(parts[number]) as file:
-        return file.read(columns=["id"])["id"][place - int(shelf.starts[number])].as_py()
+        found: str = file.read(columns=["id"])["id"][place - int(shelf.starts[number])].as_py()
+    return found
 
 
 if __name__ == "__main__":

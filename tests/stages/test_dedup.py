@@ -32,8 +32,8 @@ def case(tmp_path):
 
 def test_the_bytes_are_the_same_with_one_worker_and_with_three(case):
     corpus(case)
-    counts = case.run("one", threads=1)
-    assert counts == case.run("three", threads=3)
+    counts = case.run("one", processes=1)
+    assert counts == case.run("three", processes=3)
     assert digests(case, "one") == digests(case, "three")
     of_corpus = counts["corpus"]
     assert len(parquet.parts(case.folder / "3000-corpus")) > 4

@@ -63,7 +63,7 @@ class Case:
         self.rows: dict[str, list] = {name: [] for name in ("corpus", "instructions", "documents", "benchmarks")}
         self.settings, self.min_chars = dict(SETTINGS), 10
 
-    def run(self, out: str = "out", threads: int = 1, work: str | None = None) -> dict:
+    def run(self, out: str = "out", processes: int = 1, work: str | None = None) -> dict:
         """Run the stage; its outputs are in self.folder / out."""
         columns = (parquet.CLEANED, parquet.INSTRUCTIONS, parquet.DOCUMENTS, parquet.BENCHMARKS)
         inputs = [self.folder / f"{self.part_characters}-{name}" for name in self.rows]
@@ -72,12 +72,11 @@ class Case:
                 parquet.write(path, rows, schema, self.part_characters)
         params = SimpleNamespace(
             seed=1,
-            threads=threads,
             clean=SimpleNamespace(min_chars=self.min_chars),
             dedup=SimpleNamespace(**self.settings),
         )
         (self.folder / out).mkdir()
-        run = Run("dedup", "test", self.folder / (work or f"work-{out}"))
+        run = Run("dedup", "test", self.folder / (work or f"work-{out}"), processes)
         self.counts = dedup.dedup(params, *inputs, *(self.folder / out / name for name in OUTPUTS), run=run)
         return self.counts
 

@@ -170,7 +170,7 @@ def _ended_by_an_error(workers: int) -> Iterator[None]:
     except BrokenProcessPool:
         _end(workers)
         raise UserError(
-            "a worker was killed, most likely for memory; lower download.shard_chars or threads in params.yaml. "
+            "a worker was killed, most likely for memory; lower download.shard_chars or processes in params.yaml. "
             "The shards that are finished are kept"
         ) from None
     except BaseException:
