@@ -9,12 +9,12 @@ rule portion:
         temp(touch(".woodblock/portions/{stage}-{part}-of-{all}")),
     log:
         "logs/{stage}-{part}-of-{all}.log",
-    conda:
-        "../envs/pins.yaml"
     wildcard_constraints:
         stage="clean|dedup",
         part=r"\d+",
         all=r"\d+",
+    conda:
+        "../envs/pins.yaml"
     threads: 1
     params:
         cmd=lambda wildcards: command(wildcards.stage),
