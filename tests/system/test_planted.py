@@ -1,4 +1,4 @@
-"""Known faults in a corpus are found: planted.py's bars, through the stages as they are run; and planted.py itself."""
+"""Known faults in a corpus are found by the stages as they are run, to the bars; and tests of what plants them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import planted
-from support import planted_wordings as wordings
+from support.planted import personal_data
+from support.planted.benchmark_questions import WAYS
+from support.planted.copies import EDITED, edited
+from support.planted.definitions import SIZES, Planted, Sizes, slug
+from support.planted.judging import bar, is_mended, judge, table
+from support.planted.planting import plant
+from support.planted.real_documents import BENCHMARKS, CORPUS, apart, jaccard, read_corpus, read_questions
+from support.planted.running import run
+from support.planted.text_functions import bare
 
 SEEDS = [1, 2, *([int(os.environ["PLANTED_SEED"])] if "PLANTED_SEED" in os.environ else [])]
 TEXT = st.text(st.sampled_from("天地玄黄宇宙洪荒日月盈昃，。\n ab1"), min_size=20, max_size=300)
@@ -20,37 +27,37 @@ TEXT = st.text(st.sampled_from("天地玄黄宇宙洪荒日月盈昃，。\n ab1
 
 @pytest.fixture(scope="module")
 def given_texts() -> tuple[list[str], dict[str, list[str]]]:
-    if not (planted.CORPUS.exists() and planted.BENCHMARKS.is_dir()):
+    if not (CORPUS.exists() and BENCHMARKS.is_dir()):
         pytest.skip("the shared corpus and benchmarks are not beside this checkout")
-    return list(planted.read_corpus(planted.CORPUS)), planted.read_questions(planted.BENCHMARKS)
+    return list(read_corpus(CORPUS)), read_questions(BENCHMARKS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_planted_is_found_and_the_rest_stays(given_texts, new_project, seed):
-    corpus = planted.plant(*given_texts, seed)
-    rows = planted.judge(corpus, *planted.run(corpus, new_project()))
-    assert all(row.planted >= planted.EACH // 2 for row in rows), planted.table(rows)
-    under = [row.kind for row in rows if row.recall < planted.bar(row.kind)]
+    corpus = plant(*given_texts, seed)
+    rows = judge(corpus, *run(corpus, new_project()))
+    assert all(row.planted >= SIZES.each // 2 for row in rows), table(rows)
+    under = [row.kind for row in rows if row.recall < bar(row.kind)]
     examples = "\n".join(
         f"{row.kind} | {name} | {fault} | {excerpt[:200]!r}"
         for row in rows
         if row.kind in under
         for name, fault, excerpt in row.missed[:3]
     )
-    assert not under, f"seed {seed}: under the bar: {', '.join(under)}\n{planted.table(rows)}\n{examples}"
+    assert not under, f"seed {seed}: under the bar: {', '.join(under)}\n{table(rows)}\n{examples}"
 
 
 # ------------------------------------------------------------------------------------------------ the generator
 
 
 @pytest.fixture(scope="module")
-def small() -> planted.Planted:
+def small() -> Planted:
     """A planted corpus of made-up documents, with few of each kind."""
     return make_small(5)
 
 
-def make_small(seed: int) -> planted.Planted:
+def make_small(seed: int) -> Planted:
     rng = Random(99)
     hanzi = [chr(0x4E00 + i) for i in range(3000)]
 
@@ -59,10 +66,8 @@ def make_small(seed: int) -> planted.Planted:
         return "\n".join(lines)
 
     questions = {name: ["".join(rng.choices(hanzi, k=k)) + "a1？" for k in [20, 60] * 40] for name in ("cmmlu", "c3")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, count in {"EACH": 4, "PERSONAL": 4, "PAGES": 4, "QUESTIONS": 3}.items():
-            patch.setattr(planted, name, count)
-        return planted.plant([document() for _ in range(900)], questions, seed, rest=48)
+    sizes = Sizes(rest=48, each=4, personal=4, pages=4, questions=3)
+    return plant([document() for _ in range(900)], questions, seed, sizes)
 
 
 def test_a_seed_gives_the_same_corpus_and_another_another(small):
@@ -73,11 +78,11 @@ def test_a_seed_gives_the_same_corpus_and_another_another(small):
 def test_ids_are_distinct_and_say_their_kind(small):
     ids = [document.id for document in small.documents]
     assert len(set(ids)) == len(ids)
-    assert all(document.id.startswith(planted.slug(document.kind)) for document in small.documents)
+    assert all(document.id.startswith(slug(document.kind)) for document in small.documents)
 
 
 def test_if_nothing_is_cleaned_nothing_is_found(small):
-    rows = planted.judge(small, {document.id: document.text for document in small.documents}, {})
+    rows = judge(small, {document.id: document.text for document in small.documents}, {})
     for row in rows:
         if row.kind == "rest" or (row.kind.startswith("stays: ") and "html" not in row.kind):
             assert row.recall == 1, row
@@ -86,7 +91,7 @@ def test_if_nothing_is_cleaned_nothing_is_found(small):
 
 
 def test_if_everything_is_dropped_all_is_found_and_nothing_stays(small):
-    for row in planted.judge(small, {}, {}):
+    for row in judge(small, {}, {}):
         assert row.recall == (0 if row.kind == "rest" or row.kind.startswith("stays: ") else 1), row
 
 
@@ -99,14 +104,14 @@ def test_if_all_is_undone_all_is_found(small):
         for _, mark in document.gone if not document.body else ():
             text = text.replace(mark, "[…]")
         train[document.id] = text
-    assert {row.kind: row.recall for row in planted.judge(small, train, {}) if row.recall < 1} == {}
+    assert {row.kind: row.recall for row in judge(small, train, {}) if row.recall < 1} == {}
 
 
 def test_the_rest_is_apart_as_every_pair_shows():
     rng = Random(4)
     texts = ["".join(rng.choices("天地玄黄宇宙洪荒", k=rng.randint(20, 90))) for _ in range(60)]
-    texts += [planted.edited(rng, text, 20, "日月") for text in texts[:20]]
-    stays = planted.apart(texts, 0.3)
+    texts += [edited(rng, text, 20, "日月") for text in texts[:20]]
+    stays = apart(texts, 0.3)
     kept: list[str] = []
     for text, stay in zip(texts, stays, strict=True):
         sets = [({t[i : i + 3] for i in range(len(t) - 2)}) for t in [text, *kept]]
@@ -117,9 +122,9 @@ def test_the_rest_is_apart_as_every_pair_shows():
     assert 0 < len(kept) < len(texts)
 
 
-@given(TEXT, st.sampled_from(planted.EDITED), st.integers())
+@given(TEXT, st.sampled_from(EDITED), st.integers())
 def test_as_many_characters_are_edited_as_is_said(text, percent, seed):
-    got = planted.edited(Random(seed), text, percent, "鬼神")
+    got = edited(Random(seed), text, percent, "鬼神")
     count = round(len(text) * percent / 100)
     replaced, inserted, deleted = ((count + 2) // 3, (count + 1) // 3, count // 3)
     assert len(got) == len(text) + inserted - deleted
@@ -134,8 +139,8 @@ def test_as_many_characters_are_edited_as_is_said(text, percent, seed):
 def test_edits_leave_the_jaccard_that_they_should(percent, kinds, expected):
     rng = Random(1)
     text = "".join(rng.choices([chr(0x4E00 + i) for i in range(3000)], k=20_000))
-    got = planted.edited(rng, text, percent, text, kinds)
-    assert planted.jaccard(text, got) == pytest.approx(expected, abs=0.01)
+    got = edited(rng, text, percent, text, kinds)
+    assert jaccard(text, got) == pytest.approx(expected, abs=0.01)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1])
@@ -143,15 +148,15 @@ def test_lost_characters_that_are_left_out_are_not_mended(share):
     rng = Random(2)
     text = "".join(rng.choices([chr(0x4E00 + i) for i in range(3000)], k=5000))
     lost = set(rng.sample(range(len(text)), round(share * len(text))))
-    assert not planted._is_mended("".join(c for i, c in enumerate(text) if i not in lost), text)
-    assert not planted._is_mended("".join("\ufffd" if i in lost else c for i, c in enumerate(text)), text)
-    assert planted._is_mended("\n".join(text[i : i + 70] for i in range(0, 5000, 100)), text)
-    assert not planted._is_mended(text[:2000], text)
+    assert not is_mended("".join(c for i, c in enumerate(text) if i not in lost), text)
+    assert not is_mended("".join("\ufffd" if i in lost else c for i, c in enumerate(text)), text)
+    assert is_mended("\n".join(text[i : i + 70] for i in range(0, 5000, 100)), text)
+    assert not is_mended(text[:2000], text)
 
 
-@given(TEXT, st.sampled_from(sorted(planted.WAYS)), st.integers())
+@given(TEXT, st.sampled_from(sorted(WAYS)), st.integers())
 def test_a_question_in_other_signs_is_the_same_question(text, way, seed):
-    assert planted.bare(planted.WAYS[way](Random(seed), text)) == planted.bare(text)
+    assert bare(WAYS[way](Random(seed), text)) == bare(text)
 
 
 @given(st.integers())
@@ -168,15 +173,15 @@ def test_numbers_have_the_checks_that_are_said(seed):
         total = sum(int(c) * w for c, w in zip(number[:17], weights, strict=True))
         return len(number) == 18 and number[17].upper() == "10X98765432"[total % 11]
 
-    assert passes_luhn(wordings.card(rng))
-    assert is_identity(wordings.identity(rng))
-    assert not passes_luhn(wordings.wrong_card(rng))
-    assert not passes_luhn(wordings.order_number(rng))
-    wrong = wordings.wrong_identity(rng)
+    assert passes_luhn(personal_data.card(rng))
+    assert is_identity(personal_data.identity(rng))
+    assert not passes_luhn(personal_data.wrong_card(rng))
+    assert not passes_luhn(personal_data.order_number(rng))
+    wrong = personal_data.wrong_identity(rng)
     assert not is_identity(wrong) and not passes_luhn(wrong)
-    assert not wordings.mobile(rng).isalpha() and len(wordings.mobile(rng)) >= 11
+    assert not personal_data.mobile(rng).isalpha() and len(personal_data.mobile(rng)) >= 11
 
 
 def test_too_few_documents_are_an_error():
     with pytest.raises(ValueError, match="needed"):
-        planted.plant(["一份很短的文书，只此一份。"] * 50, {"cmmlu": ["这一道题目足够长可以拿来比较吗？"]}, 1)
+        plant(["一份很短的文书，只此一份。"] * 50, {"cmmlu": ["这一道题目足够长可以拿来比较吗？"]}, 1)
