@@ -64,7 +64,7 @@ def write(path: Path, recorded: Mapping[str, Any]) -> None:
 def read(path: Path) -> dict[str, Any]:
     """Read what `write` wrote. Raises UserError for a file that is no record."""
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
+        recorded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if recorded["length"] >= 1 and all(of["sha256"] for of in recorded["benchmarks"].values()):
             return recorded
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -5,6 +5,8 @@ All are in one file, with the constants that they read: numba's cache does not n
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -24,7 +26,7 @@ _MIX = np.uint64(0xD6E8FEB86659FD93)
 
 
 @njit(cache=True, nogil=True)
-def translate(codes, target, starts, expansions):
+def translate(codes: Any, target: Any, starts: Any, expansions: Any) -> tuple[np.ndarray, np.ndarray]:
     """(characters uint32, for each its place in the text uint32) of a text's code points; see normal_form.py."""
     size = 0
     for code in codes:
@@ -59,7 +61,7 @@ def translate(codes, target, starts, expansions):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _power(length):
+def _power(length: int) -> Any:
     """_BASE to the power of length - 1: what the first of `length` characters weighs in their hash."""
     power = np.uint64(1)
     for _ in range(length - 1):
@@ -68,13 +70,13 @@ def _power(length):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mix(code):
+def _mix(code: Any) -> Any:
     """A polynomial's value with all of its bits spread over the upper ones, by which the tables are addressed."""
     return (code ^ (code >> np.uint64(29))) * _MIX
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _bits(mixed):
+def _bits(mixed: Any) -> Any:
     """The three bits of a hash in its word of the Bloom filter (of blocks; Putze, Sanders & Singler 2007)."""
     bits = np.uint64(1) << (mixed & np.uint64(63))
     bits |= np.uint64(1) << (mixed >> np.uint64(6) & np.uint64(63))
@@ -82,7 +84,7 @@ def _bits(mixed):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _shift(size):
+def _shift(size: int) -> Any:
     """By how much a hash is shifted right to be an index under `size`, a power of two."""
     shift = 64
     while size > 1:
@@ -92,7 +94,7 @@ def _shift(size):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _half(character):
+def _half(character: Any) -> int:
     """A character's weight, in halves of what `length` counts."""
     return 2 if character >= FULL else 1
 
@@ -101,7 +103,19 @@ def _half(character):
 
 
 @njit(cache=True, nogil=True)
-def scan(text, characters, positions, owners, wholes, heads, bloom, seed, wanted, found, cover):
+def scan(
+    text: Any,
+    characters: Any,
+    positions: Any,
+    owners: Any,
+    wholes: Any,
+    heads: Any,
+    bloom: Any,
+    seed: int,
+    wanted: int,
+    found: Any,
+    cover: Any,
+) -> None:
     """Look for all seeds in a text; mark the benchmarks found, and, where cover has elements, the runs."""
     shift, first_weight, code = _shift(bloom.size), _power(seed), np.uint64(0)
     for i in range(text.size):
@@ -125,7 +139,9 @@ def scan(text, characters, positions, owners, wholes, heads, bloom, seed, wanted
 
 
 @njit(cache=True, nogil=True)
-def _compare(text, at, characters, place, seed, whole, wanted, cover):
+def _compare(
+    text: Any, at: int, characters: Any, place: Any, seed: int, whole: Any, wanted: int, cover: Any
+) -> tuple[int, int]:
     """(runs that text at `at` and question at `place` share around their seed, the most there can be); marks cover."""
     most = wanted - seed + 1
     right = 0
@@ -155,7 +171,7 @@ def _compare(text, at, characters, place, seed, whole, wanted, cover):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mark(cover, begin, end):
+def _mark(cover: Any, begin: int, end: int) -> None:
     """Note that a run goes from begin to end - 1."""
     if cover.size:
         cover[begin] += 1
@@ -166,7 +182,7 @@ def _mark(cover, begin, end):
 
 
 @njit(cache=True, nogil=True)
-def seed_places(starts, sizes, lengths, seed):
+def seed_places(starts: Any, sizes: Any, lengths: Any, seed: int) -> np.ndarray:
     """int64: places of seeds such that every run holds one whole, each as far behind the one before it as can be."""
     places = np.empty(0, np.int64)
     for turn in range(2):  # count, then keep
@@ -186,7 +202,7 @@ def seed_places(starts, sizes, lengths, seed):
 
 
 @njit(cache=True, nogil=True)
-def seed_hashes(characters, positions, seed):
+def seed_hashes(characters: Any, positions: Any, seed: int) -> np.ndarray:
     """uint64 [positions]: the hash of each seed, the same that scan computes."""
     hashes = np.empty(positions.size, np.uint64)
     for i in range(positions.size):
@@ -198,7 +214,7 @@ def seed_hashes(characters, positions, seed):
 
 
 @njit(cache=True, nogil=True)
-def fill(bloom, hashes):
+def fill(bloom: Any, hashes: Any) -> None:
     """Set the bits of all hashes in the Bloom filter."""
     shift = _shift(bloom.size)
     for mixed in hashes:
@@ -206,7 +222,7 @@ def fill(bloom, hashes):
 
 
 @njit(cache=True, nogil=True)
-def surroundings(characters, positions, reach, seed):
+def surroundings(characters: Any, positions: Any, reach: int, seed: int) -> np.ndarray:
     """uint64 [positions]: a hash of a seed and what stands `reach` characters to either side, marks included."""
     hashes = np.empty(positions.size, np.uint64)
     for i in range(positions.size):
@@ -226,7 +242,7 @@ def surroundings(characters, positions, reach, seed):
 
 
 @njit(cache=True, nogil=True)
-def is_like_the_one_before(characters, positions, reach, seed):
+def is_like_the_one_before(characters: Any, positions: Any, reach: int, seed: int) -> np.ndarray:
     """bool [positions - 1]: whether a seed's characters, `reach` to either side, are those of the one before it."""
     alike = np.ones(max(positions.size - 1, 0), np.bool_)
     for i in range(1, positions.size):
@@ -245,7 +261,7 @@ def is_like_the_one_before(characters, positions, reach, seed):
 
 
 @njit(cache=True, nogil=True)
-def shortest_runs(characters, starts, sizes, wanted):
+def shortest_runs(characters: Any, starts: Any, sizes: Any, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """(hashes uint64, lengths uint32) [characters] of the shortest runs of weight `wanted`; length 0 where there is none.
 
     A run starts at its character, lies in one text and has at most `wanted` characters.
@@ -270,7 +286,9 @@ def shortest_runs(characters, starts, sizes, wanted):
 
 
 @njit(cache=True, nogil=True)
-def count_texts(hashes, lengths, starts, sizes, kinds, shift, last, number):
+def count_texts(
+    hashes: Any, lengths: Any, starts: Any, sizes: Any, kinds: Any, shift: Any, last: Any, number: Any
+) -> None:
     """Into number [slots]: how many different texts hold a run with a hash of this slot, up to 255."""
     for text in range(starts.size):
         for place in range(starts[text], starts[text] + sizes[text]):
@@ -281,7 +299,7 @@ def count_texts(hashes, lengths, starts, sizes, kinds, shift, last, number):
 
 
 @njit(cache=True, nogil=True)
-def frequent_runs(hashes, lengths, shift, number, fewest):
+def frequent_runs(hashes: Any, lengths: Any, shift: Any, number: Any, fewest: int) -> np.ndarray:
     """int64: the places of the runs whose slot has `fewest` texts or more, ascending."""
     places = np.empty(0, np.int64)
     for turn in range(2):  # count, then keep
@@ -297,7 +315,9 @@ def frequent_runs(hashes, lengths, shift, number, fewest):
 
 
 @njit(cache=True, nogil=True)
-def confirm_shared(characters, places, hashes, lengths, kinds, fewest, shared):
+def confirm_shared(
+    characters: Any, places: Any, hashes: Any, lengths: Any, kinds: Any, fewest: int, shared: Any
+) -> None:
     """Set shared at those runs that are in `fewest` different texts or more. places: by hash, then ascending.
 
     Of each hash, runs equal to its first are counted and done; what is left is another run of the same hash.
@@ -326,15 +346,15 @@ def confirm_shared(characters, places, hashes, lengths, kinds, fewest, shared):
                 i += 1
             if turn == 0:
                 equal = np.empty(n, np.int64)
-        for i in equal:
-            done[i] = True
-            shared[places[i]] = different >= fewest
+        for run in equal:
+            done[run] = True
+            shared[places[run]] = different >= fewest
 
 
 @njit(cache=True, nogil=True)
-def leave_passages_out(short, short_lengths, long, long_lengths):
+def leave_passages_out(short: Any, short_lengths: Any, long: Any, long_lengths: Any) -> None:
     """Unset in short the runs that lie within one of long."""
-    reach = 0
+    reach: Any = 0
     for place in range(short.size):
         if long[place]:
             reach = max(reach, place + np.int64(long_lengths[place]))

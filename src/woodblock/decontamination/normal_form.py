@@ -64,7 +64,8 @@ def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # NUL between them keeps neighbours from composing or changing places; each stays by itself.
     decomposed = unicodedata.normalize("NFKD", "\0".join(points).encode("utf-8", "replace").decode("utf-8"))
     folded = unicodedata.normalize("NFKD", decomposed.casefold()).split("\0")
-    target, starts, expansions = np.zeros(POINTS, dtype=np.uint32), [0], []
+    target, starts = np.zeros(POINTS, dtype=np.uint32), [0]
+    expansions: list[int] = []
     for point, forms in enumerate(folded, start=1):
         kept = forms if len(forms) == 1 and forms.isalnum() else "".join(filter(str.isalnum, forms))
         if len(kept) == 1:

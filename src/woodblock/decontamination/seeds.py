@@ -74,9 +74,9 @@ def wholes_of(texts: Texts, least: np.ndarray, wanted: int) -> tuple[np.ndarray,
     weights, firsts = texts.weights(texts.sizes), texts.weights(texts.firsts)
     is_short = (firsts >= least) & (firsts < wanted)
     lines: dict[bytes, set[int]] = {}
-    for i in np.flatnonzero(is_short):
+    for i in np.flatnonzero(is_short).tolist():
         lines.setdefault(_line(texts, i), set()).add(int(texts.kinds[i]))
-    for i in np.flatnonzero(is_short | ((weights >= least) & (weights < wanted))):
+    for i in np.flatnonzero(is_short | ((weights >= least) & (weights < wanted))).tolist():
         if is_short[i] and (texts.firsts[i] == texts.sizes[i] or len(lines[_line(texts, i)]) < TEMPLATE):
             wholes[i] = texts.firsts[i]
         else:

@@ -7,7 +7,7 @@ the index, which every text is now looked up in.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,7 +193,7 @@ def write_articles(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel,
             table.add({**record, "split": split})
 
 
-def collect(written: Path, names: Sequence[str], table: str, folder: Path) -> None:
+def collect(written: Path, names: Iterable[str], table: str, folder: Path) -> None:
     """Make one table of the shards' parts of it; empty ones are left out, but for the only one."""
     folder.mkdir(parents=True)
     found = [part for name in names for part in parquet.parts(written / name / table)]
@@ -202,7 +202,7 @@ def collect(written: Path, names: Sequence[str], table: str, folder: Path) -> No
         shards.place(part, folder / f"part-{number:05d}.parquet")
 
 
-def count_groups(written: Path, names: Sequence[str], split: str) -> int:
+def count_groups(written: Path, names: Iterable[str], split: str) -> int:
     """How many groups have a document in a split: 8 bytes a group in memory."""
     hashes = [np.fromfile(written / name / f"groups-{split}.bin", dtype=np.uint64) for name in names]
     return len(np.unique(np.concatenate(hashes)))

@@ -29,7 +29,7 @@ class Shingles(NamedTuple):
 
     @classmethod
     def of(cls, block: Any, seed: int) -> Shingles:
-        return cls(*(getattr(block, name) for name in cls._fields[:-1]), seed=seed)
+        return cls(block.ngram, block.bands, block.rows, block.paragraph_chars, block.validation_share, seed)
 
 
 def sketch_documents(part: Path, shingles: Shingles, folder: Path) -> int:

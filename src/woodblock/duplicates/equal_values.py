@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
 def is_first(values: np.ndarray) -> np.ndarray:
     """bool [n]: whether a value (or a row of values) differs from the one before it. values: with equal ones together."""
-    differs = values[1:] != values[:-1]
-    if differs.ndim == 2:
+    differs: Any = values[1:] != values[:-1]
+    if values.ndim == 2:
         differs = differs.any(axis=1)
     return np.concatenate([[True], differs])[: len(values)]
 
 
 def distinct(values: np.ndarray) -> np.ndarray:
     """The different values, ascending. (Sorting is a third of np.unique's time, which hashes.)"""
-    values = np.sort(values)
-    return values[is_first(values)]
+    ascending = np.sort(values)
+    different: np.ndarray = ascending[is_first(ascending)]
+    return different
 
 
 def is_frequent(values: np.ndarray, fewest: int) -> np.ndarray:
@@ -25,4 +28,5 @@ def is_frequent(values: np.ndarray, fewest: int) -> np.ndarray:
     frequent = distinct(ascending[fewest - 1 :][ascending[fewest - 1 :] == ascending[: len(ascending) - fewest + 1]])
     if not len(frequent):
         return np.zeros(len(values), dtype=np.bool_)
-    return frequent[np.minimum(np.searchsorted(frequent, values), len(frequent) - 1)] == values
+    found: np.ndarray = frequent[np.minimum(np.searchsorted(frequent, values), len(frequent) - 1)] == values
+    return found

@@ -40,7 +40,7 @@ class Nearness(NamedTuple):
 
     @classmethod
     def of(cls, block: Any) -> Nearness:
-        return cls(*(getattr(block, name) for name in cls._fields))
+        return cls(block.ngram, block.threshold, block.edited, block.copied)
 
 
 def near_duplicates(
@@ -181,13 +181,13 @@ def compare(task: Comparison, folder: Path) -> dict[str, Any]:
         truly += len(chunk)
         similar, copied = _compare_truly(task.shelf, sides, ngram, floor)
         is_near = (similar >= threshold) | (similar >= edited) & (copied >= least_copied)
-        alike += int(np.sum(similar >= edited) - np.sum(is_near))
+        alike += int(np.sum(similar >= edited)) - int(np.sum(is_near))
         found.append(chunk[is_near])
         values.append(similar[is_near].astype(np.float32))
-    near, values = np.concatenate(found), np.concatenate(values)
+    near, indices = np.concatenate(found), np.concatenate(values)
     ascending = np.argsort(near)
     near[ascending].tofile(folder / "near.bin")
-    values[ascending].tofile(folder / "jaccard.bin")
+    indices[ascending].tofile(folder / "jaccard.bin")
     return {"candidates": len(pairs), "compared": truly, "alike": alike, "near": len(near)}
 
 
@@ -251,7 +251,7 @@ def _as_many_as_fit(places: np.ndarray, sizes: np.ndarray) -> int:
         held.update(both)
         if total > CHUNK_BYTES and pair:
             return pair
-    return places.shape[1]
+    return int(places.shape[1])
 
 
 def comparisons(
@@ -294,7 +294,7 @@ def drop_worse(pairs: np.ndarray, values: np.ndarray, original: np.ndarray, simi
 
 
 @njit(cache=True, nogil=True)
-def _greedy(worse, better, values, original, similar, none):
+def _greedy(worse: Any, better: Any, values: Any, original: Any, similar: Any, none: Any) -> None:
     for i in range(worse.size):
         if original[worse[i]] == none and original[better[i]] == none:
             original[worse[i]] = better[i]

@@ -16,7 +16,7 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -155,14 +155,14 @@ def _base(ngram: int) -> np.uint64:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mix(x):
+def _mix(x: Any) -> Any:
     x = (x ^ (x >> np.uint64(33))) * _K3
     x = (x ^ (x >> np.uint64(29))) * _K4
     return x ^ (x >> np.uint64(32))
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _point(data, i):
+def _point(data: Any, i: int) -> tuple[Any, int]:
     """The code point that begins at byte i of valid UTF-8, and where the next begins."""
     lead = np.uint32(data[i])
     if lead < 0x80:
@@ -177,7 +177,7 @@ def _point(data, i):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _is_fence(data, start, end):
+def _is_fence(data: Any, start: int, end: int) -> bool:
     """Whether a line opens or closes a block of code, as in Markdown."""
     while start < end and data[start] == 32:
         start += 1
@@ -186,21 +186,21 @@ def _is_fence(data, start, end):
 
 @njit(cache=True, nogil=True)
 def _sketch(
-    data,
-    starts,
-    table,
-    ngram,
-    base,
-    factors,
-    summands,
-    paragraph_letters,
-    signatures,
-    fingerprints,
-    lengths,
-    paragraphs,
-    owners,
-    spans,
-):
+    data: Any,
+    starts: Any,
+    table: Any,
+    ngram: int,
+    base: Any,
+    factors: Any,
+    summands: Any,
+    paragraph_letters: int,
+    signatures: Any,
+    fingerprints: Any,
+    lengths: Any,
+    paragraphs: Any,
+    owners: Any,
+    spans: Any,
+) -> int:
     longest = 0
     for d in range(starts.size - 1):
         longest = max(longest, starts[d + 1] - starts[d])
@@ -278,7 +278,7 @@ def _sketch(
 
 
 @njit(cache=True, nogil=True)
-def _grams(data, table, ngram, base):
+def _grams(data: Any, table: Any, ngram: int, base: Any) -> np.ndarray:
     codes = np.empty(data.size, np.uint32)
     n, i = 0, 0
     while i < data.size:
@@ -297,7 +297,7 @@ def _grams(data, table, ngram, base):
 
 
 @njit(cache=True, nogil=True)
-def _common(one, other):
+def _common(one: Any, other: Any) -> int:
     i, j, common = 0, 0, 0
     while i < one.size and j < other.size:
         x, y = one[i], other[j]
