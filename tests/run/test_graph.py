@@ -83,6 +83,16 @@ def test_a_size_is_a_matter_of_the_stages_that_it_shapes(path: str, value: objec
     assert {n for n, s in STAGES.items() if lineage.declared(s, values) != lineage.declared(s, changed)} == stages
 
 
+def test_processes_make_nothing_stale_and_threads_what_torch_computes() -> None:
+    def changed(key: str, value: object) -> set[str]:
+        values = params.read(ROOT / "params.yaml")
+        other = {**values, key: value}
+        return {n for n, s in STAGES.items() if lineage.declared(s, values) != lineage.declared(s, other)}
+
+    assert changed("processes", 16) == set()
+    assert changed("threads", 16) == {"pretrain", "sft", "benchmark", "rag_eval"}
+
+
 def test_no_script_shadows_a_module() -> None:
     names = {path.stem for path in (ROOT / "src").glob("*.py")}
     assert not names & set(sys.stdlib_module_names)
