@@ -252,7 +252,7 @@ def test_a_reply_that_goes_in_circles_is_dropped():
 # --- the stage --------------------------------------------------------------------------------------------------------
 
 
-def run_clean(folder: Path, given: list[str], workers: int, part_characters: int | None = None) -> dict:
+def run_clean(folder: Path, given: list[str], processes: int, part_characters: int | None = None) -> dict:
     folder.mkdir()
     parquet.write(folder / "corpus", records(given), parquet.CORPUS, part_characters)
     messages = [{"id": f"{n}", "source": "试", "messages": talk("你好", f"{n}号好。")} for n in range(3)]
@@ -267,18 +267,18 @@ def run_clean(folder: Path, given: list[str], workers: int, part_characters: int
     }
     articles = [{"id": f"{n}", **article, "law": f"某法{n // 2}"} for n in range(4)]
     parquet.write(folder / "documents", articles, parquet.DOCUMENTS)
-    settings = SimpleNamespace(threads=workers, clean=params.load(ROOT / "params.yaml").clean)
+    settings = SimpleNamespace(clean=params.load(ROOT / "params.yaml").clean)
     raw = [folder / role for role in ("corpus", "instructions", "documents")]
     out = [folder / "out" / role for role in ("corpus", "instructions", "documents", "results")]
     (folder / "out").mkdir()
-    return clean.clean(settings, *raw, *out, SimpleNamespace(work=folder / "work"))
+    return clean.clean(settings, *raw, *out, SimpleNamespace(work=folder / "work", processes=processes))
 
 
 def digest(folder: Path) -> dict[str, bytes]:
     return {f.relative_to(folder).as_posix(): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
-def test_the_stage_gives_the_same_bytes_for_any_number_of_workers(tmp_path):
+def test_the_stage_gives_the_same_bytes_for_any_number_of_processes(tmp_path):
     given = [*GOOD, *GOOD[:3], "短", "哈" * 300]
     one = run_clean(tmp_path / "one", given, 1, part_characters=3000)
     three = run_clean(tmp_path / "three", given, 3, part_characters=3000)
@@ -307,10 +307,11 @@ def test_a_stage_that_was_killed_does_the_shards_that_are_left(tmp_path, monkeyp
     monkeypatch.delenv(shards.PORTION)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "half" / "work" / "shards").glob("*/done.json")}
     assert before
-    settings = SimpleNamespace(threads=1, clean=params.load(ROOT / "params.yaml").clean)
+    settings = SimpleNamespace(clean=params.load(ROOT / "params.yaml").clean)
     raw = [tmp_path / "half" / role for role in ("corpus", "instructions", "documents")]
     out = [tmp_path / "half/out" / role for role in ("corpus", "instructions", "documents", "results")]
-    assert clean.clean(settings, *raw, *out, SimpleNamespace(work=tmp_path / "half/work")) == whole
+    run = SimpleNamespace(work=tmp_path / "half/work", processes=1)
+    assert clean.clean(settings, *raw, *out, run) == whole
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert digest(tmp_path / "half/out") == digest(tmp_path / "whole/out")
 
