@@ -37,7 +37,7 @@ def test_loss_is_one_graph_for_a_compiler(documents):
     inputs, targets = tokens[:, :-1], tokens[:, 1:]
     numbers = document_numbers(inputs, 1) if documents else None
     step = torch.compile(model.loss, backend="eager", fullgraph=True)
-    found, wanted = (loss(inputs, targets, numbers, targets.numel()) for loss in (step, model.loss))
+    found, wanted = (loss(inputs, targets, numbers, count=targets.numel()) for loss in (step, model.loss))
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(
         *(torch.autograd.grad(loss, list(model.parameters())) for loss in (found, wanted)), atol=1e-4, rtol=1e-4

@@ -38,13 +38,14 @@ class LinearCrossEntropy(torch.autograd.Function):
                 loss += ((highest - z.gather(1, right)) * counts).sum()
                 total = z.sub_(highest).exp_().sum(dim=1, keepdim=True)
                 loss += (total.log() * counts).sum()
-                if wanted:  # the gradient of the logits: softmax, less one at the target
+                if hidden_grad is not None and weight_grad is not None:
+                    # The gradient of the logits: softmax, less one at the target.
                     z.mul_(counts / total).scatter_add_(1, right, -counts.to(z.dtype))
                     z = z.to(kind)
                     torch.mm(z, w, out=hidden_grad[start : start + rows])
                     add_product(weight_grad, z.T, part)
                 del z  # or it would stand beside the next
-        if wanted:
+        if hidden_grad is not None and weight_grad is not None:
             ctx.save_for_backward(hidden_grad.to(hidden.dtype), weight_grad.to(weight.dtype))
         return loss
 

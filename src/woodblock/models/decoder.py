@@ -14,7 +14,7 @@ In shapes below, B is the batch, T the length, D the model's dim, H the heads, K
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -170,6 +170,8 @@ class Layer(nn.Module):
 class Transformer(nn.Module):
     """The language model: ids [B, T] → logits [B, T, vocabulary]."""
 
+    rotary: Tensor  # the table of positions: a buffer
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
@@ -230,13 +232,15 @@ class Transformer(nn.Module):
         starts = kernels.document_starts(documents, *ids.shape)
         x = self.embed_tokens(ids)
         for layer in self.layers:
-            x = layer.by_hand(x, rotary, starts)
+            x = cast(Layer, layer).by_hand(x, rotary, starts)
         return x
 
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         return self.hidden(ids, cache) @ self.embed_tokens.weight.T
 
-    def loss(self, ids: Tensor, targets: Tensor, documents: Tensor | None = None, count: int | None = None) -> Tensor:
+    def loss(
+        self, ids: Tensor, targets: Tensor, documents: Tensor | None = None, *, count: int | None = None
+    ) -> Tensor:
         """Summed negative log-likelihood, in nats, of targets [B, T] after ids [B, T]; targets below 0 do not count.
 
         documents: as for `hidden`. count: how many targets count, where the caller knows it. Logits are then computed

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -27,6 +26,6 @@ def make_deterministic() -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def autocast(device: torch.device) -> Any:
+def autocast(device: torch.device) -> AbstractContextManager[object]:
     """bf16 products on a GPU; fp32 elsewhere (on a CPU bf16 is tens of times slower)."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()

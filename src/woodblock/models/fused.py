@@ -11,10 +11,13 @@ go through, so that a run that diverges is seen to.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+Floats = npt.NDArray[np.float32]
+Bits = npt.NDArray[np.int32]  # of floats, to work in
+Integers = npt.NDArray[np.int64]
 
 # Sums in the order that fills a vector register. Not numba's whole fastmath, which takes NaN to be impossible.
 FAST = {"reassoc", "contract", "arcp", "nsz"}
@@ -31,7 +34,7 @@ ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")  # reordered, r would not be exact
-def exponential(x: Any, bits: Any) -> None:
+def exponential(x: Floats, bits: Bits) -> None:
     """x [n] = exp(x), for x up to 88, within 1.2e-7 of it; bits: int32 [n] to work in."""
     for j in range(len(x)):
         value = max(x[j], LOWEST)
@@ -46,7 +49,7 @@ def exponential(x: Any, bits: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def softmax(row: Any, bits: Any) -> tuple[float, float]:
+def softmax(row: Floats, bits: Bits) -> tuple[np.float32, np.float32]:
     """row [n] = exp(row − its maximum), yet to be divided by the sum; returns (sum, maximum)."""
     n = len(row)
     lanes = np.full(LANES, row[0])
@@ -72,7 +75,7 @@ def softmax(row: Any, bits: Any) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def normalise(normal: Any, factors: Any, x: Any, eps: float) -> None:
+def normalise(normal: Floats, factors: Floats, x: Floats, eps: float) -> None:
     """normal [N, D] = x scaled to a root mean square of 1, and the factors [N] that did it."""
     count, dim = x.shape
     share, little = np.float32(1.0 / dim), np.float32(eps)
@@ -87,7 +90,7 @@ def normalise(normal: Any, factors: Any, x: Any, eps: float) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def normalise_backward(grad: Any, normal: Any, factors: Any, beside: Any) -> None:
+def normalise_backward(grad: Floats, normal: Floats, factors: Floats, beside: Floats) -> None:
     """grad [N, D] = the gradient of x from that of normalise's result, plus `beside` [N, D], that of the residual."""
     count, dim = grad.shape
     share = np.float32(1.0 / dim)
@@ -105,7 +108,7 @@ def normalise_backward(grad: Any, normal: Any, factors: Any, beside: Any) -> Non
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def exp_of_minus(e: Any, bits: Any, gate: Any) -> None:
+def exp_of_minus(e: Floats, bits: Bits, gate: Floats) -> None:
     """e [H] = exp(-gate), so that the sigmoid is 1 / (1 + e)."""
     for j in range(len(e)):
         e[j] = min(-gate[j], HIGHEST)
@@ -113,7 +116,7 @@ def exp_of_minus(e: Any, bits: Any, gate: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def swiglu(hidden: Any, both: Any) -> None:
+def swiglu(hidden: Floats, both: Floats) -> None:
     """hidden [N, H] = silu(gate) · up, where both [N, 2 H] is gate and up side by side."""
     count, size = hidden.shape
     e, bits = np.empty(size, np.float32), np.empty(size, np.int32)
@@ -125,7 +128,7 @@ def swiglu(hidden: Any, both: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def swiglu_backward(grads: Any, hidden: Any, both: Any) -> None:
+def swiglu_backward(grads: Floats, hidden: Floats, both: Floats) -> None:
     """grads [N, 2 H] of gate and up; hidden [N, H], which holds its gradient, becomes silu(gate) · up itself."""
     count, size = hidden.shape
     e, bits = np.empty(size, np.float32), np.empty(size, np.int32)
@@ -144,7 +147,7 @@ def swiglu_backward(grads: Any, hidden: Any, both: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def turn(turned: Any, x: Any, cos: Any, sin: Any) -> None:
+def turn(turned: Floats, x: Floats, cos: Floats, sin: Floats) -> None:
     """turned [C] = x [C] by a position's rotary angles [C / 2]; pairs are C / 2 apart."""
     half = len(cos)
     for c in range(half):
@@ -154,7 +157,7 @@ def turn(turned: Any, x: Any, cos: Any, sin: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def lay_out(q: Any, k: Any, v: Any, joined: Any, cos: Any, sin: Any, scale: float) -> None:
+def lay_out(q: Floats, k: Floats, v: Floats, joined: Floats, cos: Floats, sin: Floats, scale: float) -> None:
     """q [B, K, T, G, C], k and v [B, K, T, C] from joined [B, T, (G + 2) K, C]; q and k turned, q times scale.
 
     Positions come before the heads of a group, so that a block of queries is one of memory.
@@ -174,7 +177,7 @@ def lay_out(q: Any, k: Any, v: Any, joined: Any, cos: Any, sin: Any, scale: floa
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def lay_out_backward(joined: Any, q: Any, k: Any, v: Any, cos: Any, sin: Any, scale: float) -> None:
+def lay_out_backward(joined: Floats, q: Floats, k: Floats, v: Floats, cos: Floats, sin: Floats, scale: float) -> None:
     """The gradient of `joined` from those of q, k and v; shapes and angles as in lay_out."""
     rows, kv_heads, length, group, channels = q.shape
     heads, by, back = group * kv_heads, np.float32(scale), -sin
@@ -191,7 +194,7 @@ def lay_out_backward(joined: Any, q: Any, k: Any, v: Any, cos: Any, sin: Any, sc
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def attention_weights(weights: Any, firsts: Any, start: int, group: int) -> None:
+def attention_weights(weights: Floats, firsts: Integers, start: int, group: int) -> None:
     """weights [B, K, queries · G, keys]: from logits to softmax over the keys that a query sees, 0 for the others.
 
     Queries are positions from `start` on, those of a group's heads side by side. A query sees the keys from firsts [B,
@@ -213,7 +216,7 @@ def attention_weights(weights: Any, firsts: Any, start: int, group: int) -> None
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def attention_weights_backward(grads: Any, weights: Any) -> None:
+def attention_weights_backward(grads: Floats, weights: Floats) -> None:
     """grads [N, keys]: from those of a softmax's results, which are `weights` [N, keys], to those of its logits."""
     count, keys = grads.shape
     for i in range(count):
@@ -228,7 +231,7 @@ def attention_weights_backward(grads: Any, weights: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def cross_entropy(logits: Any, targets: Any) -> float:
+def cross_entropy(logits: Floats, targets: Integers) -> float:
     """logits [N, V] become their own gradient; returns the loss in nats, summed over the targets [N] of 0 or more."""
     count, vocabulary = logits.shape
     bits, loss = np.empty(vocabulary, np.int32), 0.0

@@ -13,10 +13,11 @@ Source of the backward formulas: the chain rule; for softmax, Dao et al. 2022, F
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -40,7 +41,7 @@ def passes() -> ModuleType:
     return fused
 
 
-def array(x: Tensor) -> np.ndarray:
+def array(x: Tensor) -> npt.NDArray[Any]:
     """A tensor's numbers, as fused.py takes them; not a copy."""
     return x.detach().numpy()
 
@@ -88,7 +89,9 @@ class SelfAttention(torch.autograd.Function):
         flat = x.reshape(count, dim)
         normal, factors = normalise(flat, eps)
         projected = (normal @ (torch.cat([wq, wk, wv]) * norm).T).view(rows, length, heads + 2 * kv_heads, channels)
-        normed = [] if q_norm is None else _norm_heads(projected, heads, kv_heads, q_norm, k_norm, eps)
+        normed: list[tuple[Tensor, Tensor]] = []
+        if q_norm is not None and k_norm is not None:
+            normed = _norm_heads(projected, heads, kv_heads, q_norm, k_norm, eps)
         q, k = x.new_empty(rows, kv_heads, length, group, channels), x.new_empty(rows, kv_heads, length, channels)
         v = torch.empty_like(k)
         passes().lay_out(*map(array, (q, k, v, projected, *rotary)), channels**-0.5)
@@ -117,7 +120,7 @@ class SelfAttention(torch.autograd.Function):
             v_grad.view(by_position),
         )
         passes().lay_out_backward(*map(array, (projected_grad, *laid_out, *rotary)), channels**-0.5)
-        norm_grads = [None, None]
+        norm_grads: Sequence[Tensor | None] = (None, None)
         if q_norm is not None:
             norm_grads = _norm_heads_backward(projected_grad, heads, kv_heads, q_norm, k_norm, ctx.normed)
         joined_grad, norm_grad, x_grad = _projection_backward(
@@ -256,7 +259,7 @@ class CrossEntropy(torch.autograd.Function):
             part, right = hidden[start : start + chunk], targets[start : start + chunk]
             z = torch.mm(part, weight.T, out=room[: len(part)])
             loss += passes().cross_entropy(array(z), array(right))
-            if wanted:
+            if weight_grad is not None:
                 torch.mm(z, weight, out=hidden_grad[start : start + chunk])
                 torch.addmm(weight_grad, z.T, part, out=weight_grad)
         if wanted:

@@ -63,6 +63,6 @@ def rotary_table(config: Config) -> Tensor:
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Turn queries or keys x [B, heads, T, C] by a rotary table [2, T, C] or [2, B, 1, T, C]."""
-    cos, sin = table.to(x.dtype)
+    cos, sin = table.to(x.dtype).unbind()
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-second, first], dim=-1) * sin

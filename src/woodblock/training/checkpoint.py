@@ -65,7 +65,8 @@ def load(folder: Path, identity: Identity, name: str) -> dict[str, Any] | None:
             say(f"{name}: {faults[0]}; going on from the one before it")
             # Set aside: the next save would otherwise make it the one before, in the place of this one, which is whole.
             os.replace(newest, folder / "checkpoint.torn.pt")
-        return found["state"]
+        state: dict[str, Any] = found["state"]
+        return state
     if faults:
         raise UserError(f"{' and '.join(faults)}; remove {'it' if len(faults) == 1 else 'both'} to start anew")
     return None
@@ -95,7 +96,7 @@ class _Torn(Exception):
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         version = found["format"] if isinstance(found, dict) and "format" in found else None
         if version == FORMAT:
             whole = digest({"identity": found["identity"], "state": found["state"]}) == found["digest"]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 import torch.distributed as dist
@@ -26,6 +26,11 @@ from woodblock.base.errors import UserError
 from woodblock.models import devices
 from woodblock.models.decoder import Transformer
 from woodblock.run import ranks
+
+if TYPE_CHECKING:
+    from collections import defaultdict
+
+    from torch.distributed.tensor import DTensor
 
 BUCKET = 16_000_000  # gradients summed in one message: large enough for the link's full speed, a small copy beside them
 PATIENCE = timedelta(minutes=30)  # how long a rank waits for the others: samples and checkpoints are rank 0's work
@@ -187,7 +192,7 @@ def whole_model(model: Transformer, world: World) -> Transformer:
     copy = Transformer(model.config).to(world.device).train(model.training)
     with torch.no_grad():
         for weight, part in zip(copy.parameters(), model.parameters(), strict=True):
-            weight.copy_(part.full_tensor())
+            weight.copy_(cast("DTensor", part).full_tensor())
     return copy
 
 
@@ -250,9 +255,9 @@ class OnWholeMatrices:
                 self._step(group, weight, states)
         self.stepper.param_groups, self.stepper.state = groups, states
 
-    def _step(self, group: dict[str, Any], weight: nn.Parameter, states: dict[Tensor, dict[str, Any]]) -> None:
+    def _step(self, group: dict[str, Any], weight: DTensor, states: defaultdict[Tensor, Any]) -> None:
         whole = nn.Parameter(weight.full_tensor())
-        whole.grad = weight.grad.full_tensor()
+        whole.grad = cast("DTensor", weight.grad).full_tensor()
         known = {name: value.full_tensor() if _is_shard(value) else value for name, value in states[weight].items()}
         self.stepper.param_groups = [{**group, "params": [whole]}]
         self.stepper.state = type(states)(dict)

@@ -171,7 +171,8 @@ def existence(articles: Sequence[Article], count: int, draw: Random) -> Iterator
     numbers = [article["number"] for article in articles if article["law"] in last]
     askable = {n for n in set(numbers) if any(last[law] >= n for law in laws) and any(last[law] < n for law in laws)}
     numbers = [number for number in numbers if number in askable]
-    wanted, asked = count // 2, set()
+    wanted = count // 2
+    asked: set[str] = set()
     for _ in range(3 * wanted if numbers else 0):
         if not wanted:
             break

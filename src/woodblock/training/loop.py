@@ -77,7 +77,7 @@ class Position:
     rows: list[dict[str, float]] = field(default_factory=list)  # of the curve
     since: list[list[float]] = field(default_factory=list)  # loss, targets, norm of each step after the last row
     samples: list[dict[str, Any]] = field(default_factory=list)  # step and texts
-    trend: dict[str, float] = field(default_factory=lambda: vars(divergence.Trend()))
+    trend: dict[str, Any] = field(default_factory=lambda: vars(divergence.Trend()))
     peak: float = math.nan  # of all the devices together, FLOP/s; of the rank that saved
 
 
@@ -152,7 +152,7 @@ class Share(NamedTuple):
     """A batch as one rank takes it: its rows, and of the whole batch the targets and the positions."""
 
     rows: Batch
-    count: int
+    targets: int
     positions: int
 
 
@@ -188,7 +188,8 @@ class _Loop:
         self.unread: list[tuple[Tensor, int, Tensor]] = []  # loss, targets, norm: tensors that may still be under way
         self.unlogged: list[list[float]] = []  # loss, targets, norm, tokens
         self.clock = time.perf_counter()
-        self.log, self.compiled = None, False
+        self.log: watch.Log | None = None
+        self.compiled = False
         if self.position.step < task.steps:
             if self.position.step and world.leader:
                 say(f"{journal.name}: goes on after step {self.position.step} of {task.steps}")
@@ -220,7 +221,7 @@ class _Loop:
             self._step(batch)
             step, last = position.step, position.step == task.steps
             shown = last or step % settings.validate_every == 0
-            sampled = task.samples_every and (last or step % task.samples_every == 0)
+            sampled = task.samples_every != 0 and (last or step % task.samples_every == 0)
             kept = last or step % settings.checkpoint_every == 0
             if shown or sampled or kept or step % read_every == 0:
                 stopped = self._read()
@@ -235,6 +236,7 @@ class _Loop:
                 progress.advance(note=self._note())
         if progress:
             progress.close()
+        if self.log:
             self.log.close()
 
     def _batches(self) -> Iterator[Share]:
@@ -262,12 +264,12 @@ class _Loop:
         for group in (group for stepper in self.steppers for group in stepper.param_groups):
             group["lr"] = self.share * group["peak"]
         try:
-            loss = accumulate(self.model, batch.rows, batch.count, settings.micro_batch_tokens)
+            loss = accumulate(self.model, batch.rows, batch.targets, settings.micro_batch_tokens)
             norm = update(self.model, self.steppers, settings.clip, self.world)
         except torch.OutOfMemoryError:  # a GPU's; a CPU's system kills the process instead
             raise UserError(self._out_of_memory()) from None
         position.step, position.tokens = position.step + 1, position.tokens + batch.positions
-        self.unread.append((loss, batch.count, norm))
+        self.unread.append((loss, batch.targets, norm))
 
     def _out_of_memory(self) -> str:
         """What to do about it. A smaller micro-batch rounds otherwise and is another run; where weights lie is not."""
@@ -300,8 +302,8 @@ class _Loop:
             self.position.since.append([loss, count, norm])
             self.unlogged.append([loss, count, norm])
         self.unread.clear()
-        if self.world.leader and (len(self.unlogged) >= LOG_EVERY or self.position.step == self.task.steps):
-            self._log()
+        if self.log and (len(self.unlogged) >= LOG_EVERY or self.position.step == self.task.steps):
+            self._add_row(self.log)
         return bool(numbers[-1])
 
     def _check(self, step: int, loss: float, norm: float) -> None:
@@ -322,10 +324,10 @@ class _Loop:
             f"({self.settings.learning_rate}) or {name}.matrix_learning_rate ({self.settings.matrix_learning_rate})"
         )
 
-    def _log(self) -> None:
+    def _add_row(self, log: watch.Log) -> None:
         losses, counts, norms = zip(*self.unlogged, strict=True)
         rates = self.rates()
-        self.log.add(
+        log.add(
             step=self.position.step,
             tokens=self.position.tokens,
             loss=sum(losses) / sum(counts),
@@ -363,7 +365,7 @@ class _Loop:
                 figures = self.task.validate(model, self.world)
                 self.position.rows.append(self._row(figures))
                 self.position.since.clear()
-            if sampled and self.world.leader:
+            if sampled and self.task.sample and self.world.leader:
                 self.position.samples.append({"step": self.position.step, "texts": self.task.sample(model)})
         self.world.wait()
         model.train()

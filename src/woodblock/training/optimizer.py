@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,13 +60,14 @@ def _product_of_steps(gram: Tensor) -> Tensor:
     """The matrices [N, n, n] that all steps together multiply by, for Gram matrices [N, n, n]; the order is of no matter,
     since all are polynomials of one matrix."""
     a, b, c = QUINTIC
-    product = None
+    product: Tensor | None = None
     for step in range(NEWTON_SCHULZ_STEPS):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         factor.diagonal(dim1=-2, dim2=-1).add_(a)
         product = factor if product is None else factor @ product
         if step < NEWTON_SCHULZ_STEPS - 1:
             gram = factor @ gram @ factor
+    assert product is not None  # there is a first step
     return product
 
 
@@ -82,16 +83,16 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # takes no closure, as nobody here gives one
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for weight in group["params"]:
                 by_shape[weight.shape].append(weight)
             for shape, weights in by_shape.items():
                 self._update(group, shape, weights)
 
-    def _update(self, group: dict[str, Any], shape: torch.Size, weights: list[nn.Parameter]) -> None:
-        gradients = [weight.grad for weight in weights]
+    def _update(self, group: dict[str, Any], shape: torch.Size, weights: list[Tensor]) -> None:
+        gradients = [cast(Tensor, weight.grad) for weight in weights]  # every matrix has one: the loss reads it
         momenta = [self.state[w].setdefault("momentum", torch.zeros_like(w)) for w in weights]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         # Nesterov: look ahead along the momentum that the next step will have.
@@ -117,7 +118,9 @@ def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
     rest = [{"params": embeddings, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     # β₂ of 0.95, not 0.999: gradients of a short run change fast, and its memory must not be longer than the run.
     one_kernel = fused(embeddings[0]) or None  # None: as PyTorch has it
-    adam = {"lr": lr, "betas": (0.9, 0.95), "eps": 1e-10 if settings.optimizer == "muon" else 1e-8, "fused": one_kernel}
+    eps = 1e-10 if settings.optimizer == "muon" else 1e-8
+    adam: dict[str, Any] = {"lr": lr, "betas": (0.9, 0.95), "eps": eps, "fused": one_kernel}
+    optimizers: list[torch.optim.Optimizer]
     match settings.optimizer:
         case "muon":
             muon = Muon(matrices, lr=settings.matrix_learning_rate, weight_decay=decay)
