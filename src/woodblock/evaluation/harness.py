@@ -56,7 +56,7 @@ class Row:
         return len(self.prefix) + max(len(one.ids) for one in self.passes)
 
 
-class HarnessModel(TemplateLM):
+class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
     """A Transformer and its Tokenizer as a model of lm-eval.
 
     A context begins with the start token, as every document does in pretraining. batch_tokens: most ids of a forward
@@ -82,7 +82,8 @@ class HarnessModel(TemplateLM):
         return ids if add_special_tokens is False else [self.tokenizer.start_id, *ids]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
-        return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        scores: list[tuple[float, bool]] = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        return scores
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
         """Log-likelihood of whole texts in nats, the start token before each and no end token behind.
@@ -209,12 +210,12 @@ def share(pairs: Sequence[tuple[list[int], list[int]]], max_length: int) -> list
         else:
             tail = [context[-1], *continuation[:-1]]
             groups.setdefault(tuple(context), []).append(Pass(number, tail, continuation))
-    for context, passes in groups.items():
+    for shared, passes in groups.items():
         if len(passes) > 1:
-            rows.append(Row(list(context[:-1]), passes))
+            rows.append(Row(list(shared[:-1]), passes))
         else:
             (only,) = passes
-            rows.append(Row([], [Pass(only.request, [*context[:-1], *only.ids], only.targets)]))
+            rows.append(Row([], [Pass(only.request, [*shared[:-1], *only.ids], only.targets)]))
     return rows
 
 

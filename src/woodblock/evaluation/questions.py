@@ -66,7 +66,7 @@ def paragraphs(id: str, group: str, text: str) -> list[Unit]:
 def unseen(units: Iterable[Unit], training: Iterable[str]) -> list[Unit]:
     """The units of MIN_UNIT to MAX_UNIT characters whose text stands in no training text, and twice nowhere."""
     haystack = "\0".join(_plain(text) for text in training)
-    kept = {}
+    kept: dict[str, Unit] = {}
     for unit in units:
         if MIN_UNIT <= len(unit.text) <= MAX_UNIT and (text := _plain(unit.text)) not in haystack:
             kept.setdefault(text, unit)
@@ -98,7 +98,7 @@ def continuation(units: Sequence[Unit], per_group: int, limit: int, seed: int) -
     """
     asked = []
     for group, members in sorted(_by_group(units).items()):
-        halves = {}
+        halves: dict[str, Unit] = {}
         for unit in members:
             if place := cut(unit.text):
                 halves.setdefault(unit.text[place:], unit)  # a rest that stands twice would have two right answers

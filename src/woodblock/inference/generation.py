@@ -53,7 +53,11 @@ class Repeats:
     """The tokens that would complete an n-gram of a reply a second time."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.reply, self.after = size, [], defaultdict(set)  # the n-gram's first tokens → its last ones
+        self.size = size
+        self.reply: list[int] = []
+        self.after: defaultdict[tuple[int, ...], set[int]] = defaultdict(
+            set
+        )  # the n-gram's first tokens → its last ones
 
     def add(self, token: int) -> None:
         self.reply.append(token)

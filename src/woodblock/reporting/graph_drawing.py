@@ -95,8 +95,8 @@ def graph_chart(title: str, nodes: Sequence[Node], edges: Sequence[Edge]) -> str
             f'height="{heights[node.name]}" rx="3"/>'
         )
         parts.append(label(x + 11, top + 18, node.title, "box-title", "start"))
-        for row, line in enumerate(node.lines):
-            parts.append(label(x + 11, top + 20 + LINE_HEIGHT * (row + 1), line, "box-line", "start"))
+        for number, line in enumerate(node.lines, start=1):
+            parts.append(label(x + 11, top + 20 + LINE_HEIGHT * number, line, "box-line", "start"))
     spoken = "; ".join(f"{edge.source} to {edge.target}" for edge in edges)
     return svg(title, f"{len(nodes)} boxes. Arrows: {spoken}.", width, bottoms[-1] + 2, parts)
 

@@ -146,10 +146,10 @@ def answer(
 def retrieve(questions: Sequence[str], index: Index, passages: int) -> list[list[Source]]:
     """The best articles for each question, as many as asked for or fewer."""
     ids, scores = index.search(questions, passages)
-    columns = [index.passages[name] for name in ("law", "article", "text")]
+    law, article, text = (index.passages[name] for name in ("law", "article", "text"))
     return [
         [
-            Source(*(column.iloc[place] for column in columns), score=round(score, 4), cut=False)
+            Source(law.iloc[place], article.iloc[place], text.iloc[place], score=round(score, 4), cut=False)
             for place, score in zip(row.tolist(), row_scores.tolist(), strict=True)
             if place >= 0
         ]

@@ -25,8 +25,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from woodblock.base.errors import UserError
+
+Ids = npt.NDArray[np.integer[Any]]  # tokens: uint16 or uint32 on disk, int64 to be worked with
+Places = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
 
 INDEX = "index.json"
 CLASSES_PER_OCTAVE = 8  # of a document's weight: within a class weights differ by 9 % at most
@@ -43,7 +48,7 @@ class Document(NamedTuple):
     weight: float = 1.0
 
 
-def token_type(vocab_size: int) -> np.dtype:
+def token_type(vocab_size: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
     """The narrowest of uint16 and uint32 that holds every id; little-endian whatever the machine."""
     return np.dtype("<u2") if vocab_size <= 2**16 else np.dtype("<u4")
 
@@ -60,10 +65,10 @@ class _Stream:
     lengths: array[int] = field(default_factory=lambda: array("q"))
     sizes: array[int] = field(default_factory=lambda: array("q"))
     weighted: array[float] = field(default_factory=lambda: array("d"))
-    waiting: list[np.ndarray] = field(default_factory=list)
+    waiting: list[Ids] = field(default_factory=list)
     buffered: int = 0
 
-    def add(self, tokens: np.ndarray, size: int, weight: float) -> None:
+    def add(self, tokens: Ids, size: int, weight: float) -> None:
         self.lengths.append(len(tokens))
         self.sizes.append(size)
         self.weighted.append(weight * len(tokens))
@@ -112,7 +117,8 @@ def write(
     vocabulary does not hold.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kind, streams, largest = token_type(vocab_size), {}, -1
+    kind, largest = token_type(vocab_size), -1
+    streams: dict[tuple[str, int], _Stream] = {}
     for ids, size, source, weight in (Document(*document) for document in documents):
         if not 0 < weight < math.inf:
             raise UserError(
@@ -133,7 +139,7 @@ def write(
         stream.flush()
     names = sorted({stream.source for stream in streams.values()})
     numbers = [names.index(stream.source) for stream in streams.values()]
-    lengths = [0, *(np.asarray(stream.lengths) for stream in streams.values())]
+    lengths: list[npt.ArrayLike] = [0, *(np.asarray(stream.lengths) for stream in streams.values())]
     per_document = {
         "starts": np.cumsum(np.hstack(lengths), dtype=np.int64),
         "bytes": np.hstack([np.empty(0, np.int64), *(np.asarray(stream.sizes) for stream in streams.values())]),
@@ -193,9 +199,9 @@ class Packed:
         self.ends: list[int] = np.cumsum([len(shard) for shard in self.shards]).tolist()
         self.sources: list[str] = sorted(self.entry["sources"])
         documents = self.entry["documents"]
-        self.starts = _loaded(folder / f"{split}.starts.npy", np.int64, documents + 1)
-        self.bytes = _loaded(folder / f"{split}.bytes.npy", np.int64, documents)
-        self.source = _loaded(folder / f"{split}.source.npy", np.int32, documents)
+        self.starts: Places = _loaded(folder / f"{split}.starts.npy", np.int64, documents + 1)
+        self.bytes: Places = _loaded(folder / f"{split}.bytes.npy", np.int64, documents)
+        self.source: npt.NDArray[np.int32] = _loaded(folder / f"{split}.source.npy", np.int32, documents)
         if not self.ends[-1] == self.entry["tokens"] == int(self.starts[-1]):
             raise UserError(
                 f"{folder}: {split} has {self.ends[-1]} tokens, its documents {self.starts[-1]}, its index says "
@@ -216,7 +222,7 @@ class Packed:
             for pages in self._maps:
                 pages.madvise(mmap.MADV_RANDOM)
 
-    def copy(self, start: int, out: np.ndarray) -> None:
+    def copy(self, start: int, out: Ids) -> None:
         """Fill out [n], of any integer type, with the tokens start … start + n − 1 of the split, across shards."""
         shard, done = bisect_right(self.ends, start), 0
         while done < len(out):
@@ -225,7 +231,7 @@ class Packed:
             out[done : done + len(piece)] = piece
             done, shard = done + len(piece), shard + 1
 
-    def tokens(self, start: int, stop: int) -> np.ndarray:
+    def tokens(self, start: int, stop: int) -> Places:
         """Tokens [stop − start] of the split as int64."""
         out = np.empty(max(0, stop - start), np.int64)
         self.copy(start, out)
@@ -235,7 +241,7 @@ class Packed:
         """How often a token stands in the split."""
         return sum(int(np.count_nonzero(shard == token)) for shard in self.shards)
 
-    def document(self, number: int) -> np.ndarray:
+    def document(self, number: int) -> Places:
         """Tokens of one document, start and end token included, as int64."""
         return self.tokens(int(self.starts[number]), int(self.starts[number + 1]))
 
@@ -249,7 +255,7 @@ def _read_index(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file; run the pack stage, or dvc checkout")
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         kind, vocab_size = index["dtype"], index["vocab_size"]
         entries = [entry["streams"] for entry in index["splits"].values()]
     except (ValueError, TypeError, AttributeError, KeyError) as error:
@@ -263,7 +269,7 @@ def _read_index(path: Path) -> dict[str, Any]:
     return index
 
 
-def _mapped(path: Path, kind: np.dtype, tokens: int) -> mmap.mmap:
+def _mapped(path: Path, kind: np.dtype[Any], tokens: int) -> mmap.mmap:
     size = path.stat().st_size if path.is_file() else None
     if size != tokens * kind.itemsize:
         found = "is not there" if size is None else f"has {size} bytes"
@@ -272,9 +278,9 @@ def _mapped(path: Path, kind: np.dtype, tokens: int) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _loaded(path: Path, kind: type, length: int) -> np.ndarray:
+def _loaded(path: Path, kind: type[np.integer[Any]], length: int) -> npt.NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r" if length else None)
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if length else None)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run pack again") from None
     if array.shape != (length,) or array.dtype != kind:
@@ -313,23 +319,25 @@ class Windows:
         self.per_pass = self.tokens_per_pass // context
         packed.expect_scattered_reads()
         self.tail = self.tokens_per_pass - self.per_pass * context  # tokens of a pass that are no target in it
-        self._pass: tuple[int, int, np.ndarray, np.ndarray] | None = None
+        self._pass: tuple[int, int, Keys, Places] | None = None
 
-    def of_pass(self, number: int) -> tuple[int, np.ndarray, np.ndarray]:
+    def of_pass(self, number: int) -> tuple[int, Keys, Places]:
         """Of a pass: where its first window begins, the keys of its order [ROUNDS], where each stream goes on."""
         known = self._pass  # read once: another thread may be making batches of another pass
         if known is None or known[0] != number:
-            drawn = np.random.SeedSequence([self.seed, number]).generate_state(ROUNDS + 1, np.uint64)
+            state = np.random.SeedSequence([self.seed, number]).generate_state(ROUNDS + 1, np.uint64)
+            drawn = np.asarray(state, np.uint64)  # as it is: its type says uint32 too
             lengths, taken = self.lengths.tolist(), self.taken.tolist()  # Python's integers: no overflow, ever
             places = np.asarray([number * n % length for n, length in zip(taken, lengths, strict=True)], np.int64)
             known = self._pass = number, int(drawn[0]) % self.tokens_per_pass, drawn[1:], places
         return known[1:]
 
-    def __getitem__(self, number: int) -> np.ndarray:
+    def __getitem__(self, number: int) -> Places:
         """Window `number` [context + 1] of an endless sequence of passes, as int64."""
-        return self.batch(number, 1)[0]
+        window: Places = self.batch(number, 1)[0]
+        return window
 
-    def batch(self, first: int, count: int, out: np.ndarray | None = None) -> np.ndarray:
+    def batch(self, first: int, count: int, out: Places | None = None) -> Places:
         """Windows first … first + count − 1 as [count, context + 1], int64.
 
         out: filled and returned, where it is given. Tokens are copied once, from the memory map to their place.
@@ -343,7 +351,7 @@ class Windows:
             done += len(rows)
         return out
 
-    def _fill(self, number: int, place: int, rows: np.ndarray) -> None:
+    def _fill(self, number: int, place: int, rows: Places) -> None:
         """The windows place … of one pass, into rows [count, context + 1]."""
         offset, keys, _ = self.of_pass(number)
         order = permuted(np.arange(place, place + len(rows)), self.per_pass, keys)
@@ -376,7 +384,7 @@ class Windows:
             done += length
         return found
 
-    def located(self, number: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def located(self, number: int, places: Places) -> tuple[Places, Places]:
         """Where places [n] of a pass stand in the split [n], and how many tokens from there are read in a row [n]."""
         *_, goes_on = self.of_pass(number)
         stream = np.searchsorted(self.reach, places, side="right")
@@ -402,7 +410,7 @@ def of_one_document(windows: Windows) -> dict[str, tuple[int, int]]:
     return dict(zip(packed.sources, zip(within.tolist(), counted.tolist(), strict=True), strict=True))
 
 
-def permuted(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
+def permuted(places: Places, size: int, keys: Keys) -> Places:
     """Where a keyed permutation of 0 … size − 1 takes each of `places` [n]; int64 [n].
 
     A Feistel network over pairs (left, right) of 0 … side − 1, where side² is the first square of at least `size`, with
@@ -416,14 +424,14 @@ def permuted(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
     return found.astype(np.int64)
 
 
-def _feistel(values: np.ndarray, side: np.uint64, keys: np.ndarray) -> np.ndarray:
+def _feistel(values: Keys, side: np.uint64, keys: Keys) -> Keys:
     left, right = np.divmod(values, side)
     for key in keys:
         left, right = right, (left + _mixed(right ^ key) % side) % side
     return left * side + right
 
 
-def _mixed(x: np.ndarray) -> np.ndarray:
+def _mixed(x: Keys) -> Keys:
     """SplitMix64's finaliser: each bit of x [n] changes each bit of the result with probability one half, nearly.
 
     Source: Steele, Lea & Flood 2014, Fast splittable pseudorandom number generators, figure 17.

@@ -55,14 +55,17 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, without start or end; never a control id, whatever the text spells."""
-        return self._processor.encode(text)
+        ids: list[int] = self._processor.encode(text)
+        return ids
 
     def encode_many(self, texts: list[str], threads: int) -> list[list[int]]:
-        return self._processor.encode(texts, num_threads=threads)
+        ids: list[list[int]] = self._processor.encode(texts, num_threads=threads)
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; control ids give nothing, bytes that are no UTF-8 give U+FFFD."""
-        return self._processor.decode([i for i in ids if i >= len(CONTROLS)])
+        text: str = self._processor.decode([i for i in ids if i >= len(CONTROLS)])
+        return text
 
     def encode_chat(self, messages: list[dict[str, str]], reply: bool = False) -> list[int]:
         """Ids of a conversation in the chat template; with reply, up to where an assistant's reply begins.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -113,7 +113,7 @@ def samples(drops: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _rows(frame: pd.DataFrame) -> list[dict[Hashable, Any]]:
     return frame[["id", "source", "reason", "value", "text"]].to_dict("records")
 
 
@@ -142,7 +142,7 @@ def packed_sources(run: Finished) -> list[dict[str, Any]]:
     return rows if len(rows) > 1 else []
 
 
-def _passes(source: dict[str, Any], read: int | None) -> float | None:
+def _passes(source: dict[str, float], read: int | None) -> float | None:
     """How often a source was read, to its last token, where training read so many tokens of all."""
     if read is None or "pass_share" not in source or not source.get("tokens"):
         return None

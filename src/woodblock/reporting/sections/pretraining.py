@@ -42,7 +42,7 @@ def describe(run: Finished) -> dict[str, Any]:
 def source_lines(run: Finished) -> list[charts.Series | None]:
     """The curve's bits a byte of the largest sources and of all; none where the curve holds no sources."""
     curve, train = run.pretrain_curve, run.metrics["pack"].get("train_sources", {})
-    names = [column.removeprefix("val_bpb_") for column in curve if column.startswith("val_bpb_")]
+    names = [column.removeprefix("val_bpb_") for column in map(str, curve) if column.startswith("val_bpb_")]
     if not names:
         return []
     shown = largest_first(names, train)[:SOURCES_DRAWN]

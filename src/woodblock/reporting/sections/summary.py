@@ -32,8 +32,10 @@ def key_figures(run: Finished) -> list[tuple[str, str, str]]:
     pretrain, rag = run.metrics["pretrain"], run.metrics["rag_eval"]
     figures: list[tuple[str, str, str]] = []
     if "val_bpb" in pretrain:
-        beside = [f"{name} {pretrain[f'{name}_bpb']:.3f}" for name in reversed(BASELINES) if f"{name}_bpb" in pretrain]
-        figures.append(("Validation, bits a byte", f"{pretrain['val_bpb']:.3f}", ", ".join(beside)))
+        baselines = [
+            f"{name} {pretrain[f'{name}_bpb']:.3f}" for name in reversed(BASELINES) if f"{name}_bpb" in pretrain
+        ]
+        figures.append(("Validation, bits a byte", f"{pretrain['val_bpb']:.3f}", ", ".join(baselines)))
     for task in TASKS:
         score = run.metrics["benchmark"].get("base", {}).get(task)
         if score:
