@@ -30,8 +30,8 @@ def digest(path: Path) -> str:
         name, _, sha256 = known.read_text(encoding="utf-8").rpartition(" ")
         if name == mark:
             return sha256
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     if state.st_size >= LARGE:
         write_text(known, f"{mark} {sha256}")
     return sha256

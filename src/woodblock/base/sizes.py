@@ -52,7 +52,8 @@ def of_parameters(parameters: int, vocab_size: int) -> dict[str, int]:
             f"model.parameters: {parameters} is less than the smallest model has with a vocabulary of {vocab_size}; "
             f"{least} would do"
         )
-    shapes, dim = [], HEAD_DIM
+    shapes: list[dict[str, int]] = []
+    dim = HEAD_DIM
     while not shapes or _count(of_width(dim, 1), vocab_size) <= 1.25 * parameters:
         bare, layer = _count(of_width(dim, 0), vocab_size), _layer(of_width(dim, 1))
         shapes.append(of_width(dim, max(1, round((parameters - bare) / layer))))
@@ -135,7 +136,7 @@ def pretraining(params: Any) -> dict[str, int | float]:
 def _windows(tokens: int, context: int, ranks: int) -> int:
     """Windows of a batch for a budget: a power of two."""
     wanted = ANCHOR_BATCH * (tokens / ANCHOR_TOKENS) ** BATCH_EXPONENT / context
-    return 2 ** max(0, round(math.log2(wanted)), (ranks - 1).bit_length())
+    return 1 << max(0, round(math.log2(wanted)), (ranks - 1).bit_length())
 
 
 def _micro_batch(batch: int, context: int) -> int:

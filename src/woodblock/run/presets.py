@@ -91,7 +91,7 @@ def _stands_plain(text: str) -> bool:
     if not text or text != text.strip() or re.search(r"[\s\[\]{},#]", text[0]) or "\n" in text:
         return False
     try:
-        return yaml.safe_load(f"a: {text}  # b") == {"a": text} and yaml.safe_load(f"[{text}]") == [text]
+        return bool(yaml.safe_load(f"a: {text}  # b") == {"a": text} and yaml.safe_load(f"[{text}]") == [text])
     except yaml.YAMLError:
         return False
 

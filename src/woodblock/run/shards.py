@@ -144,8 +144,9 @@ def _begin() -> None:
 
 def _end_with_parent() -> None:
     """End this process when the one that started it was killed: the lock of the stage is held by both."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _many(

@@ -36,6 +36,7 @@ from woodblock.base.progress import say
 from woodblock.base.rounding import rounded
 from woodblock.run import code, graph, lineage, ranks, reuse, shards
 from woodblock.run import params as params_module
+from woodblock.run.settings.everything import Params
 
 WORK = Path(".woodblock")  # ignored by git and DVC: locks, partial downloads, checkpoints
 COMPUTE = "WOODBLOCK_COMPUTE"  # set to 1: a stage computes what it could take back
@@ -108,7 +109,7 @@ def _take_part(name: str, function: Callable[..., Any], arguments: list[str], in
     raise RuntimeError(f"{name} came to its outputs in a process that makes none")
 
 
-def _read(name: str, arguments: list[str]) -> tuple[graph.Stage, dict[str, Any], params_module.Params]:
+def _read(name: str, arguments: list[str]) -> tuple[graph.Stage, dict[str, Any], Params]:
     """The stage, and params.yaml as it stands and checked. Raises UserError for what a stage cannot start with."""
     values = params_module.read()
     params = params_module.check(values)

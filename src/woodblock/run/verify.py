@@ -113,8 +113,8 @@ def _close(wanted: Any, found: Any, trained: bool) -> bool:
         return len(wanted) == len(found) and all(_close(w, f, trained) for w, f in zip(wanted, found, strict=True))
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (wanted, found))
     if not (trained and numbers):
-        return wanted == found
-    return abs(wanted - found) <= RELATIVE * abs(wanted) + ABSOLUTE
+        return bool(wanted == found)
+    return bool(abs(wanted - found) <= RELATIVE * abs(wanted) + ABSOLUTE)
 
 
 def _short(value: Any) -> str:

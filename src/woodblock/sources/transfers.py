@@ -159,7 +159,8 @@ def _strong(response: requests.Response) -> str | None:
 
 def _validator(state: Path) -> str | None:
     try:
-        return json.loads(state.read_text(encoding="utf-8"))["validator"]
+        validator: str | None = json.loads(state.read_text(encoding="utf-8"))["validator"]
+        return validator
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
