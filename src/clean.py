@@ -17,7 +17,7 @@ from woodblock.base.progress import track
 from woodblock.cleaning import boilerplate, encodings, markup, measures, personal_data, steps
 from woodblock.cleaning.quality import Model
 from woodblock.cleaning.repairing import repair
-from woodblock.cleaning.steps import Limits
+from woodblock.cleaning.steps import Histograms, Limits
 from woodblock.run import shards
 from woodblock.run.stage import Run, run_stage
 from woodblock.tables import parquet, texts
@@ -53,7 +53,8 @@ def clean(
     }
     done = shards.work(clean_shard, tasks, run.work / "shards", run.processes, "clean")
 
-    funnels, histograms = {role: Funnel() for role in roles}, {}
+    funnels = {role: Funnel() for role in roles}
+    histograms: Histograms = {}
     for name, result in done.items():
         role, _, number = name.partition("-")
         out = roles[role][1]
@@ -115,7 +116,8 @@ def sample(task: tuple[Path, Limits, int]) -> list[str]:
 def clean_shard(task: tuple[str, str, Limits, str], folder: Path) -> dict[str, Any]:
     """Clean a part of a table into part.parquet; returns its funnel and histograms."""
     role, part, limits, model_path = task
-    funnel, histograms = Funnel(), {}
+    funnel = Funnel()
+    histograms: Histograms = {}
     model = Model.load(Path(model_path))
     columns = parquet.CLEANED if role == "corpus" else parquet.INSTRUCTIONS
     with parquet.Writer(folder / "table", columns) as table:
@@ -170,7 +172,7 @@ def clean_documents(raw: Path, out: Path) -> Funnel:
     return funnel
 
 
-def write_results(folder: Path, funnels: dict[str, Funnel], histograms: dict[str, Any]) -> None:
+def write_results(folder: Path, funnels: dict[str, Funnel], histograms: Histograms) -> None:
     """results/clean: drops and kept (tables of samples), histograms.json."""
     folder.mkdir(parents=True)
     names = [*steps.STEPS, "roles", "empty", "cut", "duplicate"]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from woodblock.cleaning.boilerplate_rules import (
@@ -28,6 +29,10 @@ from woodblock.cleaning.boilerplate_rules import (
     WORDS,
 )
 from woodblock.cleaning.code_blocks import fences
+
+Bytes = npt.NDArray[np.uint8]
+Codes = npt.NDArray[np.uint32]
+Bits = npt.NDArray[np.uint32]
 
 LINE_CHARS = 200  # a longer line is text, whatever stands in it
 STATUTE = re.compile(r"第[零〇一二三四五六七八九十百千\d]{1,9}[编章节条款项]|[（(][一二三四五六七八九十]{1,3}[)）]")
@@ -204,14 +209,14 @@ def _rules() -> list[re.Pattern[str]]:
 
 
 @cache
-def _pairs() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _pairs() -> tuple[Bytes, Bits, Codes, Bits]:
     """Which characters begin a pair (uint8 (65536,): 0 or one more than a bit) and end it (bits, uint32 (65536,)); the
     pairs, sorted; the rules of each.
     """
     rules: dict[int, int] = {}
     for number, pairs in enumerate([PART_PAIRS, *(pairs for pairs, _ in RULES)]):
         for pair in pairs.split():
-            first, second = pair.replace("␠", " ")
+            first, second = tuple(pair.replace("␠", " "))
             code = ord(first) << 16 | ord(second)
             rules[code] = rules.get(code, 0) | 1 << number
     codes = np.array(sorted(rules), np.uint32)
@@ -232,7 +237,9 @@ def _suspects(text: str) -> dict[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _lines_with_pairs(units, firsts, seconds, codes, rules, longest):
+def _lines_with_pairs(
+    units: npt.NDArray[np.uint16], firsts: Bytes, seconds: Bits, codes: Codes, rules: Bits, longest: int
+) -> tuple[npt.NDArray[np.int64], Bits]:
     """The numbers (int64) of the lines of up to `longest` units that have a pair, and the bits of their rules (uint32)."""
     numbers, bits = np.empty(16, np.int64), np.empty(16, np.uint32)
     found, number, start, of_line = 0, 0, 0, np.uint32(0)

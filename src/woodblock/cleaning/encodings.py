@@ -14,6 +14,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 # What is known of each character of the basic plane, as bits.
@@ -104,7 +105,7 @@ def _mend_once(text: str) -> str:
 
 
 @cache
-def _table() -> np.ndarray:
+def _table() -> npt.NDArray[np.uint8]:
     """The bits of each character of the basic plane, as uint8 (65536,)."""
     table = np.zeros(0x10000, np.uint8)
     table[0x3400:0x4DC0] = table[0x4E00:0xA000] = table[0xF900:0xFB00] = RARE
@@ -148,7 +149,7 @@ def _decoded(raw: bytes, encoding: str) -> int:
     return ord(text) if len(text) == 1 and ord(text) < 0x10000 else 0
 
 
-def _kinds(text: str) -> np.ndarray:
+def _kinds(text: str) -> npt.NDArray[np.uint8]:
     """The bits of each of a text's UTF-16 units, as uint8 (units,)."""
     return _table()[np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)]
 
@@ -173,7 +174,7 @@ def _found(text: str) -> _Found:
 
 
 @njit(cache=True, nogil=True)
-def _count(units, table):
+def _count(units: npt.NDArray[np.uint16], table: npt.NDArray[np.uint8]) -> tuple[int, int, int, int, int, int]:
     hanzi = rare = lost = lead = soup = misread = 0
     first = before = np.uint8(0)  # the kinds of the two units before
     for unit in units:
@@ -211,7 +212,7 @@ def _common_hanzi(text: str) -> tuple[int, bool]:
     """The hanzi of a text; and whether they are common ones for the most part, and nothing in it is lost."""
     kinds = _kinds(text)
     common, rare, lost = (np.count_nonzero(kinds & bit) for bit in (COMMON, RARE, LOST))
-    return int(common + rare), not lost and common >= COMMON_SHARE * (common + rare)
+    return int(common + rare), bool(not lost and common >= COMMON_SHARE * (common + rare))
 
 
 def _enough(hanzi: int, changed: int, text: str) -> bool:

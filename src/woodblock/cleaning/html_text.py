@@ -102,7 +102,7 @@ def page_text(text: str) -> str:
             pieces.append(f"\n```\n{code}\n```\n" if code.strip() and "```" not in code else f"\n{code}\n")
         elif node.tag == "code":
             pieces.append(f"`{SPACES.sub(' ', node.text() or '').strip()}`")
-        elif not node.tag.startswith(("-", "_")) and not _is_silent(node):
+        elif node.tag and not node.tag.startswith(("-", "_")) and not _is_silent(node):
             before, after = _around(node, numbers)
             children = list(node.iter(include_text=True))
             if node.tag == "ol":

@@ -70,8 +70,10 @@ def without_contents(text: str) -> str:
     place = 0
     while place < len(lines):
         stop, items, own = place, 0, True
-        while stop < len(lines) and (not lines[stop].strip() or (found := TOC_ITEM.fullmatch(lines[stop]))):
+        while stop < len(lines):
             if lines[stop].strip():
+                if not (found := TOC_ITEM.fullmatch(lines[stop])):
+                    break
                 items += 1
                 own &= found[1] == "#"
             elif not items:

@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+Points = npt.NDArray[np.uint32]  # code points
+Starts = npt.NDArray[np.int64]  # where each text begins in them, and where the last one ends
+Slots = npt.NDArray[np.uint64]  # of a table of open addressing
 
 SPACE, NEWLINE, HAN, KANA, HANGUL, LETTER, DIGIT, STOP, PAUSE, SYMBOL = range(10)
 CLASSES = 10
@@ -49,7 +54,7 @@ MEASURES = (
 
 
 @lru_cache(maxsize=1)
-def classes() -> np.ndarray:
+def classes() -> npt.NDArray[np.uint8]:
     """The class of every code point (uint8, 0x110000 entries)."""
     table = np.full(0x110000, SYMBOL, dtype=np.uint8)
     for point in range(0x10000):
@@ -76,7 +81,7 @@ def classes() -> np.ndarray:
     return table
 
 
-def measure(texts: Sequence[str]) -> np.ndarray:
+def measure(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     """The MEASURES of each text, as columns (float32, texts × measures). An empty text has zeros."""
     points, starts = code_points(texts)
     out = np.zeros((len(texts), len(MEASURES)), dtype=np.float32)
@@ -85,7 +90,7 @@ def measure(texts: Sequence[str]) -> np.ndarray:
     return out
 
 
-def code_points(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def code_points(texts: Sequence[str]) -> tuple[Points, Starts]:
     """All texts one after the other as code points (uint32), and where each begins and the last one ends (int64)."""
     points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
     starts = np.zeros(len(texts) + 1, dtype=np.int64)
@@ -94,7 +99,7 @@ def code_points(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True, nogil=True)
-def _measure(points, starts, kinds, out):
+def _measure(points: Points, starts: Starts, kinds: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:
     dense = np.empty(CHUNK, dtype=np.uint32)  # a chunk's letters, digits and hanzi
     all_slots = np.zeros(2 * CHUNK, dtype=np.uint64)  # n-grams of a chunk, by hash
     all_counts = np.zeros(2 * CHUNK, dtype=np.int32)
@@ -193,7 +198,7 @@ def _measure(points, starts, kinds, out):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _seen(slots, key):
+def _seen(slots: Slots, key: np.uint64) -> bool:
     """Whether a key stands in a table of open addressing; it does afterwards. 0 means an empty slot."""
     key |= np.uint64(1)
     mask = len(slots) - 1
@@ -207,7 +212,7 @@ def _seen(slots, key):
 
 
 @njit(cache=True, nogil=True)
-def _top(dense, filled, slots, counts):
+def _top(dense: Points, filled: int, slots: Slots, counts: npt.NDArray[np.int32]) -> int:
     """Characters in the most frequent TOP-gram of a chunk, 0 where none comes three times."""
     slots[:] = 0
     counts[:] = 0
@@ -228,7 +233,7 @@ def _top(dense, filled, slots, counts):
 
 
 @njit(cache=True, nogil=True)
-def _repeated(dense, filled, slots):
+def _repeated(dense: Points, filled: int, slots: Slots) -> int:
     """Characters of a chunk that REPEAT-grams cover which came before in it."""
     slots[:] = 0
     base = np.uint64(0x9E3779B97F4A7C15)

@@ -14,6 +14,7 @@ from datetime import date
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 PLACEHOLDERS = {
@@ -70,7 +71,7 @@ VERSION = re.compile(
 BEFORE_CHARS = 16
 SECTION = 31  # numbers of sections and versions are small throughout
 # Not of a person: private, shared, loopback, link-local, documentation, benchmarking, multicast, reserved (RFC 6890).
-_SPECIAL = [
+_SPECIAL: list[IPv4Network | IPv6Network] = [
     *map(IPv4Network, ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12")),
     *map(IPv4Network, ("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15")),
     *map(IPv4Network, ("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3")),
@@ -111,7 +112,7 @@ def _clues(text: str) -> tuple[bool, bool, bool]:
 
 
 @njit(cache=True, nogil=True)
-def _near_one_another(units):
+def _near_one_another(units: npt.NDArray[np.uint16]) -> tuple[bool, bool, bool]:
     """Whether there are 11 digits with a space or dash between each at most, 3 dots between digits, and 2 colons, as
     near one another as in a number and in the two kinds of addresses.
     """
@@ -214,12 +215,12 @@ def _is_mobile(groups: list[str], sizes: list[int]) -> bool:
 
 def _is_id_card(digits: str) -> bool:
     found = ID_CARD.fullmatch(digits)
-    return bool(found) and _is_date(found[1]) and id_check(digits[:17]) == digits[17]
+    return found is not None and _is_date(found[1]) and id_check(digits[:17]) == digits[17]
 
 
 def _is_old_id_card(digits: str) -> bool:
     found = OLD_ID_CARD.fullmatch(digits)
-    return bool(found) and _is_date("19" + found[1])
+    return found is not None and _is_date("19" + found[1])
 
 
 def _is_date(digits: str) -> bool:

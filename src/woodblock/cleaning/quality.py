@@ -12,9 +12,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from woodblock.cleaning.measures import code_points
+
+Points = npt.NDArray[np.uint32]  # code points
+Starts = npt.NDArray[np.int64]  # where each text begins in them, and where the last one ends
+Counts = npt.NDArray[np.uint32]
+Point = int | np.uint32
 
 PAIRS = 1 << 21  # slots of the counts of pairs, by hash
 TRIPLES = 1 << 22
@@ -32,7 +38,7 @@ class Model:
     below that of the sample.
     """
 
-    def __init__(self, singles: np.ndarray, pairs: np.ndarray, triples: np.ndarray) -> None:
+    def __init__(self, singles: Counts, pairs: Counts, triples: Counts) -> None:
         self.singles, self.pairs, self.triples = singles, pairs, triples
 
     @classmethod
@@ -49,10 +55,10 @@ class Model:
 
     @classmethod
     def load(cls, path: Path) -> Model:
-        both = np.load(path, mmap_mode="r")
+        both: Counts = np.load(path, mmap_mode="r")
         return cls(both[: 1 << 16], both[1 << 16 : (1 << 16) + PAIRS], both[(1 << 16) + PAIRS :])
 
-    def bits_per_byte(self, texts: Sequence[str]) -> np.ndarray:
+    def bits_per_byte(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
         """Bits that the model needs for a byte of each text (float64); 0 for an empty text. Lower is more usual."""
         points, starts = code_points(texts)
         out = np.zeros(len(texts))
@@ -62,14 +68,14 @@ class Model:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _slot(first, second, third, size):
+def _slot(first: Point, second: Point, third: Point, size: int) -> np.int64:
     key = (np.uint64(first) * np.uint64(0x9E3779B97F4A7C15)) ^ (np.uint64(second) * np.uint64(0xC2B2AE3D27D4EB4F))
     key = (key ^ (key >> np.uint64(31)) ^ np.uint64(third)) * np.uint64(0xBF58476D1CE4E5B9)
     return np.int64(key >> np.uint64(38)) & (size - 1)
 
 
 @njit(cache=True, nogil=True)
-def _count(points, singles, pairs, triples):
+def _count(points: Points, singles: Counts, pairs: Counts, triples: Counts) -> None:
     before, last = np.uint32(10), np.uint32(10)  # a text begins after an empty line
     for place in range(len(points)):
         point = points[place]
@@ -80,7 +86,15 @@ def _count(points, singles, pairs, triples):
 
 
 @njit(cache=True, nogil=True)
-def _score(points, starts, singles, pairs, triples, total, out):
+def _score(
+    points: Points,
+    starts: Starts,
+    singles: Counts,
+    pairs: Counts,
+    triples: Counts,
+    total: int,
+    out: npt.NDArray[np.float64],
+) -> None:
     in_pair, in_triple = np.empty(WINDOWS * WINDOW, np.uint32), np.empty(WINDOWS * WINDOW, np.uint32)
     for text in range(len(starts) - 1):
         first, length = starts[text], starts[text + 1] - starts[text]

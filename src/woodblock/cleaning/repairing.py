@@ -7,7 +7,10 @@ import unicodedata
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+Points = npt.NDArray[np.uint32]  # code points
 
 # What no reader sees: byte order marks, zero-width and bidirectional controls, soft hyphens, C0 and C1 controls.
 INVISIBLE = re.compile(
@@ -47,12 +50,12 @@ def repair(text: str) -> str:
     return out[start:end].tobytes().decode("utf-32-le", "surrogatepass")
 
 
-def _code_points(text: str) -> np.ndarray:
+def _code_points(text: str) -> Points:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 @cache
-def _kinds() -> np.ndarray:
+def _kinds() -> npt.NDArray[np.uint8]:
     """The bits of each character of the basic plane, as uint8 (65536,); others have none."""
     kinds = np.zeros(0x10000, dtype=np.uint8)
     for point in range(0x10000):
@@ -67,7 +70,7 @@ def _kinds() -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _settle(points, kinds, out):
+def _settle(points: Points, kinds: npt.NDArray[np.uint8], out: Points) -> tuple[int, int, bool]:
     """Write the text with its lines as `repair` leaves them; returns where it starts and ends in `out`, and whether it
     has odd characters: then what was written is of no use.
     """

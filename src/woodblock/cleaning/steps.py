@@ -20,6 +20,8 @@ from woodblock.cleaning.quality import Model
 from woodblock.cleaning.repairing import repair
 from woodblock.tables.funnel import KEPT, Funnel
 
+Histograms = dict[str, dict[str, list[int]]]  # by measure and source, the documents in each bin
+
 LISTED_CHARS = 100  # from this length on a text may be called a list
 STRUNG_CHARS = 150  # characters of a line on average, in which running text has one sentence end at least
 CUT_CHARS = 100  # a reply as long as this that ends in the middle of a sentence was cut
@@ -88,7 +90,8 @@ def language(text: str, row: Mapping[str, float], min_han: float) -> str:
         return "none"  # numbers and signs
     import py3langid  # it reads its model for half a second, and most shards never ask it
 
-    return py3langid.classify(text[:2000])[0]
+    name: str = py3langid.classify(text[:2000])[0]
+    return name
 
 
 @lru_cache(maxsize=1)
@@ -100,7 +103,8 @@ def _to_simplified() -> Any:
 
 def simplified(text: str) -> str:
     """The text with Traditional characters as Simplified ones, phrase by phrase (OpenCC, t2s)."""
-    return _to_simplified().convert(text)
+    converted: str = _to_simplified().convert(text)
+    return converted
 
 
 # --- documents --------------------------------------------------------------------------------------------------------
@@ -323,9 +327,9 @@ LENGTHS = [0, *(2**power for power in range(4, 21))]  # characters: the last bin
 BITS = [step / 4 for step in range(21)]  # bits per byte
 
 
-def histograms(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:
+def histograms(records: Iterable[Mapping[str, Any]]) -> Histograms:
     """How many documents of each source fall into each bin of LENGTHS and of BITS."""
-    found: dict[str, dict[str, list[int]]] = {"length": {}, "bits": {}}
+    found: Histograms = {"length": {}, "bits": {}}
     for record in records:
         for name, edges, value in (
             ("length", LENGTHS, len(record["text"])),
@@ -336,7 +340,7 @@ def histograms(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, list
     return found
 
 
-def add_histograms(total: dict[str, dict[str, list[int]]], more: Mapping[str, Mapping[str, list[int]]]) -> None:
+def add_histograms(total: Histograms, more: Histograms) -> None:
     for name, by_source in more.items():
         for source, counts in by_source.items():
             summed = total.setdefault(name, {}).setdefault(source, [0] * len(counts))
