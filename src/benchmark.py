@@ -6,7 +6,7 @@ Each score says whether the training text was checked against what its task asks
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ PREDICTIONS = (
     .append(pa.field("loglikelihoods", pa.list_(pa.float64())))
     .append(pa.field("bytes", pa.list_(pa.int64())))
 )
-MAKERS = {
+# Of each task, what makes its questions of units, at most so many of a group and so many in all, by a seed.
+MAKERS: dict[str, Callable[[Sequence[Unit], int, int, int], list[Question]]] = {
     "continuation": questions.continuation,
     "source_law": questions.source_law,
     "source_law_verbatim": partial(questions.source_law, verbatim=True),

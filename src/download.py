@@ -1,13 +1,20 @@
 """Fetch the sources, verify them, and write one table a role: corpus, instructions, documents; and a manifest."""
 
+from __future__ import annotations
+
 import json
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from woodblock.base.progress import track
-from woodblock.run.stage import WORK, run_stage
+from woodblock.run.settings.sources import Source
+from woodblock.run.stage import WORK, Run, run_stage
 from woodblock.sources import fetching, reading
 from woodblock.sources.addresses import revision_of, shown
-from woodblock.sources.inspection import Tally
+from woodblock.sources.inspection import Row, Tally
+from woodblock.sources.known_files import Fetched
 from woodblock.tables import parquet
 
 SCHEMAS = {
@@ -17,19 +24,26 @@ SCHEMAS = {
     "benchmarks": parquet.BENCHMARKS,
 }
 
+# What was fetched, by address and sha256: one file may serve several roles.
+Files = dict[tuple[str, str | None], Fetched]
 
-def download(params, corpus, instructions, documents, benchmarks, manifest, run):
+
+def download(
+    params: Any, corpus: Path, instructions: Path, documents: Path, benchmarks: Path, manifest: Path, run: Run
+) -> dict[str, Any]:
     folders = {"corpus": corpus, "instructions": instructions, "documents": documents, "benchmarks": benchmarks}
     wanted = {role: getattr(params.download, role) for role in folders}
     # All are fetched before any is read, so that what cannot be had is known at once.
-    fetched = {}
+    fetched: Files = {}
     for source in (source for role in wanted for source in wanted[role]):
         if (source.url, source.sha256) not in fetched:
             fetched[source.url, source.sha256] = fetching.fetch(source, params.mirror, WORK / "downloads")
 
-    entries, metrics = {}, {}
+    entries: dict[str, list[dict[str, Any]]] = {}
+    metrics: dict[str, Any] = {}
     for role, folder in folders.items():
-        entries[role], size = [], Counter()
+        size: Counter[str] = Counter()
+        entries[role] = []
         rows = track(read(wanted[role], fetched, role, entries[role], size, run.work), f"download {role}", "records")
         size["records"] = parquet.write(folder, rows, SCHEMAS[role], part_characters=params.download.shard_chars)
         metrics[role] = {"records": size["records"], "characters": size["characters"]}
@@ -37,9 +51,16 @@ def download(params, corpus, instructions, documents, benchmarks, manifest, run)
     return metrics
 
 
-def read(wanted, fetched, role, entries, size, work):
+def read(
+    wanted: Sequence[Source],
+    fetched: Files,
+    role: str,
+    entries: list[dict[str, Any]],
+    size: Counter[str],
+    work: Path,
+) -> Iterator[Row]:
     """Yield the rows of a role's sources in turn; fill in the manifest's entries and count characters on the way."""
-    numbers = Counter()
+    numbers: Counter[str] = Counter()
     for source in wanted:
         file = fetched[source.url, source.sha256]
         tally = Tally(numbers=numbers)
@@ -52,7 +73,7 @@ def read(wanted, fetched, role, entries, size, work):
         entries.append(entry(source, file, tally, records))
 
 
-def entry(source, file, tally, records):
+def entry(source: Source, file: Fetched, tally: Tally, records: int) -> dict[str, Any]:
     """What the manifest says of a source: where it came from, under which terms, what it was and what it gave."""
     said = source.model_dump(include={"member", "columns", "licence", "weight", "max_records"})
     came = {"url": shown(source.url), "revision": revision_of(source.url)}

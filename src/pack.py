@@ -19,7 +19,8 @@ DOCUMENTS_AT_ONCE = 256
 
 
 def pack(params: Any, tokenizer_folder: Path, train: Path, validation: Path, out: Path, run: Run) -> dict[str, Any]:
-    tokenizer, encoded_tokens = Tokenizer.load(tokenizer_folder), Counter()
+    tokenizer = Tokenizer.load(tokenizer_folder)
+    encoded_tokens: Counter[str] = Counter()
     splits = {
         split: packing.write(
             out,
@@ -38,7 +39,7 @@ def pack(params: Any, tokenizer_folder: Path, train: Path, validation: Path, out
     )
     held = {split: packing.Packed(out, split) for split in splits}
     drawn, drawn_by_source = draw(packing.Windows(held["train"], params.model.context, seed=0))
-    metrics = drawn | {"train_sources": drawn_by_source}
+    metrics: dict[str, Any] = drawn | {"train_sources": drawn_by_source}
     for split, found in held.items():
         metrics |= {f"{split}_{key}": found.entry[key] for key in ("tokens", "documents", "bytes")}
         metrics[f"{split}_padding_share"] = found.count(tokenizer.pad_id) / len(found)

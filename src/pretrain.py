@@ -63,13 +63,14 @@ def pretrain(
 
     steps = max(1, settings.tokens // settings.batch_tokens)
     epochs = settings.tokens / windows.tokens_per_pass
+    sample = Sampler(validation, Tokenizer.load(tokenizer), context)
     task = loop.Task(
         batch,
         steps,
         context,
         validate,
         describe,
-        sample=Sampler(validation, Tokenizer.load(tokenizer), context),
+        sample=sample,
         samples_every=settings.samples_every,
         about=f"{count_parameters(config):,} parameters, {epochs:.2f} epochs, {steps:,} steps of {settings.batch_tokens:,} "
         f"tokens, {rates(settings)}",
@@ -77,7 +78,7 @@ def pretrain(
     result = loop.train(model, task, settings, params.train, run)
     model = result.model
     result.curve.to_csv(curve, index=False)
-    samples.write_text(continuations.as_markdown(result.samples, task.sample.prompts), encoding="utf-8")
+    samples.write_text(continuations.as_markdown(result.samples, sample.prompts), encoding="utf-8")
     hugging_face.save(model, tokenizer, out)
     run.rates = result.rates
 
@@ -145,8 +146,8 @@ def configure(shape: Any, train: packing.Packed, tokenizer: Path) -> Config:
             f"{tokenizer} is {found[:12]}…) of as many pieces; run pack again"
         )
     names = ("qk_norm", "context", "rope_theta", "rope_scaling", "rope_factor", "norm_eps", "init_std")
-    size = sizes.shape(shape, vocab_size)
-    return Config(vocab_size=vocab_size, **size, **{name: getattr(shape, name) for name in names})
+    numbers: dict[str, Any] = sizes.shape(shape, vocab_size) | {name: getattr(shape, name) for name in names}
+    return Config(vocab_size=vocab_size, **numbers)
 
 
 def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int, limit: int) -> dict[str, float]:

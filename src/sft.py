@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -68,7 +68,7 @@ def sft(
 
     parquet.write(data / "examples", (vars_of(c) for c in everything), EXAMPLES)
     replies = reply_to(model, tokenizer, [c for c in everything if c.split == "validation"], settings)
-    parquet.write(data / "generations", replies.to_dict("records"), GENERATIONS)
+    parquet.write(data / "generations", cast(list[dict[str, Any]], replies.to_dict("records")), GENERATIONS)
     return {
         "val_loss": held_out_loss(model),
         "base_val_loss": before,
