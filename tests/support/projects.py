@@ -54,6 +54,15 @@ if __name__ == "__main__":
 '''
 
 
+# Root may write to read-only files and so never meets what everybody else does: without these two rights it is as others.
+ORDINARY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+
+
+def as_ordinary_user() -> tuple[str, ...]:
+    """What goes before a command so that it runs as everybody else's does; nothing where that is so already."""
+    return ORDINARY if os.geteuid() == 0 and shutil.which("setpriv") else ()
+
+
 class Project:
     """A project in a folder of its own, and the commands that tests give it."""
 
@@ -61,12 +70,12 @@ class Project:
         self.folder = folder
 
     def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of this environment there; python, dvc and snakemake are this interpreter's."""
+        """Run a command of this environment there, with no rights of root's; python, dvc, snakemake: this interpreter's."""
         environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MAKEFLAGS")}
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
         environment |= {"PYTHONDONTWRITEBYTECODE": "", **variables}
         done = subprocess.run(
-            command,
+            [*as_ordinary_user(), *command],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -209,6 +209,46 @@ def test_both_engines_stop_where_nothing_changed(after, first, second) -> None:
     assert project.ran() == []
 
 
+@ENGINES
+@pytest.mark.parametrize(
+    "command",
+    [("rm", "-r", "data/index"), ("chmod", "a-w", "data/index/part", "lineage/rag_index.json")],
+    ids=["gone", "read-only"],
+)
+def test_outputs_that_are_gone_or_read_only_are_made_again(after, first, second, command) -> None:
+    """As a user who is not root: an older DVC cache left outputs as read-only links into it."""
+    project = after(first)
+    before = kept(project)
+    project.run(*command)
+    project.run("bash", "-c", "echo 'CHANGED = 1' >> src/woodblock/retrieval/bm25.py")
+    project.run(*second)
+    assert project.ran() == AFTER_RETRIEVAL
+    assert {name for name, sha in kept(project).items() if before[name] != sha} <= {
+        f"lineage/{stage}.json" for stage in AFTER_RETRIEVAL
+    }
+    assert planned(project) == ([], [])
+
+
+def test_forcing_a_rule_as_an_ordinary_user(after) -> None:
+    project = after(DVC)
+    project.run(*SNAKEMAKE, "--forcerun", "rag_index", WOODBLOCK_COMPUTE="1")
+    assert "rag_index" in project.ran()
+    assert planned(project) == ([], [])
+
+
+@ENGINES
+@pytest.mark.parametrize("path", ["lineage/pack.json", "data/packed/part", "metrics/sft.json"])
+def test_an_output_that_was_edited_in_place_is_made_again(after, first, second, path) -> None:
+    """It is a copy of what stands in DVC's cache, so the edit does not reach that, and the cache gives it back."""
+    project = after(first)
+    before = kept(project)
+    project.run("bash", "-c", f"echo x > {path}")
+    project.run(*second)
+    assert set(project.ran()) <= {"report"}
+    assert kept(project) == before
+    assert planned(project) == ([], [])
+
+
 def test_what_could_be_taken_back_is_computed_where_that_is_asked(after) -> None:
     project = after(SNAKEMAKE)
     project.run("dvc", "repro", "--force", "--single-item", "rag_index")

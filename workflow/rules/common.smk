@@ -6,6 +6,7 @@
 # counts: it is new if the stage is stale. The deps are marked `ancient`, so Snakemake ignores their times. Only the deps
 # that a stale stage is about to make are not marked. Snakemake learns from these deps, and not from the stamp, that the
 # next stage has to run after them.
+import contextlib
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.envi
 from woodblock.run import graph, lineage
 from woodblock.run import params as params_module
 from woodblock.base.errors import UserError
+from woodblock.base.files import make_writable
 
 ADOPT = "PYTHONPATH=src python -m woodblock.run.adopt --finished"
 
@@ -74,3 +76,7 @@ def portions(stage):
 if workflow.is_main_process:
     for stage, reason in STALE.items():
         print(f"{stage}: {reason}", file=sys.stderr)
+    # A DVC cache of type hardlink leaves outputs read-only, and Snakemake does not replace what is read-only.
+    for out in graph.producers(STAGES):
+        with contextlib.suppress(OSError):  # a project of somebody else: what cannot be written will be said later
+            make_writable(Path(out))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 from pathlib import Path
 
 
@@ -15,3 +17,19 @@ def write_text(target: Path, text: str) -> None:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def make_writable(path: Path) -> None:
+    """Let the owner write to a file, or to a folder and all in it.
+
+    A read-only file gets a copy of its own in its place: it may be a hard link into a cache, whose file must stay as it is.
+    Raises OSError where the folder around it belongs to somebody else.
+    """
+    if path.is_dir():
+        path.chmod(path.stat().st_mode | stat.S_IRWXU)
+        for inner in path.iterdir():
+            make_writable(inner)
+    elif path.is_file() and not path.stat().st_mode & stat.S_IWUSR:
+        copy = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        shutil.copyfile(path, copy)
+        os.replace(copy, path)
