@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from woodblock.base.errors import UserError
 from woodblock.decontamination import kernels
 from woodblock.decontamination.kernels import FULL
-from woodblock.decontamination.normal_form import characters_of, digest_of_digests, digest_of_text, weight
+from woodblock.decontamination.normal_form import Characters, characters_of, digest_of_digests, digest_of_text, weight
 from woodblock.decontamination.seeds import SEED, Texts, mark_templates, table_of_seeds, wholes_of
 
 MIN_WHOLE = 10  # as `length` counts; what is shorter (我国的首都是) is a phrase, and would cost texts that never saw it
@@ -45,12 +46,12 @@ class Overlaps:
 
     length: int
     checked: dict[str, dict[str, Any]]  # by benchmark: questions, sha256, too_short, templates (see `gate.record`)
-    characters: np.ndarray  # uint32: the questions one after the other, a 0 before, between and behind them
-    positions: np.ndarray  # uint32 [seeds]: where in `characters` each seed stands, in the order of their slots
-    owners: np.ndarray  # uint16 [seeds]: whose question, as a place in sorted(checked)
-    wholes: np.ndarray  # uint32 [seeds]: how many characters from here on count as a whole; mostly 0, none
-    heads: np.ndarray  # uint32 [2**bits + 1]: the seeds of slot i are heads[i] : heads[i + 1]
-    bloom: np.ndarray  # uint64 [2**(bits - 2)]: three bits for each hash, which say at once that most are not here
+    characters: Characters  # the questions one after the other, a 0 before, between and behind them
+    positions: npt.NDArray[np.uint32]  # [seeds]: where in `characters` each seed stands, in the order of their slots
+    owners: npt.NDArray[np.uint16]  # [seeds]: whose question, as a place in sorted(checked)
+    wholes: npt.NDArray[np.uint32]  # [seeds]: how many characters from here on count as a whole; mostly 0, none
+    heads: npt.NDArray[np.uint32]  # [2**bits + 1]: the seeds of slot i are heads[i] : heads[i + 1]
+    bloom: npt.NDArray[np.uint64]  # [2**(bits - 2)]: three bits for each hash, which say at once that most are not here
 
     @classmethod
     def of(cls, texts: Iterable[tuple[str, str]], length: int) -> Overlaps:
@@ -70,7 +71,7 @@ class Overlaps:
         if length < 1:
             raise ValueError(f"length: {length}; runs have a character or more")
         counts: dict[str, dict[str, int]] = {}
-        found: dict[tuple[bytes, str, int], np.ndarray] = {}  # by digest, benchmark, and characters of the first line
+        found: dict[tuple[bytes, str, int], Characters] = {}  # by digest, benchmark, and characters of the first line
         for benchmark, text in texts:
             characters, places = characters_of(text)
             of = counts.setdefault(benchmark, {"questions": 0, "too_short": 0})
@@ -165,7 +166,7 @@ class Overlaps:
             }
         return "\n".join(lines), removed
 
-    def _lines(self, lines: list[str]) -> tuple[set[int], np.ndarray]:
+    def _lines(self, lines: list[str]) -> tuple[set[int], npt.NDArray[np.int64]]:
         """(the places of the lines that go, how many characters each of the lines is compared by; empty if none goes)."""
         characters, places = characters_of("\n".join(lines))
         cover = np.zeros(characters.size + 1, dtype=np.int32)
@@ -188,7 +189,7 @@ class Overlaps:
             gone |= whole or {max(shares, key=lambda n: (shares[n], -n))}
         return gone, np.diff(borders)
 
-    def _found(self, characters: np.ndarray, cover: np.ndarray) -> np.ndarray:
+    def _found(self, characters: Characters, cover: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
         """uint8 [benchmarks]: of which there is a run. cover [characters + 1]: +1 where one begins, -1 behind it."""
         found = np.zeros(len(self.checked), dtype=np.uint8)
         arrays = (self.characters, self.positions, self.owners, self.wholes, self.heads, self.bloom)
@@ -203,12 +204,12 @@ def as_json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def _sums(sizes: np.ndarray) -> np.ndarray:
+def _sums(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """int64 [n + 1]: where each of n things begins that lie one after the other, and the last one ends."""
     return np.concatenate([[0], np.cumsum(sizes)])
 
 
-def _around_joints(joints: list[int], sizes: np.ndarray, reach: int) -> list[tuple[int, int]]:
+def _around_joints(joints: list[int], sizes: npt.NDArray[np.int64], reach: int) -> list[tuple[int, int]]:
     """Ranges of lines that hold `reach` characters on either side of each joint (a place between lines)."""
     # A letter at either end of a line may be a label or none, as its neighbour changes.
     total = _sums(np.maximum(sizes - 2, 0))

@@ -5,10 +5,15 @@ All are in one file, with the constants that they read: numba's cache does not n
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+Characters = npt.NDArray[np.uint32]
+Numbers = npt.NDArray[np.uint32]  # places, lengths
+Integers = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+Marks = npt.NDArray[np.bool_]
 
 FULL = 0x2E80  # the first code point of the blocks of hanzi and kana; before them stand the alphabets
 POINTS = 0x110000  # code points; in the table of the normal form, numbers from here on stand for several characters
@@ -26,8 +31,10 @@ _MIX = np.uint64(0xD6E8FEB86659FD93)
 
 
 @njit(cache=True, nogil=True)
-def translate(codes: Any, target: Any, starts: Any, expansions: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(characters uint32, for each its place in the text uint32) of a text's code points; see normal_form.py."""
+def translate(
+    codes: Characters, target: Numbers, starts: Numbers, expansions: Characters
+) -> tuple[Characters, Numbers]:
+    """(characters, for each its place in the text) of a text's code points; see normal_form.py."""
     size = 0
     for code in codes:
         goal = target[code]
@@ -61,7 +68,7 @@ def translate(codes: Any, target: Any, starts: Any, expansions: Any) -> tuple[np
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _power(length: int) -> Any:
+def _power(length: int) -> np.uint64:
     """_BASE to the power of length - 1: what the first of `length` characters weighs in their hash."""
     power = np.uint64(1)
     for _ in range(length - 1):
@@ -70,13 +77,13 @@ def _power(length: int) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mix(code: Any) -> Any:
+def _mix(code: np.uint64) -> np.uint64:
     """A polynomial's value with all of its bits spread over the upper ones, by which the tables are addressed."""
     return (code ^ (code >> np.uint64(29))) * _MIX
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _bits(mixed: Any) -> Any:
+def _bits(mixed: np.uint64) -> np.uint64:
     """The three bits of a hash in its word of the Bloom filter (of blocks; Putze, Sanders & Singler 2007)."""
     bits = np.uint64(1) << (mixed & np.uint64(63))
     bits |= np.uint64(1) << (mixed >> np.uint64(6) & np.uint64(63))
@@ -84,7 +91,7 @@ def _bits(mixed: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _shift(size: int) -> Any:
+def _shift(size: int) -> np.uint64:
     """By how much a hash is shifted right to be an index under `size`, a power of two."""
     shift = 64
     while size > 1:
@@ -94,7 +101,7 @@ def _shift(size: int) -> Any:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _half(character: Any) -> int:
+def _half(character: np.uint32) -> int:
     """A character's weight, in halves of what `length` counts."""
     return 2 if character >= FULL else 1
 
@@ -104,17 +111,17 @@ def _half(character: Any) -> int:
 
 @njit(cache=True, nogil=True)
 def scan(
-    text: Any,
-    characters: Any,
-    positions: Any,
-    owners: Any,
-    wholes: Any,
-    heads: Any,
-    bloom: Any,
+    text: Characters,
+    characters: Characters,
+    positions: Numbers,
+    owners: npt.NDArray[np.uint16],
+    wholes: Numbers,
+    heads: Numbers,
+    bloom: Hashes,
     seed: int,
     wanted: int,
-    found: Any,
-    cover: Any,
+    found: npt.NDArray[np.uint8],
+    cover: npt.NDArray[np.int32],
 ) -> None:
     """Look for all seeds in a text; mark the benchmarks found, and, where cover has elements, the runs."""
     shift, first_weight, code = _shift(bloom.size), _power(seed), np.uint64(0)
@@ -140,7 +147,14 @@ def scan(
 
 @njit(cache=True, nogil=True)
 def _compare(
-    text: Any, at: int, characters: Any, place: Any, seed: int, whole: Any, wanted: int, cover: Any
+    text: Characters,
+    at: int,
+    characters: Characters,
+    place: np.int64,
+    seed: int,
+    whole: np.int64,
+    wanted: int,
+    cover: npt.NDArray[np.int32],
 ) -> tuple[int, int]:
     """(runs that text at `at` and question at `place` share around their seed, the most there can be); marks cover."""
     most = wanted - seed + 1
@@ -171,7 +185,7 @@ def _compare(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mark(cover: Any, begin: int, end: int) -> None:
+def _mark(cover: npt.NDArray[np.int32], begin: int, end: int | np.int64) -> None:
     """Note that a run goes from begin to end - 1."""
     if cover.size:
         cover[begin] += 1
@@ -182,8 +196,8 @@ def _mark(cover: Any, begin: int, end: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def seed_places(starts: Any, sizes: Any, lengths: Any, seed: int) -> np.ndarray:
-    """int64: places of seeds such that every run holds one whole, each as far behind the one before it as can be."""
+def seed_places(starts: Integers, sizes: Integers, lengths: Numbers, seed: int) -> Integers:
+    """Places of seeds such that every run holds one whole, each as far behind the one before it as can be."""
     places = np.empty(0, np.int64)
     for turn in range(2):  # count, then keep
         n = 0
@@ -202,8 +216,8 @@ def seed_places(starts: Any, sizes: Any, lengths: Any, seed: int) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def seed_hashes(characters: Any, positions: Any, seed: int) -> np.ndarray:
-    """uint64 [positions]: the hash of each seed, the same that scan computes."""
+def seed_hashes(characters: Characters, positions: Numbers, seed: int) -> Hashes:
+    """[positions]: the hash of each seed, the same that scan computes."""
     hashes = np.empty(positions.size, np.uint64)
     for i in range(positions.size):
         code = np.uint64(0)
@@ -214,7 +228,7 @@ def seed_hashes(characters: Any, positions: Any, seed: int) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def fill(bloom: Any, hashes: Any) -> None:
+def fill(bloom: Hashes, hashes: Hashes) -> None:
     """Set the bits of all hashes in the Bloom filter."""
     shift = _shift(bloom.size)
     for mixed in hashes:
@@ -222,8 +236,8 @@ def fill(bloom: Any, hashes: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def surroundings(characters: Any, positions: Any, reach: int, seed: int) -> np.ndarray:
-    """uint64 [positions]: a hash of a seed and what stands `reach` characters to either side, marks included."""
+def surroundings(characters: Characters, positions: Numbers, reach: int, seed: int) -> Hashes:
+    """[positions]: a hash of a seed and what stands `reach` characters to either side, marks included."""
     hashes = np.empty(positions.size, np.uint64)
     for i in range(positions.size):
         code, place = np.uint64(1), np.int64(positions[i])
@@ -242,8 +256,8 @@ def surroundings(characters: Any, positions: Any, reach: int, seed: int) -> np.n
 
 
 @njit(cache=True, nogil=True)
-def is_like_the_one_before(characters: Any, positions: Any, reach: int, seed: int) -> np.ndarray:
-    """bool [positions - 1]: whether a seed's characters, `reach` to either side, are those of the one before it."""
+def is_like_the_one_before(characters: Characters, positions: Numbers, reach: int, seed: int) -> Marks:
+    """[positions - 1]: whether a seed's characters, `reach` to either side, are those of the one before it."""
     alike = np.ones(max(positions.size - 1, 0), np.bool_)
     for i in range(1, positions.size):
         one, other = np.int64(positions[i - 1]), np.int64(positions[i])
@@ -261,8 +275,8 @@ def is_like_the_one_before(characters: Any, positions: Any, reach: int, seed: in
 
 
 @njit(cache=True, nogil=True)
-def shortest_runs(characters: Any, starts: Any, sizes: Any, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """(hashes uint64, lengths uint32) [characters] of the shortest runs of weight `wanted`; length 0 where there is none.
+def shortest_runs(characters: Characters, starts: Integers, sizes: Integers, wanted: int) -> tuple[Hashes, Numbers]:
+    """(hashes, lengths) [characters] of the shortest runs of weight `wanted`; length 0 where there is none.
 
     A run starts at its character, lies in one text and has at most `wanted` characters.
     """
@@ -287,7 +301,14 @@ def shortest_runs(characters: Any, starts: Any, sizes: Any, wanted: int) -> tupl
 
 @njit(cache=True, nogil=True)
 def count_texts(
-    hashes: Any, lengths: Any, starts: Any, sizes: Any, kinds: Any, shift: Any, last: Any, number: Any
+    hashes: Hashes,
+    lengths: Numbers,
+    starts: Integers,
+    sizes: Integers,
+    kinds: Numbers,
+    shift: np.uint64,
+    last: Numbers,
+    number: npt.NDArray[np.uint8],
 ) -> None:
     """Into number [slots]: how many different texts hold a run with a hash of this slot, up to 255."""
     for text in range(starts.size):
@@ -299,8 +320,10 @@ def count_texts(
 
 
 @njit(cache=True, nogil=True)
-def frequent_runs(hashes: Any, lengths: Any, shift: Any, number: Any, fewest: int) -> np.ndarray:
-    """int64: the places of the runs whose slot has `fewest` texts or more, ascending."""
+def frequent_runs(
+    hashes: Hashes, lengths: Numbers, shift: np.uint64, number: npt.NDArray[np.uint8], fewest: int
+) -> Integers:
+    """The places of the runs whose slot has `fewest` texts or more, ascending."""
     places = np.empty(0, np.int64)
     for turn in range(2):  # count, then keep
         n = 0
@@ -316,7 +339,13 @@ def frequent_runs(hashes: Any, lengths: Any, shift: Any, number: Any, fewest: in
 
 @njit(cache=True, nogil=True)
 def confirm_shared(
-    characters: Any, places: Any, hashes: Any, lengths: Any, kinds: Any, fewest: int, shared: Any
+    characters: Characters,
+    places: Integers,
+    hashes: Hashes,
+    lengths: Numbers,
+    kinds: Numbers,
+    fewest: int,
+    shared: Marks,
 ) -> None:
     """Set shared at those runs that are in `fewest` different texts or more. places: by hash, then ascending.
 
@@ -352,9 +381,9 @@ def confirm_shared(
 
 
 @njit(cache=True, nogil=True)
-def leave_passages_out(short: Any, short_lengths: Any, long: Any, long_lengths: Any) -> None:
+def leave_passages_out(short: Marks, short_lengths: Numbers, long: Marks, long_lengths: Numbers) -> None:
     """Unset in short the runs that lie within one of long."""
-    reach: Any = 0
+    reach = np.int64(0)
     for place in range(short.size):
         if long[place]:
             reach = max(reach, place + np.int64(long_lengths[place]))

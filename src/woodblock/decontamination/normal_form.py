@@ -11,9 +11,12 @@ import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from woodblock.decontamination import kernels
 from woodblock.decontamination.kernels import CHARACTER, FULL, POINTS
+
+Characters = npt.NDArray[np.uint32]  # code points, or their places in a text
 
 
 def normalised(text: str) -> str:
@@ -31,18 +34,18 @@ def normalised(text: str) -> str:
     return characters_of(text)[0].tobytes().decode("utf-32-le")
 
 
-def characters_of(text: str) -> tuple[np.ndarray, np.ndarray]:
+def characters_of(text: str) -> tuple[Characters, Characters]:
     """A text as it is compared: (characters uint32, for each its place in the text uint32)."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     return kernels.translate(codes, *_table())
 
 
-def weight(characters: np.ndarray) -> int:
+def weight(characters: Characters) -> int:
     """2 for each hanzi and 1 for each letter or digit: twice what `length` counts."""
     return characters.size + int(np.count_nonzero((characters & CHARACTER) >= FULL))
 
 
-def digest_of_text(characters: np.ndarray) -> bytes:
+def digest_of_text(characters: Characters) -> bytes:
     """sha256 of a text as it is compared."""
     return hashlib.sha256(characters.astype("<u4").tobytes()).digest()
 
@@ -53,7 +56,7 @@ def digest_of_digests(digests: Iterable[bytes]) -> str:
 
 
 @functools.cache
-def _table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """What each code point is compared as: (target [0x110000] uint32, starts uint32, expansions uint32).
 
     target: 0, nothing; under 0x110000, that character; else 0x110000 + i, the characters expansions[starts[i] :

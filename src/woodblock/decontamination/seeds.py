@@ -10,10 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from woodblock.decontamination import kernels
 from woodblock.decontamination.kernels import CHARACTER, IN_TEMPLATE, SLOT_BITS
-from woodblock.decontamination.normal_form import weight
+from woodblock.decontamination.normal_form import Characters, weight
+
+Integers = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.uint32]
+Owners = npt.NDArray[np.uint16]  # whose question, as a place in a list of names
 
 SEED = 10  # characters; so many in a row are rare enough that what they lead to is looked at one by one
 TEMPLATE = 10  # different questions; what so many share is how a benchmark puts its questions, and none of them
@@ -27,21 +32,21 @@ class Texts:
     firsts: how many of its characters are in its first line. kinds: the same number for equal texts, ascending from 1.
     """
 
-    characters: np.ndarray
-    starts: np.ndarray
-    sizes: np.ndarray
-    firsts: np.ndarray
-    kinds: np.ndarray
+    characters: Characters
+    starts: Integers
+    sizes: Integers
+    firsts: Integers
+    kinds: Numbers
 
-    def weights(self, sizes: np.ndarray) -> np.ndarray:
+    def weights(self, sizes: Integers) -> Integers:
         """Of the first `sizes` characters of each text."""
         pairs = zip(self.starts, sizes, strict=True)
         return np.array([weight(self.characters[start : start + size]) for start, size in pairs], dtype=np.int64)
 
 
 def table_of_seeds(
-    texts: Texts, owners: np.ndarray, wholes: np.ndarray, lengths: np.ndarray, length: int
-) -> tuple[np.ndarray, ...]:
+    texts: Texts, owners: Owners, wholes: Integers, lengths: Numbers, length: int
+) -> tuple[Numbers, Owners, Numbers, Numbers, npt.NDArray[np.uint64]]:
     """positions, owners, wholes, heads and bloom of Overlaps. wholes [texts]: as `wholes_of` has them.
 
     lengths [characters]: of the runs that start there.
@@ -51,20 +56,20 @@ def table_of_seeds(
     within_runs = kernels.seed_places(texts.starts, texts.sizes, lengths, seed)
     text = np.concatenate([with_whole, np.searchsorted(texts.starts, within_runs, "right") - 1])
     positions = np.concatenate([texts.starts[with_whole], within_runs]).astype(np.uint32)
-    owners, wholes = owners[text], np.where(np.arange(len(text)) < len(with_whole), wholes[text], 0).astype(np.uint32)
+    owners, whole = owners[text], np.where(np.arange(len(text)) < len(with_whole), wholes[text], 0).astype(np.uint32)
     bits = max(8, len(positions).bit_length())
     hashes = kernels.seed_hashes(texts.characters, positions, seed)
     slots = (hashes >> np.uint64(64 - bits)).astype(np.int64)
-    kept = _not_alike(texts.characters, positions, slots, owners, wholes, 2 * length - seed, seed)
+    kept = _not_alike(texts.characters, positions, slots, owners, whole, 2 * length - seed, seed)
     order = kept[np.argsort(hashes[kept], kind="stable")]
     heads = np.searchsorted(slots[order], np.arange(2**bits + 1)).astype(np.uint32)
     bloom = np.zeros(2 ** (bits - SLOT_BITS), dtype=np.uint64)
     kernels.fill(bloom, hashes[order])
-    return positions[order], owners[order], wholes[order], heads, bloom
+    return positions[order], owners[order], whole[order], heads, bloom
 
 
-def wholes_of(texts: Texts, least: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """(wholes, formulas), int64 [texts]: how much of a text from its start on counts as a whole, in characters or 0.
+def wholes_of(texts: Texts, least: Integers, wanted: int) -> tuple[Integers, Integers]:
+    """(wholes, formulas) [texts]: how much of a text from its start on counts as a whole, in characters or 0.
 
     That is its first line, if that has weight `least` but runs of weight `wanted` cannot be looked for in it; and else
     the text, if so with that.
@@ -90,14 +95,14 @@ def _line(texts: Texts, i: int) -> bytes:
 
 
 def _not_alike(
-    characters: np.ndarray,
-    positions: np.ndarray,
-    slots: np.ndarray,
-    owners: np.ndarray,
-    wholes: np.ndarray,
+    characters: Characters,
+    positions: Numbers,
+    slots: Integers,
+    owners: Owners,
+    wholes: Numbers,
     reach: int,
     seed: int,
-) -> np.ndarray:
+) -> Integers:
     """The places in `positions` of all seeds but those of crowded slots that find nothing which another does not.
 
     Two seeds of one benchmark whose characters agree as far as they are ever compared, `reach` to either side, find the
@@ -114,10 +119,10 @@ def _not_alike(
     return np.setdiff1d(np.arange(len(positions)), ranked[1:][alike])
 
 
-def mark_templates(texts: Texts, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+def mark_templates(texts: Texts, wanted: int) -> tuple[Integers, Numbers]:
     """Set IN_TEMPLATE on the characters at which a template of weight `wanted` starts.
 
-    Returns (int64 [texts]: how many; uint32 [characters]: the length of the run that starts there, 0 for none).
+    Returns ([texts]: how many; [characters]: the length of the run that starts there, 0 for none).
 
     A passage that ten questions are asked about stands in ten texts too, and is no template: that is a run which
     TEMPLATE texts or more share, but which is not within one of twice the weight that they share.
@@ -132,7 +137,7 @@ def mark_templates(texts: Texts, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     return counts, lengths
 
 
-def _in_many_texts(texts: Texts, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+def _in_many_texts(texts: Texts, wanted: int) -> tuple[npt.NDArray[np.bool_], Numbers]:
     """[characters]: whether the run of weight `wanted` that starts here is in TEMPLATE texts; how long it is (0: none)."""
     hashes, lengths = kernels.shortest_runs(texts.characters, texts.starts, texts.sizes, wanted)
     bits = max(8, int(np.count_nonzero(lengths)).bit_length() - 1)

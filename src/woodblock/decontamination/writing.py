@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from woodblock.decontamination.checked_texts import split_of
 from woodblock.decontamination.index import OWN, Overlaps
 from woodblock.duplicates import paragraphs
-from woodblock.duplicates.shelf import NONE, Shelf, write_columns
+from woodblock.duplicates.shelf import NONE, Columns, Shelf, write_columns
 from woodblock.run import shards
 from woodblock.tables import parquet
 from woodblock.tables.funnel import KEPT, Funnel
@@ -40,7 +40,7 @@ class Part(NamedTuple):
     min_chars: int
     validation_share: float
 
-    def fates(self, **dtypes: Any) -> dict[str, np.ndarray]:
+    def fates(self, **dtypes: Any) -> Columns:
         return self.shelf.shard_columns(self.work / f"fates-{self.role}", self.number, **dtypes)
 
 

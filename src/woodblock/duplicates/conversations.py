@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from woodblock.duplicates.shelf import NONE, Shelf, write_columns
+from woodblock.duplicates.shelf import NONE, Columns, Shelf, write_columns
 from woodblock.tables import parquet
 from woodblock.tables.texts import fingerprint
 
@@ -46,7 +47,7 @@ def said(messages: Sequence[Mapping[str, str]]) -> int:
     return int.from_bytes(fingerprint(text)[:8], "big")
 
 
-def compare_conversations(shelf: Shelf) -> dict[str, np.ndarray]:
+def compare_conversations(shelf: Shelf) -> Columns:
     """The fate of each conversation: `original`, as of documents, and `by_prompt` (bool: only the prompt is the same).
 
     Of conversations with the same messages the first stays; then, of those with the same system and first user message,
@@ -67,8 +68,8 @@ def compare_conversations(shelf: Shelf) -> dict[str, np.ndarray]:
     return {"original": original, "by_prompt": by_prompt}
 
 
-def first_of_each(keys: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """uint32 [n]: for each that has the key of an earlier one, the place of the first; NONE for the first."""
+def first_of_each(keys: npt.NDArray[np.uint64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    """[n]: for each that has the key of an earlier one, the place of the first; NONE for the first."""
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     original = places[first][inverse].astype(np.uint32)
     original[first] = NONE

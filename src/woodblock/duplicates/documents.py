@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from woodblock.duplicates import paragraphs, sketches
 from woodblock.duplicates.equal_values import is_first, is_frequent
 from woodblock.duplicates.pairs import Nearness, near_duplicates
-from woodblock.duplicates.shelf import NONE, Shelf, write_columns
+from woodblock.duplicates.shelf import NONE, Columns, Shelf, write_columns
 from woodblock.tables import texts
 
 
@@ -49,8 +50,8 @@ def sketch_documents(part: Path, shingles: Shingles, folder: Path) -> int:
     return len(table)
 
 
-def utf8(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """The texts of a column one after the other: where each begins, and the last one ends (int64), and uint8 data."""
+def utf8(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """The texts of a column one after the other: where each begins, and the last one ends, and their bytes."""
     starts, pieces, total = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.uint8)], 0
     for chunk in column.chunks:
         if len(chunk):
@@ -64,7 +65,7 @@ def utf8(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 
 def compare_documents(
     shelf: Shelf, settings: Any, work: Path, workers: int, lap: Callable[[str], None]
-) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+) -> tuple[Columns, dict[str, int]]:
     """The fate of each document, and how many pairs were compared. Writes the paragraphs that go to work/paragraphs.
 
     A fate is `original` (uint32: the place of the better document for which it goes, or NONE) and `similar` (float32:
@@ -102,8 +103,8 @@ def compare_documents(
     return {"original": original, "similar": similar[ranks]}, counts
 
 
-def ranking(qualities: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """uint32 [n]: each document's rank, the best first: by quality, then by length, then by order.
+def ranking(qualities: npt.NDArray[np.float64], lengths: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """[n]: each document's rank, the best first: by quality, then by length, then by order.
 
     A quality that is no number is the lowest.
     """
@@ -113,8 +114,8 @@ def ranking(qualities: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def exact_copies(shelf: Shelf, ranks: np.ndarray) -> np.ndarray:
-    """uint32 [n]: for each document that is a copy the best of its copies; NONE for the best, and for all others."""
+def exact_copies(shelf: Shelf, ranks: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """[n]: for each document that is a copy the best of its copies; NONE for the best, and for all others."""
     original = np.full(len(shelf), NONE, dtype=np.uint32)
     for numbers, places, fingerprints in shelf.partitions("fingerprints", 2, len(shelf)):
         shared = is_frequent(fingerprints[:, 0], 2)

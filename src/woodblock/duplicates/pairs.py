@@ -15,12 +15,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from woodblock.duplicates.equal_values import distinct, is_first, is_frequent
 from woodblock.duplicates.shelf import NONE, Shelf, partitions_of
 from woodblock.duplicates.sketches import copied_share, gram_set, jaccard
 from woodblock.run import shards
+
+Hashes = npt.NDArray[np.uint64]
+Pairs = npt.NDArray[np.uint64]  # the worse rank * 2**32 + the better rank
+Ranks = npt.NDArray[np.uint32]
+Sides = npt.NDArray[np.uint32]  # [2, pairs]: the worse documents of pairs, and the better ones
+Indices = npt.NDArray[np.float32]  # Jaccard's
 
 BEST = 16  # of a bucket: each of its documents is compared with so many of its best, not with all
 ERRORS = 3  # standard errors under the threshold from which on the signatures alone say that two documents differ
@@ -53,15 +60,15 @@ def near_duplicates(
     nearness: Nearness,
     work: Path,
     workers: int,
-) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+) -> tuple[Ranks, Indices, dict[str, int]]:
     """Find the documents that go for a better one.
 
     ranks: a file, uint32 [n]: each document's rank, the best 0; NONE for documents that are not compared. order: a file,
     uint32 [n]: the document of each rank. permutations: of a signature. work: a folder for what stands between the two
     rounds of shards.
 
-    Returns by rank, for each document that goes, the rank of the better one (uint32 [n], else NONE) and their Jaccard
-    index (float32 [n], else 0); and how many pairs were candidates, compared, alike and near (see `compare`).
+    Returns by rank, for each document that goes, the rank of the better one ([n], else NONE) and their Jaccard index
+    ([n], else 0); and how many pairs were candidates, compared, alike and near (see `compare`).
     """
     met = meetings(shelf, ranks, bands)
     shards.work(meet, met, work / "meetings", workers, "dedup: buckets")
@@ -107,7 +114,7 @@ def meet(task: Meeting, folder: Path) -> dict[str, Any]:
     return {"pairs": total}
 
 
-def _band(shelf: Shelf, ranks: np.ndarray, band: int, part: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
+def _band(shelf: Shelf, ranks: Ranks, band: int, part: int, parts: int) -> tuple[Hashes, Ranks]:
     """The hashes of one band that are in one partition, and the ranks of their documents."""
     chosen, chosen_ranks = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
     for number, name in enumerate(shelf.shards):
@@ -127,10 +134,10 @@ def meetings(shelf: Shelf, ranks: Path, bands: int) -> dict[str, Meeting]:
     return {f"bands-{group[0]:04d}": Meeting(shelf, ranks, group) for group in groups}
 
 
-def bucket_pairs(hashes: np.ndarray, ranks: np.ndarray, best: int = BEST) -> np.ndarray:
-    """Pairs of documents with one hash, each with the at most `best` best of its bucket: uint64, in any order.
+def bucket_pairs(hashes: Hashes, ranks: Ranks, best: int = BEST) -> Pairs:
+    """Pairs of documents with one hash, each with the at most `best` best of its bucket, in any order.
 
-    hashes: uint64 [n]; ranks: uint32 [n]. A pair is the worse rank * 2**32 + the better rank.
+    hashes [n]; ranks [n]. A pair is the worse rank * 2**32 + the better rank.
     """
     shared = is_frequent(hashes, 2)
     hashes, ranks = hashes[shared], ranks[shared]
@@ -191,18 +198,18 @@ def compare(task: Comparison, folder: Path) -> dict[str, Any]:
     return {"candidates": len(pairs), "compared": truly, "alike": alike, "near": len(near)}
 
 
-def _range(folder: Path, band: int, first: int, last: int) -> np.ndarray:
+def _range(folder: Path, band: int, first: int, last: int) -> Pairs:
     """The pairs of a band whose worse document is in the ranges from first to last - 1."""
     start, end = _borders(folder, band)[[first, last]].tolist()
     return np.fromfile(folder / f"pairs-{band}.bin", np.uint64, count=end - start, offset=8 * start)
 
 
-def _borders(folder: Path, band: int) -> np.ndarray:
+def _borders(folder: Path, band: int) -> npt.NDArray[np.int64]:
     return np.fromfile(folder / f"ranges-{band}.bin", dtype=np.int64)
 
 
-def _agreement(shelf: Shelf, sides: np.ndarray, permutations: int) -> np.ndarray:
-    """float [pairs]: the share of permutations in which the signatures agree: an estimate of the Jaccard index.
+def _agreement(shelf: Shelf, sides: Sides, permutations: int) -> npt.NDArray[np.float64]:
+    """[pairs]: the share of permutations in which the signatures agree: an estimate of the Jaccard index.
 
     sides: [2, pairs], places of documents.
     """
@@ -216,8 +223,10 @@ def _agreement(shelf: Shelf, sides: np.ndarray, permutations: int) -> np.ndarray
     return agreement
 
 
-def _compare_truly(shelf: Shelf, sides: np.ndarray, ngram: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """float [pairs]: the Jaccard indices of the pairs' sets, and their copied shares (0 where the index is too low).
+def _compare_truly(
+    shelf: Shelf, sides: Sides, ngram: int, threshold: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """[pairs]: the Jaccard indices of the pairs' sets, and their copied shares (0 where the index is too low).
 
     Texts are read for CHUNK_BYTES at a time.
     """
@@ -231,7 +240,7 @@ def _compare_truly(shelf: Shelf, sides: np.ndarray, ngram: int, threshold: float
         wanted, local = np.unique(places[:, start:end], return_inverse=True)
         texts = list(shelf.texts(documents[wanted]))
         sets = [gram_set(text, ngram) for text in texts]
-        long: dict[int, np.ndarray] = {}  # of 2n-grams: few pairs come so far
+        long: dict[int, Hashes] = {}  # of 2n-grams: few pairs come so far
         for pair, (one, other) in enumerate(local.reshape(2, end - start).T.tolist(), start):
             similar[pair] = jaccard(sets[one], sets[other])
             if similar[pair] >= threshold:
@@ -242,7 +251,7 @@ def _compare_truly(shelf: Shelf, sides: np.ndarray, ngram: int, threshold: float
     return similar, copied
 
 
-def _as_many_as_fit(places: np.ndarray, sizes: np.ndarray) -> int:
+def _as_many_as_fit(places: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> int:
     """How many pairs from the first on have texts of CHUNK_BYTES together; one at least."""
     held: set[int] = set()
     total = 0
@@ -275,26 +284,26 @@ def comparisons(
     return tasks
 
 
-def near_pairs(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """What `compare` wrote: the pairs (uint64) and their Jaccard indices (float32)."""
+def near_pairs(folder: Path) -> tuple[Pairs, Indices]:
+    """What `compare` wrote: the pairs and their Jaccard indices."""
     return np.fromfile(folder / "near.bin", np.uint64), np.fromfile(folder / "jaccard.bin", np.float32)
 
 
 # --- who goes ---------------------------------------------------------------------------------------------------------
 
 
-def drop_worse(pairs: np.ndarray, values: np.ndarray, original: np.ndarray, similar: np.ndarray) -> None:
+def drop_worse(pairs: Pairs, values: Indices, original: Ranks, similar: Indices) -> None:
     """Decide who goes: a document whose near-duplicate is better and stays itself. Changes original and similar.
 
-    pairs: uint64, ascending, as bucket_pairs has them, of documents no better than those of earlier calls; values:
-    their Jaccard indices. original: uint32 [n], by rank: the rank of the better one, or NONE for what stays; similar:
-    float32 [n], by rank: the Jaccard index of the two. Of several the best counts.
+    pairs: ascending, as bucket_pairs has them, of documents no better than those of earlier calls; values:
+    their Jaccard indices. original [n], by rank: the rank of the better one, or NONE for what stays; similar
+    [n], by rank: the Jaccard index of the two. Of several the best counts.
     """
     _greedy((pairs >> np.uint64(32)).astype(np.uint32), pairs.astype(np.uint32), values, original, similar, NONE)
 
 
 @njit(cache=True, nogil=True)
-def _greedy(worse: Any, better: Any, values: Any, original: Any, similar: Any, none: Any) -> None:
+def _greedy(worse: Ranks, better: Ranks, values: Indices, original: Ranks, similar: Indices, none: np.uint32) -> None:
     for i in range(worse.size):
         if original[worse[i]] == none and original[better[i]] == none:
             original[worse[i]] = better[i]

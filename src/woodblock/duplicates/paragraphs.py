@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from woodblock.duplicates.equal_values import is_first, is_frequent
 from woodblock.duplicates.shelf import NONE, Shelf
@@ -18,10 +19,10 @@ from woodblock.tables.funnel import Funnel
 from woodblock.tables.texts import BLANK_LINES
 
 
-def find_repeated(shelf: Shelf, ranks: np.ndarray, fewest: int, folder: Path) -> None:
+def find_repeated(shelf: Shelf, ranks: npt.NDArray[np.uint32], fewest: int, folder: Path) -> None:
     """Find the paragraphs that `fewest` documents hold or more; each stays in the best of them alone.
 
-    ranks: uint32 [n], NONE for documents that do not take part. Writes for each partition of the hashes, in ascending
+    ranks [n]: NONE for documents that do not take part. Writes for each partition of the hashes, in ascending
     order, the numbers of the paragraphs that go (goes-<p>.bin, int64: counted through the shards' files) and the
     documents in which they stay (stays-<p>.bin, uint32). Two paragraphs are taken for the same by 64 bits: among a
     hundred million, the chance that any two others agree is one in 3,700.
@@ -97,15 +98,19 @@ def tidy(text: str) -> str:
     return (BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
 
 
-def _numbers_of_firsts(shelf: Shelf) -> np.ndarray:
-    """int64 [shards + 1]: the number of each shard's first paragraph, then of all."""
+def _numbers_of_firsts(shelf: Shelf) -> npt.NDArray[np.int64]:
+    """[shards + 1]: the number of each shard's first paragraph, then of all."""
     sizes = [(shelf.folder / name / "owners.bin").stat().st_size // 4 for name in shelf.shards]
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _not_the_best(
-    hashes: np.ndarray, ranks: np.ndarray, documents: np.ndarray, numbers: np.ndarray, fewest: int
-) -> tuple[np.ndarray, np.ndarray]:
+    hashes: npt.NDArray[np.uint64],
+    ranks: npt.NDArray[np.uint32],
+    documents: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
+    fewest: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
     """The numbers, ascending, of the paragraphs that go, and the documents in which they stay."""
     order = np.lexsort((numbers, ranks, hashes))
     hashes, documents, numbers = hashes[order], documents[order], numbers[order]

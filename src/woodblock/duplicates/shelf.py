@@ -9,9 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+Columns = dict[str, npt.NDArray[Any]]  # by name, a value a record
+Places = npt.NDArray[np.integer[Any]]  # of records, in the whole table
 
 NONE = np.uint32(0xFFFFFFFF)  # no record
 PARTITION = 4_000_000  # hashes that are sorted at once
@@ -22,7 +27,7 @@ class Shelf(NamedTuple):
 
     folder: Path
     shards: tuple[str, ...]
-    starts: np.ndarray  # int64 [shards + 1]: the place of each shard's first record, then the number of records
+    starts: npt.NDArray[np.int64]  # [shards + 1]: the place of each shard's first record, then the number of records
 
     @classmethod
     def of(cls, folder: Path, sizes: Mapping[str, int]) -> Shelf:
@@ -32,15 +37,15 @@ class Shelf(NamedTuple):
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def shard(self, name: str, number: int, dtype: Any) -> np.ndarray:
+    def shard(self, name: str, number: int, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
         """A whole file of one shard."""
         return np.fromfile(self.folder / self.shards[number] / f"{name}.bin", dtype=dtype)
 
-    def column(self, name: str, dtype: Any) -> np.ndarray:
+    def column(self, name: str, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
         """A file of all shards, one value a record: for values of a few bytes."""
         return np.concatenate([np.zeros(0, dtype), *(self.shard(name, i, dtype) for i in range(len(self.shards)))])
 
-    def rows(self, name: str, dtype: Any, width: int, documents: np.ndarray) -> np.ndarray:
+    def rows(self, name: str, dtype: type[Scalar], width: int, documents: Places) -> npt.NDArray[Scalar]:
         """[documents, width]: some documents' rows. documents: ascending places."""
         found = np.empty((len(documents), width), dtype=dtype)
         size = found.itemsize * width
@@ -51,7 +56,7 @@ class Shelf(NamedTuple):
                     found[i] = np.frombuffer(os.pread(file.fileno(), size, place), dtype=dtype)
         return found
 
-    def texts(self, documents: np.ndarray) -> Iterator[bytes]:
+    def texts(self, documents: Places) -> Iterator[bytes]:
         """The texts of some documents, as UTF-8. documents: ascending places."""
         for number, first, last in self._by_shard(documents):
             starts = self.shard("starts", number, np.int64)
@@ -61,7 +66,7 @@ class Shelf(NamedTuple):
                     start, end = int(starts[place]), int(starts[place + 1])
                     yield os.pread(file.fileno(), end - start, start)
 
-    def shard_columns(self, folder: Path, number: int, **dtypes: Any) -> dict[str, np.ndarray]:
+    def shard_columns(self, folder: Path, number: int, **dtypes: Any) -> Columns:
         """The values of one shard in files of the whole table, as `write_columns` wrote them to another folder."""
         first, last = self.starts[number : number + 2].tolist()
         return {
@@ -71,7 +76,7 @@ class Shelf(NamedTuple):
             for name, dtype in dtypes.items()
         }
 
-    def partitions(self, name: str, width: int, total: int) -> Iterator[list[np.ndarray]]:
+    def partitions(self, name: str, width: int, total: int) -> Iterator[list[npt.NDArray[Any]]]:
         """The `total` rows of a file of hashes, uint64 [rows, width], in partitions by the hash in their first column.
 
         Equal rows are together. Of each partition: [shard of each row, its place in the shard, rows]. The files are
@@ -86,7 +91,7 @@ class Shelf(NamedTuple):
                 held.append((np.full(len(chosen), number), chosen, rows[chosen]))
             yield [np.concatenate(column) for column in zip(*held, strict=True)]
 
-    def _by_shard(self, documents: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    def _by_shard(self, documents: Places) -> Iterator[tuple[int, int, int]]:
         borders = np.searchsorted(documents, self.starts)
         for number in range(len(self.shards)):
             if borders[number] < borders[number + 1]:
@@ -98,7 +103,7 @@ def partitions_of(total: int) -> int:
     return -(-total // PARTITION)
 
 
-def write_columns(folder: Path, columns: Mapping[str, np.ndarray]) -> None:
+def write_columns(folder: Path, columns: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write arrays as raw files, <folder>/<name>.bin, from which a shard reads its own rows (`Shelf.shard_columns`)."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, values in columns.items():

@@ -16,12 +16,18 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from woodblock.duplicates.equal_values import distinct
+
+Bytes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.uint32]
+Hashes = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int64]
 
 IDENTITY_RANGES = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xAC00, 0xD7A4), (0x20000, 0x2F800), (0x30000, 0x33480))
 LAST_LETTER = 0x33480  # behind the last ideographs: unassigned, tags and private use
@@ -37,8 +43,8 @@ _K4 = np.uint64(0xC4CEB9FE1A85EC53)
 
 
 @functools.cache
-def letters() -> np.ndarray:
-    """What each code point is compared as: uint32 [0x110000]; 0 for what is left out, else the folded code point.
+def letters() -> Numbers:
+    """What each code point is compared as [0x110000]: 0 for what is left out, else the folded code point.
 
     Left out are white space, punctuation and controls. Full-width letters and capitals become plain small ones where
     they are one character before and after.
@@ -58,8 +64,8 @@ def letters() -> np.ndarray:
     return table
 
 
-def permutations(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The factors (odd) and summands of `count` permutations x -> a x + b of the 32-bit numbers: two uint32 [count]."""
+def permutations(seed: int, count: int) -> tuple[Numbers, Numbers]:
+    """The factors (odd) and summands of `count` permutations x -> a x + b of the 32-bit numbers [count]."""
     drawn = [hashlib.blake2b(f"{seed} {number}".encode(), digest_size=8).digest() for number in range(count)]
     pairs = np.frombuffer(b"".join(drawn), dtype="<u4").reshape(count, 2).astype(np.uint32)
     return np.ascontiguousarray(pairs[:, 0] | np.uint32(1)), np.ascontiguousarray(pairs[:, 1])
@@ -68,23 +74,23 @@ def permutations(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 class Sketches(NamedTuple):
     """What is kept of n documents to compare them by."""
 
-    signatures: np.ndarray  # uint32 [n, permutations]: the least hashes; all ones where there is no n-gram
-    fingerprints: np.ndarray  # uint64 [n, 2]: equal only where the letters are (of the bytes, where there are none)
-    lengths: np.ndarray  # uint32 [n], in letters
-    paragraphs: np.ndarray  # uint64 [p]: hashes of the letters of long lines, in order
-    owners: np.ndarray  # uint32 [p]: the document that each stands in
-    spans: np.ndarray  # int64 [p, 2]: the bytes of the data where each begins and ends
+    signatures: Numbers  # [n, permutations]: the least hashes; all ones where there is no n-gram
+    fingerprints: Hashes  # [n, 2]: equal only where the letters are (of the bytes, where there are none)
+    lengths: Numbers  # [n], in letters
+    paragraphs: Hashes  # [p]: hashes of the letters of long lines, in order
+    owners: Numbers  # [p]: the document that each stands in
+    spans: Places  # [p, 2]: the bytes of the data where each begins and ends
 
 
 def sketch(
-    data: np.ndarray,
-    starts: np.ndarray,
+    data: Bytes,
+    starts: Places,
     ngram: int,
-    factors: np.ndarray,
-    summands: np.ndarray,
+    factors: Numbers,
+    summands: Numbers,
     paragraph_letters: int,
 ) -> Sketches:
-    """Sketch n documents. data: uint8, their UTF-8 one after the other; starts: int64 [n + 1]; paragraph_letters: the
+    """Sketch n documents. data: their UTF-8 one after the other; starts: [n + 1]; paragraph_letters: the
     fewest letters of a line that is a paragraph. Indented lines and lines between fences (```) are none: code that many
     pages show would lose a line here and there, and be wrong.
     """
@@ -100,18 +106,18 @@ def sketch(
     return Sketches(signatures, fingerprints, lengths, paragraphs[:found], owners[:found], spans[:found])
 
 
-def gram_set(data: bytes, ngram: int) -> np.ndarray:
-    """The set of a text's n-grams of letters: uint64, sorted. data: its UTF-8."""
+def gram_set(data: bytes, ngram: int) -> Hashes:
+    """The set of a text's n-grams of letters, sorted. data: its UTF-8."""
     return distinct(_grams(np.frombuffer(data, dtype=np.uint8), letters(), ngram, _base(ngram)))
 
 
-def jaccard(one: np.ndarray, other: np.ndarray) -> float:
+def jaccard(one: Hashes, other: Hashes) -> float:
     """The Jaccard index of two sets, as gram_set gives them; 0 where both are empty."""
     common = int(_common(one, other))
     return common / max(1, len(one) + len(other) - common)
 
 
-def copied_share(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
+def copied_share(one: Sequence[Hashes], other: Sequence[Hashes]) -> float:
     """The share of two texts that is a copy of the other, edited here and there or not; 1 up to the error of the sets.
 
     one, other: the sets of a text's n-grams and of its 2n-grams. A copy of which a share e of the letters was edited
@@ -124,8 +130,8 @@ def copied_share(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> floa
     return min(1.0, short * short / long) if long else 0.0
 
 
-def band_hashes(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
-    """uint64 [bands, n]: documents whose signatures agree in all rows of a band have the same hash there."""
+def band_hashes(signatures: Numbers, bands: int, rows: int) -> Hashes:
+    """[bands, n]: documents whose signatures agree in all rows of a band have the same hash there."""
     values = signatures.reshape(-1, bands, rows).astype(np.uint64)
     hashes = np.full(values.shape[:2], _SEED, dtype=np.uint64)
     for row in range(rows):
@@ -141,8 +147,8 @@ def meeting_probability(similarity: float, bands: int, rows: int) -> float:
 
 def keep(found: Sketches, bands: int, rows: int, folder: Path) -> None:
     """Write the sketches of a shard as files of a Shelf."""
-    for name, values in zip(found._fields, found, strict=True):
-        values.tofile(folder / f"{name}.bin")
+    for name in found._fields:
+        getattr(found, name).tofile(folder / f"{name}.bin")
     band_hashes(found.signatures, bands, rows).tofile(folder / "bands.bin")
 
 
@@ -155,14 +161,14 @@ def _base(ngram: int) -> np.uint64:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _mix(x: Any) -> Any:
+def _mix(x: np.uint64) -> np.uint64:
     x = (x ^ (x >> np.uint64(33))) * _K3
     x = (x ^ (x >> np.uint64(29))) * _K4
     return x ^ (x >> np.uint64(32))
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _point(data: Any, i: int) -> tuple[Any, int]:
+def _point(data: Bytes, i: int) -> tuple[np.uint32, int]:
     """The code point that begins at byte i of valid UTF-8, and where the next begins."""
     lead = np.uint32(data[i])
     if lead < 0x80:
@@ -177,7 +183,7 @@ def _point(data: Any, i: int) -> tuple[Any, int]:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _is_fence(data: Any, start: int, end: int) -> bool:
+def _is_fence(data: Bytes, start: int, end: int) -> bool:
     """Whether a line opens or closes a block of code, as in Markdown."""
     while start < end and data[start] == 32:
         start += 1
@@ -186,20 +192,20 @@ def _is_fence(data: Any, start: int, end: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _sketch(
-    data: Any,
-    starts: Any,
-    table: Any,
+    data: Bytes,
+    starts: Places,
+    table: Numbers,
     ngram: int,
-    base: Any,
-    factors: Any,
-    summands: Any,
+    base: np.uint64,
+    factors: Numbers,
+    summands: Numbers,
     paragraph_letters: int,
-    signatures: Any,
-    fingerprints: Any,
-    lengths: Any,
-    paragraphs: Any,
-    owners: Any,
-    spans: Any,
+    signatures: Numbers,
+    fingerprints: Hashes,
+    lengths: Numbers,
+    paragraphs: Hashes,
+    owners: Numbers,
+    spans: Places,
 ) -> int:
     longest = 0
     for d in range(starts.size - 1):
@@ -278,7 +284,7 @@ def _sketch(
 
 
 @njit(cache=True, nogil=True)
-def _grams(data: Any, table: Any, ngram: int, base: Any) -> np.ndarray:
+def _grams(data: Bytes, table: Numbers, ngram: int, base: np.uint64) -> Hashes:
     codes = np.empty(data.size, np.uint32)
     n, i = 0, 0
     while i < data.size:
@@ -297,7 +303,7 @@ def _grams(data: Any, table: Any, ngram: int, base: Any) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _common(one: Any, other: Any) -> int:
+def _common(one: Hashes, other: Hashes) -> int:
     i, j, common = 0, 0, 0
     while i < one.size and j < other.size:
         x, y = one[i], other[j]
