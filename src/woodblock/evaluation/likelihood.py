@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from woodblock.models.decoder import Transformer
 from woodblock.models.devices import autocast
 from woodblock.tokens.packing import Packed
+
+Integers = npt.NDArray[np.int64]
 
 
 def bits_per_byte(nll: float, size: float) -> float:
@@ -30,11 +33,11 @@ def bits_per_byte(nll: float, size: float) -> float:
 class Window:
     """ids are read; the last len(targets) positions predict targets."""
 
-    ids: np.ndarray
-    targets: np.ndarray
+    ids: Integers
+    targets: Integers
 
 
-def windows(document: np.ndarray, context: int) -> Iterator[Window]:
+def windows(document: Integers, context: int) -> Iterator[Window]:
     """Cut a document (start token … end token) into windows of at most `context` ids.
 
     Every token after the start token is a target exactly once, the end token among them. The first window predicts up to
@@ -61,11 +64,11 @@ class HeldOut:
     """
 
     windows: list[Window]
-    bytes: np.ndarray
-    source: np.ndarray
+    bytes: npt.NDArray[np.float64]
+    source: npt.NDArray[np.int32]
     sources: list[str]
 
-    def stratified_sample(self, count: int) -> np.ndarray:
+    def stratified_sample(self, count: int) -> Integers:
         """Numbers of about `count` windows, in order, taken from every source at even distances.
 
         A source has its share of them, rounded down, and one at least; so they are less than `count` and one a source.
@@ -78,7 +81,7 @@ class HeldOut:
             chosen.append(own[(np.arange(wanted) * 2 + 1) * len(own) // (2 * wanted)])
         return np.sort(np.concatenate(chosen))
 
-    def bits_per_byte(self, sums: Sequence[float], chosen: np.ndarray | None = None) -> tuple[float, dict[str, float]]:
+    def bits_per_byte(self, sums: Sequence[float], chosen: Integers | None = None) -> tuple[float, dict[str, float]]:
         """Bits per byte of all, and by source, from the summed nats of the chosen windows (all, where none are chosen).
 
         The figure of all weighs the sources by their bytes in the whole split: it estimates the split, however many of

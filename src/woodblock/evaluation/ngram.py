@@ -15,21 +15,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Order:
     """Counts of one order: n-grams as sorted keys with their counts, contexts as sorted keys with totals and types."""
 
-    keys: np.ndarray  # int64, sorted
-    counts: np.ndarray
-    contexts: np.ndarray  # int64, sorted
-    totals: np.ndarray  # summed counts after each context
-    types: np.ndarray  # different tokens after each context
+    keys: Integers  # sorted
+    counts: Integers
+    contexts: Integers  # sorted
+    totals: Integers  # summed counts after each context
+    types: Integers  # different tokens after each context
     discount: float
 
 
-def keys_of(tokens: np.ndarray, starts: np.ndarray, order: int, vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
+def keys_of(tokens: Integers, starts: Integers, order: int, vocab_size: int) -> tuple[Integers, Mask]:
     """N-grams of a stream as int64 keys (base-vocabulary numbers), and a mask of those that stand.
 
     tokens [N]: documents one after another, each beginning at one of `starts` with its start token. Entry i of both is
@@ -46,7 +50,7 @@ def keys_of(tokens: np.ndarray, starts: np.ndarray, order: int, vocab_size: int)
     return keys, place >= max(1, order - 1)
 
 
-def count(keys: np.ndarray, counts: np.ndarray, vocab_size: int) -> Order:
+def count(keys: Integers, counts: Integers, vocab_size: int) -> Order:
     """The order of sorted n-gram keys and their counts."""
     contexts, first = np.unique(keys // vocab_size, return_index=True)
     totals = np.add.reduceat(counts, first) if len(keys) else counts
@@ -60,10 +64,10 @@ def count(keys: np.ndarray, counts: np.ndarray, vocab_size: int) -> Order:
 class KneserNey:
     """An interpolated Kneser–Ney model of order 1, 2 or 3 over token ids."""
 
-    def __init__(self, tokens: np.ndarray, starts: np.ndarray, order: int, vocab_size: int) -> None:
+    def __init__(self, tokens: Integers, starts: Integers, order: int, vocab_size: int) -> None:
         self.vocab_size, self.order = vocab_size, order
         self.orders: list[Order] = []  # from order 1 up to the highest
-        continued: np.ndarray | None = None  # distinct keys of the order above
+        continued: Integers | None = None  # distinct keys of the order above
         for n in range(order, 0, -1):
             if continued is None:
                 keys, stands = keys_of(tokens, starts, n, vocab_size)
@@ -77,8 +81,8 @@ class KneserNey:
             continued = keys
 
     def _with_document_starts(
-        self, keys: np.ndarray, counts: np.ndarray, tokens: np.ndarray, starts: np.ndarray, n: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, keys: Integers, counts: Integers, tokens: Integers, starts: Integers, n: int
+    ) -> tuple[Integers, Integers]:
         """Add the n-grams that begin with the start token, by their token counts: nothing precedes a document."""
         all_keys, stands = keys_of(tokens, starts, n, self.vocab_size)
         ends = starts + n - 1
@@ -87,7 +91,7 @@ class KneserNey:
         joined, where = np.unique(np.concatenate([keys, first_keys]), return_inverse=True)
         return joined, np.bincount(where, weights=np.concatenate([counts, first_counts])).astype(np.int64)
 
-    def probabilities(self, tokens: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    def probabilities(self, tokens: Integers, starts: Integers) -> npt.NDArray[np.float64]:
         """Probability of each token [N] after its context in the same document; 1 for the start tokens.
 
         Source: the formula in the module's docstring, from the uniform distribution upwards.
@@ -106,12 +110,12 @@ class KneserNey:
         result[starts] = 1.0
         return result
 
-    def nll(self, tokens: np.ndarray, starts: np.ndarray) -> float:
+    def nll(self, tokens: Integers, starts: Integers) -> float:
         """Summed negative log-likelihood, in nats, of all tokens but the start tokens."""
         return float(-np.log(self.probabilities(tokens, starts)).sum())
 
 
-def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _look_up(keys: Integers, values: Integers, wanted: Integers) -> Integers:
     """values at the wanted keys, 0 where a key is not there."""
     if not len(keys):
         return np.zeros(len(wanted), dtype=np.int64)

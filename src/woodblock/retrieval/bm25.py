@@ -28,12 +28,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from woodblock.base.errors import UserError
 from woodblock.base.progress import Progress
 from woodblock.sources.statutes import article_name, short_name
 from woodblock.tables import parquet
+
+Terms = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float32]
 
 CHUNK_CHARS = 2_000_000  # characters whose terms are sorted at once: about 100 MB
 FREQUENT_SHARE = 1 / 8  # of the passages: a term that stands in more of them is kept as a row
@@ -92,7 +97,7 @@ def citations(query: str, known: Container[str]) -> list[str]:
 
 def count_terms(
     texts: Sequence[str], labels: Sequence[Sequence[str]], words: dict[str, int], grow: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[Terms, Places, Places]:
     """How often each term occurs in each text: (terms uint64, places of the texts int64, counts int64).
 
     The three arrays have one length and are sorted by term, then text. texts: normalized. labels: of each text, words
@@ -135,18 +140,18 @@ def count_terms(
 class Index:
     """An inverted index with the passages that it finds. N passages, V terms, P postings, F frequent terms.
 
-    terms: [V] uint64, sorted. starts: [V + 1] int64, where the postings of each term begin; a frequent term has none.
-    passage_ids: [P] int64, ascending within a term; NumPy's own index type, which it takes without converting.
-    weights: [P] float32. row_of_term: [V] int32, the row of a frequent term, else -1. rows: [F, N] float32.
+    terms: [V], sorted. starts: [V + 1], where the postings of each term begin; a frequent term has none.
+    passage_ids: [P], ascending within a term; NumPy's own index type, which it takes without converting.
+    weights: [P]. row_of_term: [V], the row of a frequent term, else -1. rows: [F, N].
     words: word → its place in the list of words. passages: a row a passage, with law, chapter, article and text.
     """
 
-    terms: np.ndarray
-    starts: np.ndarray
-    passage_ids: np.ndarray
-    weights: np.ndarray
-    row_of_term: np.ndarray
-    rows: np.ndarray
+    terms: Terms
+    starts: Places
+    passage_ids: Places
+    weights: Weights
+    row_of_term: npt.NDArray[np.int32]
+    rows: Weights
     words: dict[str, int]
     k1: float
     b: float
@@ -192,9 +197,9 @@ class Index:
         weights = np.empty(starts[-1], dtype=np.float32)
         filled = starts[:-1].copy()  # up to where a term's postings are; runs come in the order of the passages
         while runs:
-            run_terms, run_starts, run_frequencies, ids, counts = runs.pop(0)
+            run_terms, run_starts, run_frequencies, ids, times = runs.pop(0)
             term = np.repeat(np.searchsorted(terms, run_terms), run_frequencies)
-            weight = idf[term] * counts / (counts + np.where(is_citation[term], k1, discount[ids]))
+            weight = idf[term] * times / (times + np.where(is_citation[term], k1, discount[ids]))
             rank = np.arange(len(ids)) - np.repeat(run_starts, run_frequencies)  # of a passage, within term and run
             in_row = frequent[term]
             rows[row_of_term[term[in_row]], ids[in_row]] = weight[in_row]
@@ -233,7 +238,7 @@ class Index:
             **arrays, words=words, k1=settings["k1"], b=settings["b"], passages=parquet.read(folder / "passages")
         )
 
-    def search(self, queries: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: Sequence[str], k: int) -> tuple[Places, Weights]:
         """The k best passages of each query, best first: (ids int64 [queries, k], scores float32 [queries, k]).
 
         Of passages with one score the earlier comes first. Where fewer than k passages share a term with a query, the
@@ -263,7 +268,7 @@ class Index:
             words={},
         )
 
-    def _terms_of(self, queries: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _terms_of(self, queries: Sequence[str]) -> Iterator[tuple[Places, Places]]:
         """Of each query, the places in `terms` of those that the index knows, and how often the query has them."""
         texts = [normalize(query) for query in queries]
         labels = [citations(text, self.words) for text in texts]
@@ -278,7 +283,7 @@ class Index:
             chosen = order[first:last]
             yield places[chosen], counts[chosen]
 
-    def _scores(self, places: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def _scores(self, places: Places, counts: Places) -> Weights:
         """The BM25 score of every passage: float32 [N]."""
         scores = np.zeros(self.rows.shape[1], dtype=np.float32)
         columns = (self.row_of_term[places], self.starts[places], self.starts[places + 1], counts)
@@ -293,7 +298,7 @@ class Index:
         return scores
 
 
-def top_k(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def top_k(scores: Weights, k: int) -> tuple[Places, Weights]:
     """Places and values of the k largest positive scores, largest first, the earlier of equals first.
 
     Scores are dealt into groups, and each group reduced to its maximum: at least k scores reach the k-th largest

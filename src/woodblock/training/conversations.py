@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,7 +22,8 @@ from woodblock.tables.texts import held_out
 from woodblock.tokens.tokenization import Tokenizer
 from woodblock.training.instructions import Example
 
-Encoded = tuple[np.ndarray, np.ndarray]  # ids and targets, equally long; a target below 0 has no loss
+# Ids and targets, equally long; a target below 0 has no loss.
+Encoded = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
