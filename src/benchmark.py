@@ -1,6 +1,6 @@
-"""Score the untrained, the base and the SFT model with lm-eval, beside chance and baselines that read nothing.
+"""Score the untrained, the base and the SFT model with lm-eval, beside chance, the shortest choice and character overlap.
 
-Each score says whether the training text was checked against what its task asks about (decontamination/gate.py).
+Each score says whether the training text was compared with the texts of its task (decontamination/gate.py).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from woodblock.tables import parquet
 QUESTIONS = parquet.schema(
     task="string", id="string", group="string", heading="string", context="string", answer="int64"
 ).append(pa.field("choices", pa.list_(pa.string())))
-# Of a question: for each choice the log-likelihood (nats) and the bytes that it is of; and the choice taken.
+# One row for each question: the choice that was taken, and for each choice its log-likelihood (nats) and its bytes.
 PREDICTIONS = (
     parquet.schema(model="string", task="string", id="string", choice="int64")
     .append(pa.field("loglikelihoods", pa.list_(pa.float64())))
     .append(pa.field("bytes", pa.list_(pa.int64())))
 )
-# Of each task, what makes its questions of units, at most so many of a group and so many in all, by a seed.
+# For each task the function that makes its questions, from: units, most questions of a group, most in all, a seed.
 MAKERS: dict[str, Callable[[Sequence[Unit], int, int, int], list[Question]]] = {
     "continuation": questions.continuation,
     "source_law": questions.source_law,
@@ -105,10 +105,10 @@ def benchmark(
 def decontaminated(
     tasks: Sequence[Task], asked_about: Mapping[str, Sequence[str]], checked: Mapping[str, Any]
 ) -> dict[str, bool]:
-    """By task, whether all training text was compared with the very texts that the task's benchmark asks about.
+    """By task, whether all training text was compared with exactly the texts that the task's benchmark asks about.
 
-    asked_about: those texts by benchmark. checked: what dedup compared (`gate.read`). Where it did not
-    compare these, a line on standard error says what to do.
+    asked_about: those texts by benchmark. checked: what dedup compared (`gate.read`). If these are not the same texts,
+    a line on standard error says what to do.
     """
     found = {name: gate.is_clean(checked, name, texts) for name, texts in asked_about.items()}
     for task in tasks:
@@ -119,16 +119,17 @@ def decontaminated(
             )
         elif not found.get(task.benchmark):
             say(
-                f"benchmark: {task.name} is NOT CHECKED: the training text was compared with other texts of "
-                f"{task.benchmark} than are asked about; run dedup again on the data at hand"
+                f"benchmark: {task.name} is NOT CHECKED: the training text was compared with texts of "
+                f"{task.benchmark} that are not those of the task; run dedup again"
             )
     return {task.name: found.get(task.benchmark, False) for task in tasks}
 
 
 def units(texts: list[dict[str, Any]], documents: list[dict[str, Any]]) -> list[Unit]:
-    """What questions are made from: articles of the laws among the validation texts; without laws, their paragraphs.
+    """The units that questions are made from: articles of held-out laws or, without laws, paragraphs of held-out texts.
 
-    Held out is what the corpus holds out: laws that are indexed beside a corpus of another source may stand in it.
+    A law counts as held out only if the corpus holds it out. Where the corpus has another source than the documents,
+    its training text may contain their laws.
     """
     held_out = {text["group"] for text in texts}
     articles = [
@@ -149,16 +150,17 @@ def units(texts: list[dict[str, Any]], documents: list[dict[str, Any]]) -> list[
 
 
 def request(question: Question) -> Choice:
-    """A question as what the model reads, laid out as in the documents that it was trained on."""
+    """A question in the form that the model reads: laid out like the documents that it was trained on."""
     if question.task == "continuation":
         return Choice((question.heading + question.context,), question.choices, question.answer)
-    # The right law is the one under whose title the article is likeliest: a title comes before its articles.
+    # Documents have a law's title before its articles. So the model chooses the law under which the article is likeliest.
     contexts = tuple(f"{law}\n\n{question.heading}" for law in question.choices)
     return Choice(contexts, (question.context,), question.answer)
 
 
 def score(asked: list[Question], outcome: Outcome, resamples: int, seed: int) -> dict[str, float]:
-    """Accuracy of choices by log-likelihood per byte, with its standard error, beside what reads nothing."""
+    """Accuracy of the choices by log-likelihood per byte, its standard error, and three baselines: chance, the shortest
+    choice, and the choice with the largest character overlap."""
     return {
         "acc": outcome.value,
         "stderr": statistics.bootstrap_stderr(outcome.values, [one.group for one in asked], resamples, seed),
@@ -172,8 +174,8 @@ def score(asked: list[Question], outcome: Outcome, resamples: int, seed: int) ->
 def score_texts(outcome: Outcome) -> dict[str, float]:
     """Bits per byte of whole texts, every byte of them.
 
-    It differs from pretrain's val_bpb in two things: no end token is predicted, and lm-eval's windows do not
-    overlap, so that the tokens after a cut are read with less before them.
+    It differs from pretrain's val_bpb in two ways: no end token is predicted, and lm-eval's windows do not overlap,
+    so the first tokens of a window have little context before them.
     """
     return {
         "bits_per_byte": outcome.value,

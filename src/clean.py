@@ -23,10 +23,10 @@ from woodblock.run.stage import Run, run_stage
 from woodblock.tables import parquet, texts
 from woodblock.tables.funnel import KEPT, Funnel
 
-BATCH_CHARS = 2_000_000  # characters that are in hand at once, in each process
+BATCH_CHARS = 2_000_000  # characters in memory at once, in each process
 SAMPLED_CHARS = 2_000  # of a document, for the quality model
-SAMPLED_ROWS = 100  # that are in hand at once
-SAMPLED_PARTS = 16  # parts of the table from which documents are drawn for it, evenly
+SAMPLED_ROWS = 100  # rows in memory at once while sampling
+SAMPLED_PARTS = 16  # at most so many parts of the table are sampled, at even distances
 
 
 def clean(
@@ -64,8 +64,8 @@ def clean(
         steps.add_histograms(histograms, result["histograms"])
     if not funnels["corpus"].counts["kept"]:
         raise UserError(
-            f"no document of the corpus is left: {dict(funnels['corpus'].counts)}; "
-            "look at what was read, or loosen the limits of clean in params.yaml"
+            f"every document of the corpus was dropped: {dict(funnels['corpus'].counts)}; look at the texts in "
+            f"{raw_corpus}, or loosen the limits of clean in params.yaml"
         )
     funnels["documents"] = clean_documents(raw_documents, documents)
     write_results(results, funnels, histograms)
@@ -83,11 +83,11 @@ def load() -> None:
 
 
 def count_model(raw: Path, limits: Limits, characters: int, path: Path, workers: int) -> None:
-    """Count the quality model on documents drawn evenly from the first row group of each part, once they are clean."""
+    """Count the quality model on cleaned documents, drawn evenly from the first row group of each sampled part."""
     parts = parquet.parts(raw)
     parts = parts[:: stride(len(parts), SAMPLED_PARTS)]
     quota = characters // len(parts) // SAMPLED_CHARS + 1
-    # Whatever its language, it is counted: to ask py3langid would cost more than the whole sample.
+    # Documents of every language are counted: asking py3langid would take longer than the whole sample.
     limits = dataclasses.replace(limits, min_han=0.0, languages=[*limits.languages, "zh"])
     sampled = shards.map_in_order(sample, [(part, limits, quota) for part in parts], workers)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def count_model(raw: Path, limits: Limits, characters: int, path: Path, workers:
 
 
 def sample(task: tuple[Path, Limits, int]) -> list[str]:
-    """The beginnings of about `quota` documents from the first row group of a part, once they are clean."""
+    """The cleaned beginnings of about `quota` documents from the first row group of a part."""
     part, limits, quota = task
     heads = []
     with pq.ParquetFile(part) as file:
@@ -106,7 +106,7 @@ def sample(task: tuple[Path, Limits, int]) -> list[str]:
         wanted, first = range(0, rows, stride(rows, quota)), 0
         for batch in file.iter_batches(SAMPLED_ROWS, row_groups=[0] if rows else [], columns=["text"]):
             places = range(-first % wanted.step, len(batch), wanted.step)
-            # Twice what is wanted of each, since half of a page may be markup.
+            # Twice as many characters as wanted, since half of a page may be markup.
             heads += [batch["text"][place].as_py()[: 2 * SAMPLED_CHARS] for place in places]
             first += len(batch)
     records = [{"id": "", "source": "", "text": text} for text in heads]
@@ -149,18 +149,18 @@ def batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 
 
 def stride(total: int, wanted: int) -> int:
-    """The distance at which at most `wanted` of `total` records are met: at least 1."""
+    """The step from one sample to the next, at least 1, that takes at most `wanted` of `total` records."""
     return max(1, math.ceil(total / wanted))
 
 
 def clean_documents(raw: Path, out: Path) -> Funnel:
-    """Articles are repaired and nothing else: they are quoted as they stand in the law. Repeated ones go."""
+    """Repair articles and drop repeated ones. Nothing else is changed: answers quote articles as they stand in the law."""
     funnel, seen = Funnel(), set()
     with parquet.Writer(out, parquet.DOCUMENTS) as table:
         for record in track(parquet.stream(raw), "clean: documents", "articles", parquet.count(raw)):
             funnel.counts["read"] += 1
             text = repair(record["text"])
-            # One law may say the same in two articles, and two laws in one each: the place is part of what is said.
+            # Two articles may have the same text, in one law or in two laws. They are not duplicates of each other.
             mark = texts.fingerprint(f"{record['law']}\n{record['article']}\n{text}")
             if not text or mark in seen:
                 step = "duplicate" if text else "empty"

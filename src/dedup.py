@@ -1,8 +1,9 @@
-"""Documents beside each other: remove duplicates, hold out a validation split, let no benchmark into training.
+"""Compare documents with each other: remove duplicates, hold out a validation split, keep benchmarks out of training.
 
-Two rounds over the shards of the corpus. The first keeps of each document what it is compared by (duplicates/); what is
-then decided stands in a few bytes a document; the second writes the documents that stay, without the paragraphs that
-stand in a better one and without what they share with a benchmark or with held-out text (decontamination/).
+There are two rounds over the shards of the corpus. The first round reads what each document is compared by (duplicates/).
+Then the stage decides which documents stay, in a few bytes a document. The second round writes the documents that stay.
+It leaves out paragraphs that a better document has too, and text that a benchmark or a held-out document has too
+(decontamination/).
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from woodblock.run.stage import Run, run_stage
 from woodblock.tables import parquet
 from woodblock.tables.funnel import KEPT, Funnel
 
-# The steps that drop (or, of paragraphs and validation, shorten) a record, in order.
+# The steps that drop a record, in order. The steps paragraphs and validation may also shorten one.
 STEPS = ("exact", "near", "paragraphs", "pair", "prompt", "benchmarks", "validation", "short")
-# How a sample's reason names the better record. Until the end the reason is that record's place alone.
+# The reason of a sample, with the better record's id. Until the end the reason is only that record's place.
 REASONS = {
     "exact": "the same letters as {id}",
     "near": "Jaccard {value:.2f} with {id}",
@@ -114,7 +115,7 @@ class Clock:
         self.run, self.last = run, time.perf_counter()
 
     def lap(self, step: str) -> None:
-        """Name what was done since the last call."""
+        """Record the seconds since the last call as those of a step."""
         now = time.perf_counter()
         self.run.rates[f"{step}_seconds"] = now - self.last
         say(f"dedup: {step} took {now - self.last:.1f} s")

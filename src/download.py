@@ -1,4 +1,4 @@
-"""Fetch the sources, verify them, and write one table a role: corpus, instructions, documents; and a manifest."""
+"""Fetch the sources, verify them, and write a table for each role (corpus, instructions, …) and a manifest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def download(
 ) -> dict[str, Any]:
     folders = {"corpus": corpus, "instructions": instructions, "documents": documents, "benchmarks": benchmarks}
     wanted = {role: getattr(params.download, role) for role in folders}
-    # All are fetched before any is read, so that what cannot be had is known at once.
+    # All sources are fetched before any is read, so a source that cannot be fetched is reported at once.
     fetched: Files = {}
     for source in (source for role in wanted for source in wanted[role]):
         if (source.url, source.sha256) not in fetched:
@@ -59,7 +59,7 @@ def read(
     size: Counter[str],
     work: Path,
 ) -> Iterator[Row]:
-    """Yield the rows of a role's sources in turn; fill in the manifest's entries and count characters on the way."""
+    """Yield the rows of a role's sources in turn; meanwhile fill in the manifest's entries and count characters."""
     numbers: Counter[str] = Counter()
     for source in wanted:
         file = fetched[source.url, source.sha256]
@@ -74,7 +74,7 @@ def read(
 
 
 def entry(source: Source, file: Fetched, tally: Tally, records: int) -> dict[str, Any]:
-    """What the manifest says of a source: where it came from, under which terms, what it was and what it gave."""
+    """What the manifest says of a source: its address and licence, the file's sha256 and format, and what was read."""
     said = source.model_dump(include={"member", "columns", "licence", "weight", "max_records"})
     came = {"url": shown(source.url), "revision": revision_of(source.url)}
     found = {"sha256": file.sha256, "bytes": file.bytes, "format": ", ".join(sorted(tally.formats))}

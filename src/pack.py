@@ -51,7 +51,7 @@ def pack(params: Any, tokenizer_folder: Path, train: Path, validation: Path, out
 
 
 def densities(entry: dict[str, int]) -> dict[str, float]:
-    """What is known of a source's documents from their number, tokens and bytes."""
+    """The number of a source's documents and tokens, its tokens per byte and its tokens per document."""
     return {
         "documents": entry["documents"],
         "tokens": entry["tokens"],
@@ -97,14 +97,14 @@ def once(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def counted(documents: Iterable[packing.Document], name: str, tokens: Counter[str]) -> Iterator[packing.Document]:
-    """The documents, their tokens counted under a name before anything is done with them."""
+    """Yield the documents and count their tokens under a name, before any document is cropped."""
     for document in documents:
         tokens[name] += len(document.ids)
         yield document
 
 
 def encoded(records: Iterable[dict[str, Any]], tokenizer: Tokenizer, threads: int) -> Iterator[packing.Document]:
-    """Each document from its start token to its end token."""
+    """Tokenize each document, with a start token before it and an end token after it."""
     records = iter(records)
     while batch := list(islice(records, DOCUMENTS_AT_ONCE)):
         texts = [record["text"] for record in batch]

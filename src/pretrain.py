@@ -23,7 +23,7 @@ from woodblock.tokens import packing
 from woodblock.tokens.tokenization import Tokenizer
 from woodblock.training import distributed, loop, memory
 
-CURVE_WINDOWS = 64  # validation windows behind each point of the curve: enough to see it fall, quick enough to do often
+CURVE_WINDOWS = 64  # validation windows for each point of the curve: enough to show the trend, and scored quickly
 SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS = 3, 16, 48
 BASELINES = {"unigram": 1, "bigram": 2, "trigram": 3}
 
@@ -97,14 +97,14 @@ def pretrain(
 
 
 def rates(settings: Any) -> str:
-    """The peak learning rates in words, by what steps with them."""
+    """The peak learning rates in words, with the weights that each is for."""
     if settings.optimizer != "muon":
         return f"learning rate {settings.learning_rate}"
     return f"learning rates {settings.matrix_learning_rate} (matrices) and {settings.learning_rate} (the rest)"
 
 
 def named_documents(windows: packing.Windows, first: int, count: int, most: int = 8) -> str:
-    """The numbers of the packed documents that some training windows are of."""
+    """The numbers of the packed documents in `count` training windows from `first` on; `most` of them are named."""
     found: set[int] = set()
     for number in range(first, first + count):
         starts, stops = zip(*windows.pieces(number), strict=True)
@@ -117,10 +117,10 @@ def named_documents(windows: packing.Windows, first: int, count: int, most: int 
 
 
 class Sampler:
-    """Greedy continuations of how some validation documents begin, the same at every call."""
+    """Continues the beginnings of some validation documents greedily; the same documents at every call."""
 
     def __init__(self, validation: packing.Packed, tokenizer: Tokenizer, context: int) -> None:
-        """Documents are taken evenly; of each, as many tokens as leave room in the context for the continuation."""
+        """Take documents at even distances. A prompt is at most PROMPT_TOKENS long, and at most half of the context."""
         self.tokenizer = tokenizer
         count = min(SAMPLES, len(validation.bytes))
         documents = [validation.document(i * len(validation.bytes) // count) for i in range(count)]
@@ -138,12 +138,13 @@ def configure(shape: Any, train: packing.Packed, tokenizer: Path) -> Config:
     vocab_size = Tokenizer.load(tokenizer).vocab_size
     if train.index["vocab_size"] != vocab_size:
         raise UserError(
-            f"data/packed holds ids of {train.index['vocab_size']} pieces, {tokenizer} has {vocab_size}; run pack again"
+            f"data/packed was made for a vocabulary of {train.index['vocab_size']} pieces, but {tokenizer} has "
+            f"{vocab_size}; run pack again"
         )
     if train.index["tokenizer_sha256"] != (found := digest(tokenizer / "tokenizer.model")):
         raise UserError(
-            f"data/packed was made with another tokenizer (sha256 {train.index['tokenizer_sha256'][:12]}…, "
-            f"{tokenizer} is {found[:12]}…) of as many pieces; run pack again"
+            "data/packed was made with another tokenizer of the same size (sha256 "
+            f"{train.index['tokenizer_sha256'][:12]}…); the one in {tokenizer} is {found[:12]}…; run pack again"
         )
     names = ("qk_norm", "context", "rope_theta", "rope_scaling", "rope_factor", "norm_eps", "init_std")
     numbers: dict[str, Any] = sizes.shape(shape, vocab_size) | {name: getattr(shape, name) for name in names}
@@ -153,7 +154,7 @@ def configure(shape: Any, train: packing.Packed, tokenizer: Path) -> Config:
 def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int, limit: int) -> dict[str, float]:
     """Bits per byte of interpolated Kneser–Ney unigram, bigram and trigram, on the same validation tokens.
 
-    They count at most about `limit` training tokens, in documents taken evenly over the corpus.
+    They are trained on at most about `limit` training tokens, from documents taken evenly over the corpus.
     """
     share = min(1.0, limit / len(train))
     documents = np.arange(len(train.bytes))

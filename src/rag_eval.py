@@ -97,7 +97,7 @@ def answer(
 
 
 def summary(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Shares and means over the answers; right: a right article was among those given."""
+    """Shares and means over the answers; right: a right article was among the passages that the model was given."""
     count = len(answers)
     shares = {
         name: sum(answer[name] for answer in answers) / count

@@ -1,4 +1,4 @@
-"""Index one passage an article, for BM25 over characters and character bigrams."""
+"""Index each article as one passage, for BM25 over characters and character bigrams."""
 
 from __future__ import annotations
 

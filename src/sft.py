@@ -32,7 +32,8 @@ def sft(
     device, config = distributed.device_of_rank(params.device), hugging_face.read_config(base)
     if settings.max_tokens > config.context:
         raise UserError(
-            f"sft.max_tokens: {settings.max_tokens} is over the context of {base}, {config.context}; lower it"
+            f"sft.max_tokens: {settings.max_tokens} is larger than the context of {base}, which is {config.context}; "
+            "lower sft.max_tokens"
         )
     memory.check(config, settings, params.train, settings.max_tokens, device, "sft")
     model, tokenizer = hugging_face.load(base, device)
@@ -42,8 +43,8 @@ def sft(
     )
     if not train or not held_out:
         raise UserError(
-            f"{len(train)} conversations to train on and {len(held_out)} held out; give more, or change "
-            "sft.validation_share"
+            f"there are {len(train)} conversations to train on and {len(held_out)} held out, but both must be at least "
+            f"1; add conversations, or change sft.validation_share: {settings.validation_share}"
         )
 
     def held_out_loss(model: Transformer) -> float:
@@ -96,9 +97,9 @@ def vars_of(conversation: Conversation) -> dict[str, Any]:
 
 
 def reply_to(model: Transformer, tokenizer: Tokenizer, held_out: list[Conversation], settings: Any) -> pd.DataFrame:
-    """Greedy replies to the first prompts of held-out conversations, evenly over them and so over the tasks.
+    """Greedy replies to the first prompts of some held-out conversations, taken evenly, and so from all tasks.
 
-    Prompts that leave no room for half of sft.max_new_tokens are not asked. Raises UserError where none is left.
+    Prompts that leave no room for half of sft.max_new_tokens are left out. Raises UserError where none is left.
     """
     room = model.config.context - settings.max_new_tokens // 2
     fitting = [(c, tokenizer.encode_chat(conversations.opening(c, settings.system), reply=True)) for c in held_out]
@@ -134,7 +135,7 @@ def reply_to(model: Transformer, tokenizer: Tokenizer, held_out: list[Conversati
 
 
 def measure(replies: pd.DataFrame) -> dict[str, float]:
-    """How replies end, how long they are against their references, and how many say the very same."""
+    """How replies end, how long they are compared with their references, and how many are equal to them."""
     lengths, wanted = replies["reply"].str.len(), replies["reference"].str.len()
     return {
         "prompts": len(replies),

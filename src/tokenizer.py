@@ -20,7 +20,7 @@ def tokenizer(params: Any, train: Path, validation: Path, out: Path) -> dict[str
     texts = sample(train, settings.max_chars)
     tokenization.save(tokenization.train(texts, settings.vocab_size, settings.character_coverage), out)
     metrics = check(out, validation)
-    # Both are asserted: everything downstream builds on them.
+    # Both must be 0: every later stage depends on it.
     if metrics["roundtrip_failures"] or metrics["hf_mismatches"]:
         raise RuntimeError(f"the tokenizer does not give texts back exactly, or its two forms differ: {metrics}")
     return {"vocab_size": settings.vocab_size, **metrics}

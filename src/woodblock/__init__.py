@@ -26,12 +26,12 @@ def _set_threads() -> None:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     if found := re.search(r"^threads:\s*(\d+)", text, re.MULTILINE):
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, found[1]))
-    # Threads that wait spin for some microseconds, then sleep. OpenMP's default is to spin on: where another process wants
-    # a core, that made the default model eight times slower (210 against 1,602 tokens/s). Never to spin costs a quarter
-    # on free cores (6,299 against 8,538 tokens/s).
+    # Threads that wait spin for some microseconds, then sleep. By default OpenMP's threads spin on and on. While another
+    # process needed a core, that made the default model eight times slower (210 against 1,602 tokens/s). Without any
+    # spinning the model is a quarter slower on free cores (6,299 against 8,538 tokens/s).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # Stages read local folders alone; a hub is reached by `download`, through its own client.
+    # Stages read only local folders. Only `download` reaches a hub, through a client of its own.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 

@@ -40,7 +40,7 @@ def test_parameters_give_shapes_that_are_known(number, dim, layers):
 def test_a_shape_of_parameters_is_near_them_and_valid(number, vocab_size):
     least = sizes.of_width(sizes.HEAD_DIM, 1)
     if number < parameters(least, vocab_size):
-        with pytest.raises(ValueError, match=f"{parameters(least, vocab_size)} would do"):
+        with pytest.raises(ValueError, match=f"use at least {parameters(least, vocab_size)}$"):
             sizes.of_parameters(number, vocab_size)
         return
     shape = sizes.of_parameters(number, vocab_size)

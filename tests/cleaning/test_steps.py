@@ -317,7 +317,7 @@ def test_a_stage_that_was_killed_does_the_shards_that_are_left(tmp_path, monkeyp
 
 
 def test_a_corpus_of_which_nothing_is_left_is_an_error_in_one_line(tmp_path):
-    with pytest.raises(UserError, match="no document of the corpus is left") as caught:
+    with pytest.raises(UserError, match="every document of the corpus was dropped") as caught:
         run_clean(tmp_path / "run", ["短", "长"], 1)
     assert "\n" not in str(caught.value)
 

@@ -131,11 +131,12 @@ def test_what_a_type_checker_alone_imports_is_no_dep(here: Path) -> None:
 def test_a_circle_and_a_file_that_is_no_python_are_errors_in_one_line(here: Path) -> None:
     put({"src/woodblock/a/leaf.py": "from woodblock.b import user\n"})
     with pytest.raises(
-        UserError, match=r"^these files import each other: .*(leaf|user)\.py → .*(leaf|user)\.py → .*\.py; move what"
+        UserError,
+        match=r"^these files import each other: .*(leaf|user)\.py → .*(leaf|user)\.py → .*\.py; move the code",
     ):
         digests()
     put({"src/woodblock/a/leaf.py": "def f(:\n"})
-    with pytest.raises(UserError, match=r"^src/woodblock/a/leaf\.py: no Python .*; mend it$") as caught:
+    with pytest.raises(UserError, match=r"^src/woodblock/a/leaf\.py: not valid Python .*; correct it$") as caught:
         digests()
     assert "\n" not in str(caught.value)
 

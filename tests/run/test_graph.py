@@ -141,7 +141,7 @@ def test_a_circle_is_an_error_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "dvc.yaml"
     entry = "  {0}:\n    cmd: python src/{0}.py {1} {0}\n    deps: [{1}]\n    outs: [{0}]\n"
     file.write_text("stages:\n" + entry.format("a", "b") + entry.format("b", "a"))
-    with pytest.raises(UserError, match=r"need each other: . → . → .$"):
+    with pytest.raises(UserError, match=r"depend on each other in a circle: . → . → .; remove"):
         graph.load(file)
 
 

@@ -59,11 +59,11 @@ def test_what_has_run_is_fresh(made: graph.Stage) -> None:
         (lambda: Path("timings/b.json").unlink(), "timings/b.json is missing"),
         (lambda: Path("a.txt").unlink(), "a.txt is missing"),
         (lambda: Path("a.txt").write_text("b"), "a.txt changed"),
-        (lambda: Path("b.out").write_text("b"), "b.out is not what it wrote"),
-        (lambda: Path("b.data/part").write_text("b"), "b.data is not what it wrote"),
-        (lambda: Path("b.data/more").write_text(""), "b.data is not what it wrote"),
-        (lambda: Path("b.data/part").rename("b.data/other"), "b.data is not what it wrote"),
-        (lambda: Path("metrics/b.json").write_text("{}"), "metrics/b.json is not what it wrote"),
+        (lambda: Path("b.out").write_text("b"), "b.out was changed after the stage wrote it"),
+        (lambda: Path("b.data/part").write_text("b"), "b.data was changed after the stage wrote it"),
+        (lambda: Path("b.data/more").write_text(""), "b.data was changed after the stage wrote it"),
+        (lambda: Path("b.data/part").rename("b.data/other"), "b.data was changed after the stage wrote it"),
+        (lambda: Path("metrics/b.json").write_text("{}"), "metrics/b.json was changed after the stage wrote it"),
     ],
 )
 def test_what_changed_on_disk_is_named(made: graph.Stage, change: Callable[[], object], reason: str) -> None:
@@ -75,13 +75,13 @@ def test_what_changed_on_disk_is_named(made: graph.Stage, change: Callable[[], o
     ("change", "values", "reason"),
     [
         ({"cmd": "python src/b.py other"}, VALUES, "its command changed"),
-        ({"params": ("seed",)}, VALUES, "model.dim is new or gone"),
-        ({"params": ("seed", "model.dim", "more")}, {**VALUES, "more": 1}, "more is new or gone"),
+        ({"params": ("seed",)}, VALUES, "model.dim was added or removed"),
+        ({"params": ("seed", "model.dim", "more")}, {**VALUES, "more": 1}, "more was added or removed"),
         ({}, {"seed": 2, "model": {"dim": 8}}, "seed changed from 1 to 2"),
         ({}, {"seed": 1, "model": {"dim": 9}, "other": 1}, "model.dim changed from 8 to 9"),
         ({}, {"seed": [100] * 99, "model": {"dim": 8}}, "seed changed"),
         ({"deps": ()}, VALUES, "a.txt changed"),
-        ({"outs": ("b.out", "timings/b.json")}, VALUES, "its outputs are others now"),
+        ({"outs": ("b.out", "timings/b.json")}, VALUES, "its list of outputs changed"),
     ],
 )
 def test_what_changed_in_the_graph_is_named(made: graph.Stage, change: dict, values: dict, reason: str) -> None:
@@ -93,7 +93,7 @@ def test_a_param_that_nobody_declares_changes_nothing(made: graph.Stage) -> None
 
 
 def test_a_declared_param_that_is_not_there_is_a_users_error(made: graph.Stage) -> None:
-    with pytest.raises(UserError, match=r"model\.dim is no key of params\.yaml"):
+    with pytest.raises(UserError, match=r"model\.dim, which is not in params\.yaml"):
         lineage.stale(made, {"seed": 1})
 
 

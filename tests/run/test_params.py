@@ -59,12 +59,16 @@ def test_the_committed_params_will_do() -> None:
         ("model.heads", None, ["model.heads is null", "dim, layers, heads, kv_heads, hidden_dim"]),
         ("model.depth", 4, ["model.depth, model.dim", "null for the others"]),
         ("model.rope_scaling", "ntk", ["model.rope_scaling", "'ntk'", "'linear', 'yarn' or 'llama3'"]),
-        ("model.rope_scaling", "yarn", ["model.rope_scaling: yarn", "model.rope_factor: 1.0", "with more"]),
-        ("model.rope_factor", 2.0, ["model.rope_scaling: null", "model.rope_factor: 2.0", "null goes with 1.0"]),
+        ("model.rope_scaling", "yarn", ["model.rope_scaling: yarn", "model.rope_factor: 1.0", "more than 1.0"]),
+        ("model.rope_factor", 2.0, ["model.rope_scaling: null", "model.rope_factor: 2.0", "null needs 1.0"]),
         ("model.dim", 0, ["model.dim", "0", "greater than or equal to 1"]),
         ("tokenizer.vocab_size", 200, ["tokenizer.vocab_size", "200", "greater than 262"]),
-        ("pretrain.batch_tokens", 4000, ["pretrain.batch_tokens", "4000", "512", "4096 would do"]),
-        ("pretrain.micro_batch_tokens", 2560, ["pretrain.batch_tokens", "2560", "divisor"]),
+        ("pretrain.batch_tokens", 4000, ["pretrain.batch_tokens", "4000", "512", "use 4096"]),
+        (
+            "pretrain.micro_batch_tokens",
+            2560,
+            ["pretrain.batch_tokens", "2560", "choose a micro_batch_tokens that divides"],
+        ),
         ("pretrain.tokens", 10, ["pretrain.tokens", "10", "4096"]),
         ("pretrain.tokens", "atuo", ["pretrain.tokens", "'atuo'", "valid integer, or auto"]),
         ("pretrain.batch_tokens", -512, ["pretrain.batch_tokens", "-512", "greater than or equal to 1, or auto"]),
@@ -136,10 +140,10 @@ def test_a_depth_alone_settles_how_it_is_pretrained(depth: int) -> None:
 def test_numbers_that_the_rule_finds_are_checked_as_others_are() -> None:
     values = of_depth(4)
     values["pretrain"]["tokens"] = 100
-    assert "pretrain.tokens: 100 is less than one batch; at least pretrain.batch_tokens: 512" in message(values)
+    assert "pretrain.tokens: 100 is less than one batch; use at least pretrain.batch_tokens: 512" in message(values)
     values = of_depth(4)
     values["pretrain"]["batch_tokens"] = 4000
-    assert "pretrain.batch_tokens: 4000 is not a multiple of model.context: 512; 4096 would do" in message(values)
+    assert "pretrain.batch_tokens: 4000 is not a multiple of model.context: 512; use 4096" in message(values)
     values = of_depth(4)
     values["pretrain"]["micro_batch_tokens"] = 3 * 512
     assert "is not a multiple of pretrain.micro_batch_tokens: 1536" in message(values)
@@ -194,7 +198,7 @@ def test_a_missing_key_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("a: [", "line 1: not valid YAML"), ("- 1\n", "holds list"), ("", "holds NoneType"), ("a: b: c\n", "line 1")],
+    [("a: [", "line 1: not valid YAML"), ("- 1\n", "contains a list"), ("", "it is empty"), ("a: b: c\n", "line 1")],
 )
 def test_a_file_that_is_no_params_file(tmp_path, text: str, says: str) -> None:
     file = tmp_path / "params.yaml"

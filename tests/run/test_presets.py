@@ -104,7 +104,7 @@ def test_the_table_of_the_docs_is_the_rules(target: Path) -> None:
 
 
 def test_an_unknown_preset_is_answered_with_the_list(target: Path) -> None:
-    with pytest.raises(UserError, match=r"'nope' is no preset; there are book, book-mini, statutes, tiny"):
+    with pytest.raises(UserError, match=r"there is no preset 'nope'; choose one of book, book-mini, statutes, tiny"):
         presets.apply("nope", target, ROOT / "presets")
 
 

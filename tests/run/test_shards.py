@@ -62,7 +62,7 @@ def test_an_error_keeps_what_is_finished_and_the_next_run_does_the_rest(tmp_path
 
 
 def test_a_killed_worker_is_an_error_in_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"a worker was killed.*shard_chars") as caught:
+    with pytest.raises(UserError, match=r"a worker process was killed.*shard_chars") as caught:
         shards.work(dies, TASKS, tmp_path / "work", 2, "test")
     assert "\n" not in str(caught.value)
 
@@ -73,7 +73,7 @@ def test_map_in_order_gives_results_in_the_order_of_the_tasks(workers):
 
 
 def test_a_worker_killed_within_map_in_order_is_the_same_error():
-    with pytest.raises(UserError, match=r"a worker was killed.*shard_chars"):
+    with pytest.raises(UserError, match=r"a worker process was killed.*shard_chars"):
         list(shards.map_in_order(os._exit, [9], 2))
     assert list(shards.map_in_order(abs, [-3], 2)) == [3]
 
@@ -130,7 +130,7 @@ def test_portions_do_each_shard_once_and_the_stage_finds_them(tmp_path, monkeypa
 @pytest.mark.parametrize("portion", ["3/2", "0/2", "half", "1/", "-1/2"])
 def test_a_portion_that_is_none_is_an_error(tmp_path, monkeypatch, portion):
     monkeypatch.setenv(shards.PORTION, portion)
-    with pytest.raises(UserError, match="the second of four is 2/4"):
+    with pytest.raises(UserError, match="2/4 for the second of four"):
         shards.work(square, TASKS, tmp_path / "work", 1, "test")
     assert not ran(tmp_path)
 

@@ -216,8 +216,8 @@ def test_undeclared_params_cannot_be_read(here: Path) -> None:
         ("params.yaml", "  vocab_size: ", "  vocab_size: 100  # ", "tokenizer.vocab_size: 100"),
         ("params.yaml", "clean:", "clean: [", "not valid YAML"),
         ("dvc.yaml", "  clean:", "  other:", "dvc.yaml has no stage clean; it has other"),
-        ("dvc.yaml", "clean.min_chars", "clean.gone", "clean.gone is no key of params.yaml"),
-        ("dvc.yaml", "[input.txt, ", "[", "input.txt is neither dep nor output of clean"),
+        ("dvc.yaml", "clean.min_chars", "clean.gone", "clean.gone, which is not in params.yaml"),
+        ("dvc.yaml", "[input.txt, ", "[", "input.txt is not listed as dep or output of clean"),
     ],
 )
 def test_bad_input_is_one_line_before_any_work(here: Path, capsys, file: str, old: str, new: str, says: str) -> None:
@@ -242,7 +242,7 @@ def test_a_stage_that_is_running_cannot_be_started(here: Path, capsys) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write("4321")
         file.flush()
-        assert "process 4321 is running this stage; wait for it, or end it" in fails(good, capsys)
+        assert "process 4321 is already running this stage; wait until it ends, or stop it" in fails(good, capsys)
     stage.run_stage(good)
 
 
@@ -255,7 +255,7 @@ def test_other_versions_than_the_pins_are_said(here: Path, capsys) -> None:
     stage.run_stage(good)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
-    assert "requirements/data.txt pins 0.1; `make` installs the pins" in lines[0]
+    assert "requirements/data.txt pins 0.1; run `make` to install it" in lines[0]
 
 
 @pytest.mark.parametrize("wrap", [False, True])
@@ -333,7 +333,7 @@ return {}
     said = process.communicate()[1]
     if how != signal.SIGKILL:
         assert (process.returncode, len(said.splitlines())) == (130, 1)
-        assert "error: clean: interrupted; the same command goes on from here" in said
+        assert "error: clean: interrupted; run the same command to continue" in said
         assert written(folder) == before, "nothing half-written is left"
     assert not (folder / "data/out").exists()
     subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)

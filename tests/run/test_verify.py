@@ -57,7 +57,7 @@ def test_figures_count_elsewhere() -> None:
 
 
 def test_another_run_is_refused() -> None:
-    with pytest.raises(UserError, match=r"sft.learning_rate: 0.2 here, 0.1 in the reference"):
+    with pytest.raises(UserError, match=r"sft.learning_rate is 0.2 here and 0.1 in the reference"):
         verify.compare(REFERENCE, run_with(params__seed=1) | {"params": {"seed": 1, "sft.learning_rate": 0.2}}, set())
 
 

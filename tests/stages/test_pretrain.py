@@ -62,11 +62,11 @@ def test_tokens_of_another_tokenizer_are_refused(tmp_path):
     shape.depth = shape.parameters = shape.rope_scaling = None
     shape.rope_theta, shape.rope_factor, shape.norm_eps, shape.init_std, shape.qk_norm = 1e4, 1.0, 1e-5, 0.02, False
     folder = small_models.tokenizer_folder()
-    with pytest.raises(UserError, match=r"holds ids of 50 pieces, .* has 600; run pack again"):
+    with pytest.raises(UserError, match=r"made for a vocabulary of 50 pieces, but .* has 600; run pack"):
         pretrain.configure(shape, train, folder)
     other, _ = packed(tmp_path / "other", documents((50,)), documents((12,)), vocab_size=600)
     with pytest.raises(
-        UserError, match=r"made with another tokenizer \(sha256 0{12}….*of as many pieces; run pack"
+        UserError, match=r"made with another tokenizer of the same size \(sha256 0{12}….*; run pack"
     ) as error:
         pretrain.configure(shape, other, folder)
     assert "\n" not in str(error.value)

@@ -73,7 +73,7 @@ def test_what_cannot_fit_or_be_is_refused_before_training(tmp_path):
         ({"model__depth": 2}, "model: its size is given by model.depth, model.dim"),
         ({**NO_SHAPE, "model__depth": "null", "model__parameters": 1000}, "1000 is less than the smallest model has"),
         ({"model__parameters": 10**12}, "; no micro-batch would fit: make the model smaller"),
-        ({"model__parameters": 10**6, "model__rope_factor": 2.0}, "model.rope_scaling: null does not go with"),
+        ({"model__parameters": 10**6, "model__rope_factor": 2.0}, "model.rope_scaling: null does not fit"),
     ):
         run.set(**changes)
         said = run.run(code=1)

@@ -1,5 +1,5 @@
-"""The one error that a user is meant to read."""
+"""The error that is written for users."""
 
 
 class UserError(Exception):
-    """Something that the user can mend: the message names the thing, its value and the way out, in one line."""
+    """Something that the user can correct: one line that names the thing, its value and the way out."""

@@ -1,4 +1,4 @@
-"""Progress of everything that takes more than a few seconds: a bar on a terminal, a line every so often in a log."""
+"""Progress of everything that takes more than a few seconds: a bar on a terminal, a line every ten seconds in a log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Progress:
         )
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` units as done; `note` says how the work stands ("loss 3.21")."""
+        """Count `count` more units as done; `note` is shown beside them ("loss 3.21")."""
         self.done += count
         if self._bar is not None:
             self._bar.set_postfix_str(note, refresh=False)
@@ -60,6 +60,6 @@ def track(items: Iterable[Item], name: str, unit: str, total: int | None = None)
 
 
 def say(text: str) -> None:
-    """One line on standard error, over a bar that may be running there."""
+    """Print one line on standard error, above a bar that may be shown there."""
     tqdm.write(text, file=sys.stderr)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Metrics as they are kept: rounded, so that they can be compared and diffed."""
+"""Metrics are rounded before they are written, so that they can be compared and diffed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PLACES = 6  # decimals
 def rounded(value: Any) -> Any:
     """Metrics with floats to PLACES decimals; the writer sorts their keys.
 
-    Raises ValueError for a NaN or an infinity: a metric that is no number is a bug, not a result.
+    Raises ValueError for a NaN or an infinity: such a metric is a bug, not a result.
     """
     if isinstance(value, dict):
         return {str(key): rounded(item) for key, item in value.items()}

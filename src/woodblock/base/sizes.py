@@ -1,6 +1,6 @@
-"""The shape of a model from one number, its depth or how many parameters it is to have; and how to pretrain that size.
+"""The shape of a model from its depth or its number of parameters, and the numbers to pretrain a model of that size.
 
-Nothing here loads torch, so params.yaml is checked with it before any stage starts.
+Nothing here loads torch, so params.yaml can be checked with it before any stage starts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 HEAD_DIM = 64
 WIDTH_STEP = 2 * HEAD_DIM  # heads come in pairs: the two query heads that share a key–value head
 ASPECT = 64  # dim / layers
-CLOSE = 0.05  # of the parameters: as far off as an aspect that is twice or half ASPECT
+CLOSE = 0.05  # so large a share of parameters too many or too few counts like an aspect of twice or half ASPECT
 SHAPE = ("dim", "layers", "heads", "kv_heads", "hidden_dim")
 
 AUTO = "auto"
@@ -25,8 +25,8 @@ MICRO_BATCH_TOKENS = 32_768  # at most; a larger batch is taken in parts
 
 
 def of_width(dim: int, layers: int) -> dict[str, int]:
-    """The shape of a width: heads of 64, two of them a key–value head, SwiGLU's hidden layer of 8/3 · dim, rounded up
-    to a multiple of 64, so that its three matrices hold what two of 4 · dim would (Shazeer 2020; LLaMA)."""
+    """The shape of a width: heads of 64 channels; one key–value head for two query heads; a hidden layer of 8/3 · dim,
+    rounded up to a multiple of 64. So SwiGLU's three matrices are as large as two of 4 · dim (Shazeer 2020; LLaMA)."""
     heads = dim // HEAD_DIM
     hidden = 64 * math.ceil(8 * dim / 3 / 64)
     return {"dim": dim, "layers": layers, "heads": heads, "kv_heads": max(1, heads // 2), "hidden_dim": hidden}
@@ -38,19 +38,20 @@ def of_depth(layers: int) -> dict[str, int]:
 
 
 def of_parameters(parameters: int, vocab_size: int) -> dict[str, int]:
-    """The shape whose parameters, with a vocabulary, are near a number and whose dim / layers is near 64.
+    """The shape that has about so many parameters, with its vocabulary, and whose aspect dim / layers is near 64.
 
-    Of each width (64, 128, 256, 384, …) the number of layers that comes nearest; of these the shape that is least off,
-    where 5 % of the parameters weigh as much as an aspect twice or half of 64. Loss hardly depends on the aspect between
-    30 and 100 (Kaplan et al. 2020, figure 5), so the count goes first; but a single wide layer, or fifty of one head, is
-    not a language model that anyone wants. At 6,144 pieces, 215 million give the book's shape and 6 million give 6 layers
-    of 256. Raises ValueError for fewer parameters than the smallest shape has.
+    For each width (64, 128, 256, 384, …) take the number of layers that comes nearest. Of these shapes take the one that
+    is least off: 5 % of the parameters too many or too few count as much as an aspect of twice or half of 64. The count
+    weighs more, since the loss hardly depends on an aspect between 30 and 100 (Kaplan et al. 2020, figure 5). But the
+    aspect counts too: nobody wants a language model of one wide layer, or of fifty layers with one head. At 6,144
+    pieces, 215 million give the book's shape and 6 million give 6 layers of 256. Raises ValueError for fewer parameters
+    than the smallest shape has.
     """
     least = _count(of_width(HEAD_DIM, 1), vocab_size)
     if parameters < least:
         raise ValueError(
             f"model.parameters: {parameters} is less than the smallest model has with a vocabulary of {vocab_size}; "
-            f"{least} would do"
+            f"use at least {least}"
         )
     shapes: list[dict[str, int]] = []
     dim = HEAD_DIM
@@ -67,9 +68,9 @@ def of_parameters(parameters: int, vocab_size: int) -> dict[str, int]:
 
 
 def shape(model: Any, vocab_size: int) -> dict[str, int]:
-    """The shape that params' model block means: the one it spells out, or that of its depth or parameters.
+    """The shape that the block model of params gives: key by key, or by depth, or by parameters.
 
-    Raises ValueError unless exactly one of the three is given, and as `of_parameters` does.
+    Raises ValueError unless it is given in exactly one of these ways, and as `of_parameters` does.
     """
     given = [name for name in SHAPE if getattr(model, name) is not None]
     ways = [name for name in ("depth", "parameters") if getattr(model, name) is not None]
@@ -81,8 +82,8 @@ def shape(model: Any, vocab_size: int) -> dict[str, int]:
         )
     if missing := [name for name in SHAPE if given and name not in given]:
         raise ValueError(
-            f"model.{missing[0]} is null; a shape that is spelled out needs all of {', '.join(SHAPE)}, or set all of "
-            "them null and give model.depth or model.parameters"
+            f"model.{missing[0]} is null; give all of {', '.join(SHAPE)}, or set all of them to null and give model.depth "
+            "or model.parameters"
         )
     if given:
         return {name: getattr(model, name) for name in SHAPE}
@@ -90,28 +91,29 @@ def shape(model: Any, vocab_size: int) -> dict[str, int]:
 
 
 def parameters(model: Any, vocab_size: int) -> int:
-    """How many parameters the model of params' model block has, as model.count_parameters counts them. Raises as `shape`."""
+    """The number of parameters of the model in params, as models' count_parameters counts them. Raises as `shape` does."""
     size = shape(model, vocab_size)
     of_qk_norm = 2 * size["layers"] * (size["dim"] // size["heads"]) if model.qk_norm else 0
     return _count(size, vocab_size) + of_qk_norm
 
 
 def pretraining(params: Any) -> dict[str, int | float]:
-    """The numbers that the block pretrain of params leaves to its model's size: those of its keys that are "auto".
+    """The numbers for those keys of the block pretrain that are "auto": the model's size decides them.
 
     - tokens: 20 a parameter (Hoffmann et al. 2022), rounded up to whole batches.
     - batch_tokens: 2,048 · (tokens / 2,000,000)^0.38 (the exponent: Bergsma et al. 2025, "Power lines: scaling laws for
-      weight decay and batch size in LLM pre-training"), as the nearest power of two of windows of model.context, and no
-      fewer than the ranks that train.devices names.
+      weight decay and batch size in LLM pre-training"). The number of windows of model.context is rounded to a power of
+      two, and is at least train.devices: each rank needs one.
     - micro_batch_tokens: the batch, or the largest part that divides it and has no more than 32,768 tokens.
-    - matrix_learning_rate, of Muon: 0.006 · (dim / 256)^−½ · (batch / 2,048)^½. Muon's update has the root mean square of
-      an Adam update, so its spectral norm grows as √dim, and is to stay where it is (Yang, Simon & Bernstein 2023, "A
-      spectral condition for feature learning"); the root of the batch is that of adaptive optimizers (Malladi et al. 2022).
-    - learning_rate: of AdamW beside Muon 0.03, by Muon's factors (a choice: no source has it so); of AdamW or Adam for all
-      weights 0.002 · (dim / 256)^−1 (Yang et al. 2022, µP) and the same root of the batch. Rates have three significant
-      digits.
+    - matrix_learning_rate, for Muon: 0.006 · (dim / 256)^−½ · (batch / 2,048)^½. Muon's update has the root mean square of
+      an Adam update, so its spectral norm grows as √dim; the first factor keeps that norm the same (Yang, Simon &
+      Bernstein 2023, "A spectral condition for feature learning"). The second factor is the rule for adaptive optimizers
+      (Malladi et al. 2022).
+    - learning_rate: for AdamW beside Muon 0.03, with Muon's factors (our choice; no paper has this rule). For AdamW or
+      Adam on all weights 0.002 · (dim / 256)^−1 (Yang et al. 2022, µP), with the same factor of the batch. Rates are
+      rounded to three significant digits.
 
-    Nothing of it depends on the machine but for train.devices. Raises ValueError as `shape` does.
+    Only train.devices, of all that belongs to the machine, has an effect. Raises ValueError as `shape` does.
     """
     block, context = params.pretrain, params.model.context
     dim = shape(params.model, params.tokenizer.vocab_size)["dim"]
@@ -134,7 +136,7 @@ def pretraining(params: Any) -> dict[str, int | float]:
 
 
 def _windows(tokens: int, context: int, ranks: int) -> int:
-    """Windows of a batch for a budget: a power of two."""
+    """The number of windows in a batch for a budget of tokens: a power of two."""
     wanted = ANCHOR_BATCH * (tokens / ANCHOR_TOKENS) ** BATCH_EXPONENT / context
     return 1 << max(0, round(math.log2(wanted)), (ranks - 1).bit_length())
 

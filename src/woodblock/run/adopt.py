@@ -1,8 +1,8 @@
-"""Hand work that is on disk to DVC, without running it again: `make adopt`, and Snakemake after every run.
+"""Give finished work on disk to DVC, without running it again: `make adopt`, and Snakemake after every run.
 
-The lineage of a stage decides, as it does for Snakemake, which therefore needs nothing handed over. A stage whose
-command, params, deps or outputs are not those that its lineage holds is refused: `dvc commit` alone would record
-whatever lies there as the result of what dvc.yaml says now.
+The lineage of a stage decides. If its command, params, deps or outputs differ from those in its lineage, the stage is
+refused: `dvc commit` alone would record whatever lies on disk as the result of the present dvc.yaml. Snakemake reads the
+lineage itself, so it needs no such step for what DVC made.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from woodblock.run import graph, lineage, params
 def adopt(finished_only: bool) -> bool:
     """Commit every fresh stage to DVC: its outputs into the cache, their hashes into dvc.lock and the run cache.
 
-    Returns whether all stages were taken. Says which are refused and why, unless finished_only asks for those that
-    are fresh and no others. Raises UserError where DVC fails.
+    Returns whether all stages were taken. Says which are refused and why; with finished_only it does not. Raises
+    UserError where DVC fails.
     """
     stages = graph.load()
     values = params.read()
@@ -33,19 +33,22 @@ def adopt(finished_only: bool) -> bool:
             say(f"error: {name} is not adopted: {reason}; run it")
     if taken:
         command = [sys.executable, "-m", "dvc", "commit", "--quiet", "--force", *taken]
-        # Without src/ on its path: the scripts there must shadow no module that DVC imports.
+        # Without src/ on its path: a script there could have the name of a module that DVC imports.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines()
-            raise UserError(f"dvc commit: {lines[-1] if lines else f'exit code {done.returncode}'}; then: make adopt")
+            raise UserError(
+                f"dvc commit failed: {lines[-1] if lines else f'exit code {done.returncode}'}; correct that, then run make "
+                "adopt again"
+            )
         say(f"in DVC's cache now: {', '.join(taken)}")
     return not refused
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m woodblock.run.adopt", description=__doc__.splitlines()[0])
-    parser.add_argument("--finished", action="store_true", help="take what is fresh, and say nothing of the rest")
+    parser.add_argument("--finished", action="store_true", help="take the fresh stages, and do not report the others")
     finished_only = parser.parse_args().finished
     try:
         complete = adopt(finished_only)

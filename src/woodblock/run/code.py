@@ -1,9 +1,9 @@
 """The code of a stage: which files it imports, and a digest of each that only a changed statement changes.
 
-Code is a dep like any other, but what a comment, a docstring, a line break or a file's place say cannot shape an output.
-So the digest of a file is taken over its syntax tree without docstrings and positions, and where it imports another file
-of the library, that file's digest stands in the place of its name. Two things follow. A file that was moved has the
-digest that it had, and so have those that import it from its new place. And a digest covers all that lies beneath.
+Code is a dep like any other. But comments, docstrings, line breaks and the place of a file shape no output. So the digest
+of a file is taken over its syntax tree, without docstrings and positions. Where the file imports another file of the
+library, that file's digest is used instead of its name. This has two effects. A moved file keeps its digest, and so do
+the files that import it. And a digest covers all that a file imports, directly or not.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from woodblock.base.errors import UserError
 
 SOURCE = Path("src")
 LIBRARY = "woodblock"
-# What every stage runs under accepts or refuses, reports and keeps records: it shapes no output, so no stage depends on
-# it, nor on what it imports. (What params puts for auto is made by base/sizes.py, which pretrain imports itself.)
+# The machinery that every stage runs under: it checks, reports and keeps records. It shapes no output, so no stage depends
+# on it or on what it imports. (The numbers that params has for auto come from base/sizes.py, which pretrain imports.)
 BENEATH = (
     *("base/errors.py", "base/files.py", "base/progress.py"),
     *("run/code.py", "run/graph.py", "run/lineage.py", "run/params.py", "run/ranks.py", "run/reuse.py", "run/stage.py"),
-    # The settings, save those of the sources and what they need: the defaults of a source shape what download makes.
+    # The settings, but not those of the sources and what they import: a source's defaults shape what download makes.
     *(f"run/settings/{topic}.py" for topic in ("cleaning", "evaluation", "everything", "model", "tokens", "training")),
 )
-# What shapes the outputs of every stage from there all the same: the threads, and the decimals of metrics.
+# What every stage runs under and what does shape outputs: the number of threads, and the decimals of metrics.
 EVERYWHERE = ("__init__.py", "base/rounding.py")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -40,8 +40,8 @@ def is_code(path: str) -> bool:
 def digests(paths: Collection[str]) -> dict[str, str]:
     """By path, the digest of each Python file among the deps of a stage.
 
-    What a file imports counts where it is among the deps too: dvc.yaml says what belongs to a stage.
-    Raises FileNotFoundError, with the path, for a file that is not there; UserError for one that is no Python.
+    An imported file counts only if it is among the deps too: dvc.yaml says what belongs to a stage.
+    Raises FileNotFoundError, with the path, for a file that is not there; UserError for one that is not valid Python.
     """
     files = {Path(path) for path in paths}
     found: dict[Path, str] = {}
@@ -66,13 +66,13 @@ def packages(file: Path) -> set[str]:
 
 
 def texts(file: Path) -> set[str]:
-    """The strings in a file's code, in which the files beside it that it reads are named."""
+    """The strings in a file's code. A file that reads another file beside it has that file's name among them."""
     return {n.value for n in ast.walk(_parsed(file).tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
 
 
 def needed(script: Path) -> list[Path]:
-    """The files of code that shape a stage's outputs, in order: its script, what that imports, directly or not, save the
-    machinery beneath every stage; and what of the machinery shapes outputs."""
+    """The files of code that shape a stage's outputs, in order: its script and all that it imports, directly or not,
+    without the files in BENEATH and what only these import; and the files in EVERYWHERE."""
     library = _root(script) / LIBRARY
     beneath, everywhere = ({library / name for name in names} for names in (BENEATH, EVERYWHERE))
     found = {file for file in everywhere if file.is_file()}
@@ -91,9 +91,9 @@ def undeclared(script: Path, deps: Collection[str]) -> list[str]:
 
 
 def changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """The deps whose digests differ. Of code it is the digests that count, wherever the files stand.
+    """The deps whose digests differ. For code only the digests count, not the places of the files.
 
-    Of the files that changed, those come first that import none of the others: there the change was made.
+    Among the changed files, those that import no other changed file come first: the change was made there.
     """
     plain = sorted(p for p in set(before) | set(now) if not is_code(p) and before.get(p) != now.get(p))
     old = {path: sha for path, sha in before.items() if is_code(path)}
@@ -128,7 +128,7 @@ def _parse(file: Path, time: int, size: int) -> _Parsed:
     try:
         return _Parsed(ast.parse(file.read_text(encoding="utf-8")))
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: no Python that can be read ({' '.join(str(error).split())}); mend it") from None
+        raise UserError(f"{file}: not valid Python ({' '.join(str(error).split())}); correct it") from None
 
 
 def _import_statements(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -166,12 +166,12 @@ def _file_of(module: str, root: Path) -> Path | None:
 def _digest(file: Path, deps: Collection[Path], found: dict[Path, str], above: tuple[Path, ...]) -> str:
     if file in above:
         names = " → ".join(path.as_posix() for path in [*above[above.index(file) :], file])
-        raise UserError(f"these files import each other: {names}; move what they share into a file beneath both")
+        raise UserError(f"these files import each other: {names}; move the code that both need into a third file")
     if file not in found:
         parsed = _parsed(file)
         total = hashlib.sha256()
         _feed(parsed.tree, file, total.update)
-        # Apart from the rest and sorted: where a file stands decides how its import is written, and in which line.
+        # Imports are digested apart and sorted: the place of a file decides how its import is written, and in which line.
         for line in sorted(_imported_names(node, file, deps, found, above) for node in parsed.imports):
             total.update("\n".join(line).encode())
         found[file] = total.hexdigest()
@@ -185,13 +185,13 @@ def _imported_names(
     found: dict[Path, str],
     above: tuple[Path, ...],
 ) -> list[str]:
-    """What an import statement takes from the library, a line a name: from which code, what, and as what."""
+    """What an import statement takes from the library, one line a name: the code's digest, the name there, the name here."""
     lines = []
     for alias in node.names:
         one = ast.ImportFrom(node.module, [alias], 0) if isinstance(node, ast.ImportFrom) else ast.Import([alias])
         for target in _targets(one, file):
             code = _digest(target, deps, found, (*above, file)) if target in deps else target.stem
-            whole = alias.name.split(".")[-1] == target.stem  # a file, and not one of its names
+            whole = alias.name.split(".")[-1] == target.stem  # the name of a file, not a name in it
             lines.append(f"{code} {'' if whole else alias.name} {alias.asname or alias.name}")
     return lines
 
@@ -199,14 +199,16 @@ def _imported_names(
 def _feed(value: Any, file: Path, update: Callable[[bytes], None]) -> None:
     """Give a syntax tree to a digest, without positions, docstrings, and imports from the library."""
     if isinstance(value, ast.Constant):
-        update(f"{value.value!a},".encode())  # ASCII: what repr escapes depends on a Python's tables of Unicode
+        update(
+            f"{value.value!a},".encode()
+        )  # ASCII: what repr escapes depends on the Unicode tables of a Python version
     elif isinstance(value, ast.Import | ast.ImportFrom) and _targets(value, file):
         pass
     elif isinstance(value, ast.AST):
         documented = isinstance(value, DOCUMENTED) and ast.get_docstring(value, clean=False) is not None
         update(f"{type(value).__name__}(".encode())
         for name, field in ast.iter_fields(value):
-            if field is not None and field != []:  # later Pythons know more fields, which are empty in earlier code
+            if field is not None and field != []:  # newer Pythons have more fields, which are empty for older code
                 update(f"{name}=".encode())
                 _feed(field[1:] if documented and name == "body" else field, file, update)
         update(b")")

@@ -11,7 +11,8 @@ import yaml
 
 from woodblock.base.errors import UserError
 
-OF_NO_STAGE = ("processes",)  # params that shape no output: every stage may read them, and none runs again for them
+# Params that shape no output: any stage may read them, and no stage runs again when they change.
+OF_NO_STAGE = ("processes",)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Stage:
 def load(path: Path | str = "dvc.yaml") -> dict[str, Stage]:
     """The stages by name, each after those that it depends on.
 
-    Raises UserError where there is no such file, it is no YAML, or its stages depend on each other in a circle.
+    Raises UserError where there is no such file, it is not YAML, or its stages depend on each other in a circle.
     """
     file = Path(path)
     if not file.is_file():
@@ -37,13 +38,15 @@ def load(path: Path | str = "dvc.yaml") -> dict[str, Stage]:
     try:
         entries = yaml.safe_load(file.read_text(encoding="utf-8"))["stages"]
     except (yaml.YAMLError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: not a graph of stages ({' '.join(str(error).split())}); mend it") from None
+        raise UserError(f"{path}: not a graph of stages ({' '.join(str(error).split())}); correct it") from None
     stages = {name: _stage(name, entry) for name, entry in entries.items()}
     try:
         order = TopologicalSorter({name: sorted(upstream(stages, name)) for name in stages}).static_order()
         return {name: stages[name] for name in order}
     except CycleError as error:
-        raise UserError(f"{path}: these stages need each other: {' → '.join(error.args[1])}") from None
+        raise UserError(
+            f"{path}: these stages depend on each other in a circle: {' → '.join(error.args[1])}; remove one of these deps"
+        ) from None
 
 
 def producers(stages: dict[str, Stage]) -> dict[str, str]:

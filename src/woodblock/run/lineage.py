@@ -1,7 +1,7 @@
 """Lineage: what a stage's outputs were made from, written beside them as lineage/<stage>.json.
 
-It holds the stage's command, its params (and beside them the numbers that it took for auto), and the sha256 of every dep
-and of every output that is kept: no clock, host or absolute path. Of code it holds a digest that only a changed statement
+It holds the stage's command, its params, the numbers that it used for auto, and the sha256 of every dep and of every
+output that is kept. It holds no time, host or absolute path. For code it holds a digest that only a changed statement
 changes (code.py). It answers one question for both engines: do the outputs on disk belong to this commit and these
 params?
 """
@@ -23,7 +23,7 @@ def path_of(stage: str) -> Path:
 
 
 def read(stage: str) -> dict[str, Any] | None:
-    """The lineage of a stage, or None where there is none that can be read."""
+    """The lineage of a stage, or None where there is none or it cannot be read."""
     try:
         found = json.loads(path_of(stage).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -32,7 +32,7 @@ def read(stage: str) -> dict[str, Any] | None:
 
 
 def is_whole(found: Any) -> bool:
-    """Whether what was read is a lineage."""
+    """Whether what was read is a complete lineage."""
     return isinstance(found, dict) and {"cmd", "params", "deps", "outs"} <= set(found)
 
 
@@ -42,9 +42,9 @@ def declared(stage: graph.Stage, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def dep_digests(stage: graph.Stage) -> dict[str, str]:
-    """The sha256 of each dep, and of code its digest. Raises FileNotFoundError, with the path, for a dep that is not there.
+    """The sha256 of each dep; for code its digest. Raises FileNotFoundError, with the path, for a dep that is not there.
 
-    The timings are left out: what a run's clock says changes nothing that is kept, and the report alone reads them.
+    Timings are left out: they differ from run to run, and only the report reads them, whose page need not be equal.
     """
     for dep in stage.deps:
         if not Path(dep).exists():
@@ -69,7 +69,7 @@ def stale(stage: graph.Stage, values: dict[str, Any]) -> str | None:
         return "its command changed"
     for path in sorted(set(wanted["params"]) | set(found["params"])):
         if path not in found["params"] or path not in wanted["params"]:
-            return f"{path} is new or gone"
+            return f"{path} was added or removed"
         if found["params"][path] != wanted["params"][path]:
             change = f" from {found['params'][path]!r} to {wanted['params'][path]!r}"
             return f"{path} changed{change if len(change) < 80 else ''}"
@@ -80,15 +80,15 @@ def stale(stage: graph.Stage, values: dict[str, Any]) -> str | None:
     for dep in code.changed(found["deps"], now):
         return f"{dep} changed"
     if set(found["outs"]) != set(_kept(stage)):
-        return "its outputs are others now"
+        return "its list of outputs changed"
     for out, recorded in found["outs"].items():
         if digest(Path(out)) != recorded:
-            return f"{out} is not what it wrote"
+            return f"{out} was changed after the stage wrote it"
     return None
 
 
 def stale_stages(stages: dict[str, graph.Stage], values: dict[str, Any]) -> dict[str, str]:
-    """Every stage that has to run, with the reason: its own, or that a stage which it depends on has to run."""
+    """Every stage that has to run, with the reason: its own, or that a stage it depends on has to run."""
     reasons: dict[str, str] = {}
     for name, stage in stages.items():
         if above := sorted(graph.upstream(stages, name) & set(reasons)):
@@ -99,9 +99,9 @@ def stale_stages(stages: dict[str, graph.Stage], values: dict[str, Any]) -> dict
 
 
 def write(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str], resolved: dict[str, Any]) -> None:
-    """Write the lineage of a stage whose outputs stand; last, as the mark that they are complete.
+    """Write the lineage of a stage once its outputs are in place. It comes last: it marks that they are complete.
 
-    values: params.yaml as it stands. resolved: the same with the numbers that the stage took for auto (params.resolved).
+    values: params.yaml as it stands. resolved: the same with the numbers that the stage used for auto (params.resolved).
     """
     record = declared(stage, values)
     numbers = declared(stage, resolved)["params"]
@@ -113,6 +113,6 @@ def write(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str], reso
 
 
 def _kept(stage: graph.Stage) -> list[str]:
-    """The outputs that equal runs make equal: all that are cached, and the metrics; the lineage itself aside."""
+    """The outputs that are the same in equal runs: all that are cached, and the metrics, but not the lineage itself."""
     own = path_of(stage.name).as_posix()
     return [o for o in stage.outs if o != own and (o not in stage.uncached or o.startswith("metrics/"))]

@@ -1,8 +1,7 @@
-"""params.yaml: reading it, checking it at once before any work starts, and saying in one line what is wrong with it.
+"""params.yaml: reading it, checking it before any work starts, and saying in one line what is wrong with it.
 
-The types and bounds of its keys stand in woodblock.run.settings. There are no defaults: what a run used stands in
-params.yaml, and nowhere else. Where the block pretrain says auto, the checked params have the numbers that
-woodblock.base.sizes finds.
+The types and bounds of its keys are in woodblock.run.settings. There are no defaults: params.yaml alone says what a run
+uses. Where the block pretrain says auto, the checked params have the numbers that woodblock.base.sizes finds.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from woodblock.run.settings.everything import Params
 def load(path: Path | str = "params.yaml") -> Params:
     """Read and check a params file.
 
-    Raises UserError, in one line that names key, value and what would do, for a file that is missing, is no YAML,
-    or holds an unknown key, a missing key, a wrong type or an impossible value.
+    Raises UserError for a file that is missing or not YAML, an unknown key, a missing key, a wrong type or an impossible
+    value. Its message is one line that names the key, its value and what is possible.
     """
     return check(read(path), str(path))
 
 
 def read(path: Path | str = "params.yaml") -> dict[str, Any]:
-    """The params file as a plain dictionary, unchecked. Raises UserError where there is none or it is no YAML."""
+    """The params file as a plain dictionary, unchecked. Raises UserError where there is none or it is not YAML."""
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -38,14 +37,15 @@ def read(path: Path | str = "params.yaml") -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = f" line {mark.line + 1}:" if (mark := getattr(error, "problem_mark", None)) else ""
         what = getattr(error, "problem", None) or str(error)
-        raise UserError(f"{path}:{where} not valid YAML ({what}); mend it, or git checkout {path}") from None
+        raise UserError(f"{path}:{where} not valid YAML ({what}); correct it, or git checkout {path}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path}: holds {type(values).__name__}, not a mapping of keys; git checkout {path}")
+        what = "it is empty" if values is None else f"it contains a {type(values).__name__}, not keys with values"
+        raise UserError(f"{path}: {what}; git checkout {path}")
     return values
 
 
 def check(values: dict[str, Any], name: str = "params.yaml") -> Params:
-    """Check values against the schema; where they say auto in the block pretrain, the result has numbers.
+    """Check values against the schema. Where they say auto in the block pretrain, the result has numbers.
 
     Raises UserError, as `load` does.
     """
@@ -79,11 +79,11 @@ def _one_line(error: ValidationError) -> str:
         case "extra_forbidden":
             text = f"{key}: {value!r} is an unknown key{_suggestion(first['loc'])}"
         case "missing":
-            text = f"{key} is missing; git diff params.yaml shows what went"
+            text = f"{key} is missing; git diff params.yaml shows what was removed"
         case "value_error":
             text = str(first.get("ctx", {})["error"])
         case _:
-            text = f"{key}: {value!r} will not do; {first['msg'][0].lower()}{first['msg'][1:]}"
+            text = f"{key}: {value!r} is not possible; {first['msg'][0].lower()}{first['msg'][1:]}"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return re.sub(r"(?<=//)[^/?#\s]*@", "", text + more)  # a url's user and password are shown nowhere
 
@@ -101,7 +101,7 @@ def _suggestion(location: tuple[int | str, ...]) -> str:
 class Declared:
     """The params that a stage declares in dvc.yaml, and no others.
 
-    Reading an undeclared one raises AttributeError: a stage that used it would not rerun when it changed.
+    Reading any other raises AttributeError: the stage would not run again when it changed.
     """
 
     def __init__(self, params: BaseModel, leaves: list[str], prefix: str = "") -> None:
@@ -118,9 +118,9 @@ class Declared:
 
 
 def leaf(values: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path of a params dictionary. Raises UserError for a path that it does not hold."""
+    """The value at a dotted path of a params dictionary. Raises UserError for a path that is not in it."""
     for part in path.split("."):
         if not isinstance(values, dict) or part not in values:
-            raise UserError(f"dvc.yaml: {path} is no key of params.yaml; name one that it holds")
+            raise UserError(f"dvc.yaml names the param {path}, which is not in params.yaml; correct the name")
         values = values[part]
     return values

@@ -1,11 +1,11 @@
 """Write a preset into params.yaml: `make preset NAME=book`.
 
-presets/statutes.yaml holds every key that any preset changes, with the default's value; another preset is an overlay
-on it. So a preset's result does not depend on the one that was there before, and keys of the machine (threads, device,
-mirror) stay as they are.
+presets/statutes.yaml has every key that any preset changes, with its default. Every other preset is an overlay on it. So
+the result does not depend on the preset that was there before. Keys of the machine (threads, device, mirror) stay as they
+are.
 
-params.yaml is edited as text, in the layout that `put` defines, and not through a YAML library: those attach a
-comment to whatever stands before it, and lose it when that is replaced.
+params.yaml is edited as text, in the layout that `put` defines. YAML libraries attach a comment to the value before it,
+and lose the comment when that value is replaced.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ COMMENT_COLUMN = 28  # comments start here, or two spaces after a longer value
 def values(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """The params that a preset sets, by dotted path; lists count as values.
 
-    Raises UserError for a preset that there is not, or that names a key which presets/statutes.yaml does not.
+    Raises UserError for a preset that does not exist, or that has a key which presets/statutes.yaml lacks.
     """
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
-        raise UserError(f"{name!r} is no preset; there are {', '.join(known)}")
+        raise UserError(f"there is no preset {name!r}; choose one of {', '.join(known)}")
     base = by_path(params.read(folder / f"{BASE}.yaml"))
     overlay = by_path(params.read(folder / f"{name}.yaml"))
     if strays := sorted(set(overlay) - set(base)):
-        raise UserError(f"presets/{name}.yaml: {strays[0]} is not in presets/{BASE}.yaml; put its default there")
+        raise UserError(
+            f"presets/{name}.yaml: {strays[0]} is not in presets/{BASE}.yaml; add it there with its default"
+        )
     return base | overlay
 
 
@@ -56,7 +58,7 @@ def put(text: str, path: str, value: Any) -> str:
     """The text of params.yaml with another value at a dotted path; everything else is left as it is.
 
     The layout: two spaces a level; a value on its key's line, its comment at COMMENT_COLUMN; a list of mappings below
-    its key's line. Raises UserError for a path that the text does not hold.
+    its key's line. Raises UserError for a path that the text does not have.
     """
     lines = text.splitlines()
     start = _line_of(lines, path)
@@ -87,7 +89,7 @@ def scalar(value: Any) -> str:
 
 
 def _stands_plain(text: str) -> bool:
-    """Whether YAML reads a text back without quotes, as a value and within a list, also with a comment behind it."""
+    """Whether YAML reads a text back without quotes, as a value with a comment after it and as an item of a list."""
     if not text or text != text.strip() or re.search(r"[\s\[\]{},#]", text[0]) or "\n" in text:
         return False
     try:
@@ -106,7 +108,7 @@ def apply(name: str, target: Path = Path("params.yaml"), folder: Path = FOLDER) 
     changed = []
     for path, value in values(name, folder).items():
         if path not in before:
-            raise UserError(f"presets: {path} is no key of {target}")
+            raise UserError(f"presets/{name}.yaml: {path} is not in {target}; add it there")
         if before[path] != value or type(before[path]) is not type(value):
             text = put(text, path, value)
             changed.append(path)

@@ -1,11 +1,13 @@
-"""One stage in several ranks: who starts them, how they end together, and how an interruption waits for a step.
+"""One training stage in several ranks: starting them, ending them together, and interrupting them between two steps.
 
 Ranks are the processes that torchrun starts to share one training run; each has a number, its rank. (Workers are
-something else: the processes of a pool, in shards.py.) With train.devices above 1 a training stage starts so many ranks
-of itself through torchrun's own launcher. They train, and end without outputs; the stage then goes on alone from the
-checkpoint that they left. Several machines: start the stage's command on each of them with torchrun (torchrun --nnodes 2
---nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first-machine:29500 src/pretrain.py …, in a folder that all of
-them share); rank 0 then makes the outputs.
+something else: the processes of a pool, in shards.py.) If train.devices is above 1, a training stage starts that many
+ranks of itself with torchrun's own launcher. They train, and end without outputs. Then the stage continues alone from
+their last checkpoint.
+
+For several machines, start the stage's command with torchrun on each of them, in a folder that all of them share:
+torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first-machine:29500 src/pretrain.py …
+Then rank 0 makes the outputs.
 """
 
 from __future__ import annotations
@@ -40,20 +42,20 @@ def rank() -> int:
 
 
 def size() -> int:
-    """How many ranks share the work, as torchrun says; 1 without it."""
+    """The number of ranks that share the work, as torchrun says; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def only_helps() -> bool:
-    """Whether this process is a rank that makes no outputs: the stage that started it does, or torchrun's rank 0."""
+    """Whether this process is a rank that makes no outputs: those are made by the stage that started it, or by rank 0."""
     return STARTED_BY in os.environ or rank() > 0
 
 
 def launch(count: int, folder: Path) -> None:
-    """Run this very command in so many ranks, and wait for them; they find each other through torchrun's variables.
+    """Run this same command in `count` ranks and wait for them; torchrun's variables let them find each other.
 
-    folder: where they leave their errors. Raises UserError with what the first of them said, or where one was killed;
-    KeyboardInterrupt where this process is told to end, once they have ended.
+    folder: where they leave their errors. Raises UserError with the first error that a rank left, or if one was killed;
+    KeyboardInterrupt if this process was told to end, after the ranks have ended.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -69,13 +71,13 @@ def launch(count: int, folder: Path) -> None:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
-        max_restarts=0,  # the stage's checkpoints are the way to go on
+        max_restarts=0,  # the stage itself continues from its checkpoints
         logs_specs=DefaultLogsSpecs(),
     )
     told = {STARTED_BY: str(os.getpid()), SAYS: str(folder), "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "600"}
     handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGHUP, signal.SIGQUIT)}
     before = dict(os.environ)
-    logging.disable(logging.ERROR)  # the launcher's pages about a failed rank: the stage says it in a line
+    logging.disable(logging.ERROR)  # the launcher prints pages about a failed rank; the stage says it in one line
     try:
         os.environ.update(told)
         elastic_launch(config, sys.executable)(*sys.argv)
@@ -97,14 +99,14 @@ def _told(folder: Path, code: int) -> Exception:
         return UserError(said.read_text(encoding="utf-8"))
     if code < 0:
         return UserError(
-            f"one of the ranks was killed by signal {-code}, for memory if nobody else did; "
-            "the same command goes on from the last checkpoint"
+            f"a training process was killed by signal {-code}{' (probably because memory ran out)' if code == -9 else ''}; "
+            "run the same command to continue from the last checkpoint"
         )
-    return RuntimeError(f"one of the ranks ended with exit code {code}; what it said stands above")
+    return RuntimeError(f"a training process ended with exit code {code}; its messages are above")
 
 
 def leave_error(text: str) -> None:
-    """Give a user's error of this rank to the stage that started it; without one, standard error has it."""
+    """Leave this rank's error for the stage that started it; without such a stage, print it on standard error."""
     if folder := os.environ.get(SAYS):
         Path(folder, f"error-{rank():05d}").write_text(text, encoding="utf-8")
     else:
@@ -112,9 +114,9 @@ def leave_error(text: str) -> None:
 
 
 def end_with_the_stage() -> None:
-    """End this rank when the stage that started it is killed without a word: nobody may write beside its next run.
+    """End this rank if the stage that started it is killed: it must not write while the stage's next run does.
 
-    Linux does it at once; elsewhere a thread looks whether the stage is still this rank's parent.
+    Linux does it at once. On other systems a thread checks whether the stage is still this rank's parent.
     """
     if not (started_by := os.environ.get(STARTED_BY)):
         return
@@ -122,7 +124,7 @@ def end_with_the_stage() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
     def watch() -> None:
-        while os.getppid() == int(started_by):  # also at first: it may have been killed before this rank got here
+        while os.getppid() == int(started_by):  # checked at first too: the stage may have been killed already
             time.sleep(0.5)
         os._exit(1)
 
@@ -136,9 +138,9 @@ class Interruption:
 
 @contextmanager
 def interruption() -> Iterator[Interruption]:
-    """Within it the first SIGTERM or Ctrl-C is only noted, for a loop to end where it can go on later.
+    """Within it the first SIGTERM or Ctrl-C is only noted, so that a loop can end at a place where it can continue later.
 
-    The second raises KeyboardInterrupt at once. Outside the main thread, where Python gives no signals, nothing changes.
+    The second raises KeyboardInterrupt at once. Outside the main thread nothing changes: Python gives it no signals.
     """
     noted = Interruption()
 

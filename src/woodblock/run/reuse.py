@@ -1,9 +1,9 @@
 """Outputs that an earlier run made from the same inputs: taken back from DVC's cache instead of computed again.
 
-An engine starts a stage when something before it changed. Often its own inputs turn out as they were: clean ran again
-and wrote the same text, or only a comment changed. Then computing would give the same bytes. DVC's run cache knows what
-every run of a stage made; the lineage among those files says from which command, params, code and data. Where all of
-them are as now, the files are copied back and checked by their sha256.
+An engine starts a stage when something before it changed. Often the stage's own inputs are the same as before: clean ran
+again and wrote the same text, or only a comment changed. Then computing would give the same bytes. DVC's run cache has
+the outputs of every run of a stage. One of them is the lineage, which says from which command, params, code and data they
+were made. If all of these are the same now, the files are copied back and checked by their sha256.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ DVC = Path(".dvc")
 
 @dataclass(frozen=True)
 class Kept:
-    """What one run of a stage made: by path, the file or folder as DVC's cache names it (an md5, or an md5 and .dir)."""
+    """The outputs of one run of a stage: for each path its name in DVC's cache (an md5; for a folder an md5 and .dir)."""
 
     outs: dict[str, str]
     lineage: dict[str, Any]
     cache: Path
 
     def copy(self, out: str, target: Path) -> None:
-        """Copy an output out of the cache. Raises FileNotFoundError where the cache has lost a part of it."""
+        """Copy an output out of the cache. Raises FileNotFoundError where a part of it is no longer in the cache."""
         name = self.outs[out]
         if not name.endswith(".dir"):
             shutil.copyfile(_file(self.cache, name), target)
@@ -46,7 +46,7 @@ class Kept:
 
 
 def find(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Kept | None:
-    """An earlier run of a stage with this command, these params and these deps, the newest first; None without one.
+    """The newest earlier run of a stage with this command, these params and these deps; None if there is none.
 
     deps: digests, as lineage.dep_digests gives them.
     """
@@ -59,7 +59,7 @@ def find(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Ke
 
 
 def restore(kept: Kept, outs: dict[str, Path]) -> bool:
-    """Copy outputs to other places, by output; returns whether all are there and are what the lineage says."""
+    """Copy each output to the place given for it; returns whether all were there and are as the lineage says."""
     try:
         for out, target in outs.items():
             kept.copy(out, target)
@@ -71,7 +71,7 @@ def restore(kept: Kept, outs: dict[str, Path]) -> bool:
 
 
 def _runs(stage: graph.Stage) -> Iterator[Kept]:
-    """The runs of a stage that DVC's run cache holds (runs/<key>/<value>, each a YAML of what dvc.lock says of a run)."""
+    """The runs of a stage in DVC's run cache, newest first (runs/<key>/<value>: a YAML with a run's entry of dvc.lock)."""
     cache = _cache()
     own = lineage.path_of(stage.name).as_posix()
     line = re.compile(rf"^- path: {re.escape(own)}\n", re.MULTILINE)
@@ -84,7 +84,7 @@ def _runs(stage: graph.Stage) -> Iterator[Kept]:
             outs = {out["path"]: out["md5"] for out in yaml.safe_load(text)["outs"]}
             found = json.loads(_file(cache, outs[own]).read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-            continue  # of another DVC, or no longer in the cache: of no use, and no fault
+            continue  # written by another DVC, or no longer in the cache: it cannot be used, which is no error
         if lineage.is_whole(found):
             yield Kept(outs, found, cache)
 

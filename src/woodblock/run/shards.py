@@ -1,9 +1,10 @@
-"""Work by shards: the same function over every part of a table, on all cores, restarted where it was broken off.
+"""Work by shards: one function over every part of a table, on all cores; a killed run continues where it stopped.
 
-A finished shard's files stand in a folder of the run's working state, so a killed run loses the shards under way and no
-others. What comes out depends on the shards alone: neither on how many processes work, nor on the order in which they
-finish. With WOODBLOCK_SHARDS=2/4 in the environment a stage does the second quarter of its first round of shards and
-ends there: this is how Snakemake's executors spread the work over the machines of a cluster, which share one folder
+The files of a finished shard are in a folder of the run's working state, so a killed run loses only the shards that were
+not finished. The result depends only on the shards, not on the number of processes or the order in which they finish.
+
+With WOODBLOCK_SHARDS=2/4 in the environment, a stage does the second of four portions of its first round of shards, and
+ends. In this way Snakemake's executors divide the work among the machines of a cluster, which share one folder
 (workflow/rules/shards.smk).
 """
 
@@ -32,7 +33,7 @@ PORTION = "WOODBLOCK_SHARDS"
 
 
 class PortionDone(Exception):
-    """The portion of the shards that this process was asked for is finished: the stage ends without outputs."""
+    """This process has finished its portion of the shards: the stage ends without outputs."""
 
 
 def work(
@@ -45,8 +46,8 @@ def work(
     """Run function(task, its own empty folder) for each task that is not finished; return each task's result, in order.
 
     function: a module's own function (it is sent to other processes by name) that writes files into the folder and
-    returns a JSON object. tasks: by name, in the order of the results. folder: where the shards' folders stand, and
-    those of an earlier run still stand. workers: processes; with one, the work is done in this process.
+    returns a JSON object. tasks: by name, in the order of the results. folder: has one folder for each finished shard,
+    also from an earlier run. workers: the number of processes; with one, this process does the work.
     Raises what the function raises; UserError where a process was killed.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def work(
 
 
 def map_in_order(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) -> Iterator[Any]:
-    """The results of function(task), in order, by the processes that serve `work`. Nothing is kept of a killed run."""
+    """The results of function(task), in order, from the same workers as those of `work`. A killed run keeps nothing."""
     if workers == 1:
         yield from map(function, tasks)
     else:
@@ -77,7 +78,7 @@ def map_in_order(function: Callable[[Any], Any], tasks: Iterable[Any], workers: 
 
 
 def place(file: Path, target: Path) -> None:
-    """Put a shard's file where an output wants it; it stays where it was too, in case the stage fails later."""
+    """Put a shard's file in its place in an output; it also stays where it was, in case the stage fails later."""
     try:
         os.link(file, target)
     except OSError:  # a file system without hard links, or another one
@@ -85,12 +86,12 @@ def place(file: Path, target: Path) -> None:
 
 
 def _portion(names: list[str]) -> tuple[list[str], bool]:
-    """The names that this process is asked for, and whether these are all that there are to ask for."""
+    """The names of the shards that this process is to do, and whether these are all shards."""
     if not (asked := os.environ.get(PORTION)):
         return names, True
     found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", asked)
     if not found or int(found[1]) > int(found[2]):
-        raise UserError(f"{PORTION}: {asked!r} is no portion; the second of four is 2/4")
+        raise UserError(f"{PORTION}: {asked!r} is not valid; write it as 2/4 for the second of four portions")
     return names[int(found[1]) - 1 :: int(found[2])], False
 
 
@@ -100,7 +101,7 @@ def _one(function: Callable[[Any, Path], dict[str, Any]], task: Any, folder: Pat
     partial.mkdir(parents=True)
     result = function(task, partial)
     (partial / "done.json").write_text(json.dumps(result, ensure_ascii=False, sort_keys=True), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)  # without done.json, so of no use
+    shutil.rmtree(folder, ignore_errors=True)  # it has no done.json, so it is not finished
     os.replace(partial, folder)
 
 
@@ -108,26 +109,27 @@ _pools: dict[int, ProcessPoolExecutor] = {}
 
 
 def warm(workers: int, ready: Callable[[], object] = os.getpid) -> None:
-    """Start the processes. To be called first of all, before a table is read.
+    """Start the workers. Call it first, before any table is read.
 
-    ready: loads what the first task of each would else wait for. It is called once, here, where the processes are forked
-    from this one, and otherwise in each of them, while this one prepares the work.
+    ready: loads the libraries and kernels that the tasks need. Where the workers are forked from this process, it is
+    called once, before the fork. Otherwise each worker calls it, while this process prepares the work.
     """
     if workers == 1 or workers in _pools:
         return
     if sys.platform == "linux" and threading.active_count() == 1:
-        # They have libraries and kernels at once, and share their memory. Threads there are of libraries alone: those of
-        # BLAS and of Arrow, which were given nothing to do yet, so that none of them holds a lock.
+        # Forked workers have all that is loaded at once, and share its memory. A fork is safe here: the only other threads
+        # are those of BLAS and Arrow. They were given no work yet, so none of them holds a lock.
         ready()
-        gc.freeze()  # what is loaded stays: to look through it for garbage takes long, above all when a process ends
-        _start(workers, "fork").submit(os.getpid)  # with the first task all are forked
+        gc.freeze()  # what is loaded stays: searching it for garbage takes long, above all when a process ends
+        _start(workers, "fork").submit(os.getpid)  # the first task forks all of them
     else:
         for _ in range(workers):
             _start(workers, "forkserver").submit(ready)
 
 
 def _start(workers: int, method: str = "forkserver") -> ProcessPoolExecutor:
-    """The processes. Not forked from this one, by default: they would inherit the locks of threads that they lack."""
+    """The pool of workers. By default they are not forked from this process: a fork copies the locks that threads hold,
+    but not the threads that would release them."""
     if workers not in _pools:
         _pools[workers] = ProcessPoolExecutor(
             workers, mp_context=multiprocessing.get_context(method), initializer=_begin
@@ -136,14 +138,14 @@ def _start(workers: int, method: str = "forkserver") -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """In each process, first of all: leave it to the one that started it when to end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it comes to all of them
+    """The first call in each worker: from now on it ends when the process that started it says so, or is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal goes to all processes
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it was killed: the lock of the stage is held by both."""
+    """End this process when the one that started it was killed: both hold the lock of the stage."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
@@ -156,7 +158,7 @@ def _many(
     workers: int,
     progress: Progress,
 ) -> None:
-    """Do tasks in the processes of the pool, which serve all rounds of a stage: starting one takes a second."""
+    """Do tasks in the workers of the pool. They serve all rounds of a stage, since starting one takes a second."""
     pool = _start(workers)
     with _ended_by_an_error(workers):
         for finished in as_completed([pool.submit(_one, function, tasks[name], folder / name) for name in tasks]):
@@ -171,8 +173,8 @@ def _ended_by_an_error(workers: int) -> Iterator[None]:
     except BrokenProcessPool:
         _end(workers)
         raise UserError(
-            "a worker was killed, most likely for memory; lower download.shard_chars or processes in params.yaml. "
-            "The shards that are finished are kept"
+            "a worker process was killed, probably because memory ran out; lower download.shard_chars or processes in "
+            "params.yaml. Finished shards are kept"
         ) from None
     except BaseException:
         _end(workers)
@@ -180,7 +182,7 @@ def _ended_by_an_error(workers: int) -> Iterator[None]:
 
 
 def _end(workers: int) -> None:
-    """End the processes at once: what they have under way is lost, what is finished stays."""
+    """End the workers at once: unfinished shards are lost, finished ones stay."""
     pool = _pools.pop(workers)
     for process in list((pool._processes or {}).values()):
         process.terminate()

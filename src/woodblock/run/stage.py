@@ -1,4 +1,4 @@
-"""The stage contract, which every script of src/ runs under.
+"""The stage contract, under which every script of src/ runs.
 
 A stage is a function of the params that dvc.yaml declares for it and of the paths on its command line:
 
@@ -6,9 +6,10 @@ A stage is a function of the params that dvc.yaml declares for it and of the pat
     if __name__ == "__main__":
         run_stage(clean)
 
-`run_stage` checks all of params.yaml, takes the stage's lock, and hands the function temporary paths for its outputs.
-When it returns, the outputs are renamed into place, then come metrics/<stage>.json, timings/<stage>.json and, last,
-lineage/<stage>.json. When it fails, nothing stands under a final name; a user's error is one line on standard error.
+`run_stage` checks all of params.yaml, takes the stage's lock, and gives the function temporary paths for its outputs.
+When the function returns, the outputs are renamed into place. Then metrics/<stage>.json, timings/<stage>.json and, last,
+lineage/<stage>.json are written. When it fails, nothing is left under a final name. A user's error is one line on
+standard error.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ from woodblock.run import params as params_module
 from woodblock.run.settings.everything import Params
 
 WORK = Path(".woodblock")  # ignored by git and DVC: locks, partial downloads, checkpoints
-COMPUTE = "WOODBLOCK_COMPUTE"  # set to 1: a stage computes what it could take back
+COMPUTE = "WOODBLOCK_COMPUTE"  # set to 1: a stage computes also what it could take from DVC's cache
 
 
 @dataclass
 class Run:
-    """What a stage's function may ask for by naming a parameter `run`.
+    """What a stage's function is given if it has a parameter `run`.
 
-    key names what the stage's result depends on (command, params, deps), which identity spells out; work is a folder of
-    that key, which outlives a killed run and is emptied by a finished one; processes is how many may share the work,
-    which no result depends on; rates go into timings/<stage>.json (tokens/s and such).
+    identity: all that the stage's result depends on (command, params, deps). key: a hash of it. work: a folder for this
+    key; it outlives a killed run and is removed by a finished one. processes: how many may share the work; no result
+    depends on it. rates: numbers for timings/<stage>.json (tokens/s and such).
     """
 
     name: str
@@ -60,20 +61,20 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """A file to look at while the stage runs; nobody's output."""
+        """A file to look at while the stage runs; it is no output."""
         return WORK / "watch" / f"{self.name}.csv"
 
 
 def run_stage(function: Callable[..., dict[str, Any] | None], *, in_ranks: bool = False, reuses: bool = True) -> None:
     """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error.
 
-    in_ranks: whether the function knows what to do in one of several ranks (woodblock.run.ranks): a rank that is not to
-    make the outputs runs it too, without the lock, and ends with RankDone.
-    reuses: whether the outputs of an earlier run with the same inputs are as good (woodblock.run.reuse); not those of a
-    stage that reads what no engine watches.
+    in_ranks: whether the function can run in one of several ranks (woodblock.run.ranks). A rank that makes no outputs
+    runs the function too, without the lock, and ends with RankDone.
+    reuses: whether the outputs of an earlier run with the same inputs may be taken back (woodblock.run.reuse). A stage
+    that reads what no engine watches, such as an address on the network, must not do so.
     """
     name = Path(sys.argv[0]).stem
-    # An engine that is interrupted ends its stages with SIGTERM: they tidy up as they do for Ctrl-C.
+    # An engine that is interrupted ends its stages with SIGTERM. They clean up as they do for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if ranks.only_helps():
@@ -92,7 +93,7 @@ def run_stage(function: Callable[..., dict[str, Any] | None], *, in_ranks: bool 
     except KeyboardInterrupt:
         if ranks.only_helps():
             sys.exit(130)
-        _fail(f"{name}: interrupted; the same command goes on from here", code=130)
+        _fail(f"{name}: interrupted; run the same command to continue", code=130)
     except Exception as error:
         if not _disk_is_full(error):
             raise
@@ -118,7 +119,9 @@ def _read(name: str, arguments: list[str]) -> tuple[graph.Stage, dict[str, Any],
         raise UserError(f"dvc.yaml has no stage {name}; it has {', '.join(stages)}")
     stage = stages[name]
     if stray := [path for path in arguments if path not in stage.deps + stage.outs]:
-        raise UserError(f"{stray[0]} is neither dep nor output of {name} in dvc.yaml; run: {stage.cmd}")
+        raise UserError(
+            f"{stray[0]} is not listed as dep or output of {name} in dvc.yaml; run the stage as: {stage.cmd}"
+        )
     if missing := [dep for dep in stage.deps if not Path(dep).exists()]:
         maker = graph.producers(stages).get(missing[0])
         raise UserError(
@@ -126,7 +129,7 @@ def _read(name: str, arguments: list[str]) -> tuple[graph.Stage, dict[str, Any],
             + (f"run {maker} first, or dvc repro" if maker else f"git checkout {missing[0]}")
         )
     if undeclared := code.undeclared(Path(sys.argv[0]), stage.deps):
-        raise UserError(f"{undeclared[0]} is imported and is no dep of {name} in dvc.yaml; run: make graph")
+        raise UserError(f"{undeclared[0]} is imported but is not a dep of {name} in dvc.yaml; run make graph")
     return stage, values, params
 
 
@@ -138,7 +141,8 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
         if reuses and not portion and _take_back(stage, values, resolved, deps):
             seconds = time.perf_counter() - started
             say(
-                f"{name}: nothing it reads has changed; taken from DVC's cache in {seconds:.1f} s ({COMPUTE}=1 computes)"
+                f"{name}: nothing it reads has changed; its outputs were taken from DVC's cache in {seconds:.1f} s "
+                f"(set {COMPUTE}=1 to compute them)"
             )
             return
         run = _new_run(stage, resolved, deps)
@@ -166,14 +170,15 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
 
 
 def _put_in_place(name: str, partials: dict[str, Path]) -> None:
-    """Rename outputs into place. The old ones go one after the other: their lineage first, it must vouch for no mixture."""
+    """Rename outputs into place. Old outputs are replaced one by one. Their lineage is removed first, since it must never
+    stand beside a mixture of old and new."""
     lineage.path_of(name).unlink(missing_ok=True)
     for path, partial in partials.items():
         _replace(partial, Path(path))
 
 
 def _take_back(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, Any], deps: dict[str, str]) -> bool:
-    """Put the outputs of an earlier run with the same inputs in place; whether there was one."""
+    """Put the outputs of an earlier run with the same inputs in place; returns whether there was such a run."""
     if os.environ.get(COMPUTE) or not (kept := reuse.find(stage, values, deps)):
         return False
     own = lineage.path_of(stage.name).as_posix()
@@ -185,18 +190,18 @@ def _take_back(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, A
     finally:
         for partial in partials.values():
             _remove(partial)
-    lineage.write(stage, values, deps, resolved)  # anew: files of code may stand elsewhere now
+    lineage.write(stage, values, deps, resolved)  # not copied: files of code may have moved since
     return True
 
 
 def _new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Run:
-    """The run of a stage. Its identity is all that its outputs depend on, save how the work is spread over devices:
-    training that was killed on eight GPUs goes on with one. values: with numbers for auto, which are what counts."""
+    """The run of a stage. Its identity is all that its outputs depend on, but not the block train, which says on which
+    devices: training that was killed on eight GPUs continues on one. values: params.yaml with numbers for auto."""
     processes = params_module.processes(values)
     declared = lineage.declared(stage, values)
     params = {path: value for path, value in declared["params"].items() if not path.startswith("train.")}
     identity = {**declared, "params": params, "deps": deps}
-    # Where files of code stand does not matter, as for the lineage.
+    # The places of code files do not count, as in the lineage.
     data = {path: sha for path, sha in deps.items() if not code.is_code(path)}
     files = sorted(sha for path, sha in deps.items() if code.is_code(path))
     text = json.dumps({**identity, "deps": data, "code": files}, ensure_ascii=False, sort_keys=True)
@@ -238,7 +243,7 @@ def _write_json(target: Path, value: dict[str, Any]) -> None:
 
 @contextmanager
 def _lock(name: str) -> Iterator[None]:
-    """Hold the stage's lock, so that two engines never run one stage at once. The system drops it with the process."""
+    """Hold the stage's lock, so that two engines never run one stage at once. It is released when the process ends."""
     (WORK / "locks").mkdir(parents=True, exist_ok=True)
     with (WORK / "locks" / name).open("a+") as file:
         try:
@@ -246,7 +251,7 @@ def _lock(name: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise UserError(
-                f"process {file.read().strip() or '?'} is running this stage; wait for it, or end it"
+                f"process {file.read().strip() or '?'} is already running this stage; wait until it ends, or stop it"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -263,14 +268,16 @@ def _warn_of_other_versions(stage: graph.Stage) -> None:
             try:
                 installed = metadata.version(package).split("+")[0]
             except metadata.PackageNotFoundError:
-                continue  # a pin of another platform; a package that is needed fails at its import
+                continue  # pinned for another platform; if a package is needed and missing, its import fails
             if installed != pinned:
-                say(f"{stage.name}: {package} {installed} is installed, {pins} pins {pinned}; `make` installs the pins")
+                say(
+                    f"{stage.name}: {package} {installed} is installed, but {pins} pins {pinned}; run `make` to install it"
+                )
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
     while error is not None:
-        # Arrow and safetensors wrap the system's error in a text of their own.
+        # Arrow and safetensors put the system's error into a text of their own.
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
             return True
         error = error.__cause__ or error.__context__

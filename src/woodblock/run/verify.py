@@ -1,8 +1,8 @@
 """Compare a finished run with reference/statutes.json: `make verify`; with --write, make it the reference.
 
 On a machine of the reference's kind (system, processor capability as torch sees it, device, versions) every output must
-have the reference's bytes. On another, the bits of what is trained differ, and so do the figures, a little: there the
-metrics of stages that no torch shapes must be equal, and the others within a tolerance of
+have the reference's bytes. On another machine the bits of trained models differ, and their metrics a little. There the
+metrics of stages that do not use torch must be equal, and the others within a tolerance of
 RELATIVE x |reference| + ABSOLUTE.
 """
 
@@ -27,13 +27,13 @@ from woodblock.run.presets import by_path
 REFERENCE = Path("reference/statutes.json")
 PACKAGES = ("lm_eval", "numpy", "pandas", "pyarrow", "sentencepiece", "tokenizers", "torch", "transformers")
 RELATIVE, ABSOLUTE = 0.05, 0.05
-MACHINE_PARAMS = ("mirror", *graph.OF_NO_STAGE)  # where the data comes from, and not what they are
+MACHINE_PARAMS = ("mirror", *graph.OF_NO_STAGE)  # they belong to a machine and shape no output
 
 Difference = tuple[str, Any, Any]  # what, in the reference, here
 
 
 def machine() -> dict[str, Any]:
-    """What the bits of a trained model depend on, besides commit and params."""
+    """What the bits of a trained model depend on besides commit and params."""
     device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     return {
         "capability": torch.backends.cpu.get_cpu_capability(),
@@ -47,7 +47,7 @@ def machine() -> dict[str, Any]:
 def finished() -> dict[str, Any]:
     """The run on disk: machine, params, sha256 of every output that is kept, metrics.
 
-    Raises UserError where a stage has not run with what dvc.yaml and params.yaml say now.
+    Raises UserError where a stage has not run with the present dvc.yaml and params.yaml.
     """
     stages = graph.load()
     values = params.read()
@@ -65,16 +65,16 @@ def finished() -> dict[str, Any]:
 
 
 def compare(reference: dict[str, Any], run: dict[str, Any], trained: set[str]) -> list[Difference]:
-    """What differs beyond what may: bytes on machines of one kind, figures otherwise.
+    """The differences that are not allowed: of bytes on machines of one kind, otherwise of metrics beyond the tolerance.
 
-    trained: the stages whose outputs torch shapes. Raises UserError where the two runs had other params.
+    trained: the stages that use torch. Raises UserError where the two runs had different params.
     """
     wanted, found = reference["params"], run["params"]
     for path in sorted(set(wanted) | set(found)):
         if wanted.get(path) != found.get(path):
             raise UserError(
-                f"{path}: {found.get(path)!r} here, {wanted.get(path)!r} in the reference: another run; "
-                "make preset NAME=statutes"
+                f"{path} is {found.get(path)!r} here and {wanted.get(path)!r} in the reference, so the two runs cannot be "
+                "compared; run make preset NAME=statutes"
             )
     if reference["machine"] == run["machine"]:
         wanted, found = reference["outputs"], run["outputs"]
@@ -141,7 +141,7 @@ def main() -> None:
     what = f"{len(run['outputs'])} outputs, byte for byte" if same else "metrics, within the tolerance"
     if not same:
         say(table([d for d in _machines(reference["machine"], run["machine"])]))
-        say("a machine of another kind: the metrics are compared, not the bytes")
+        say("the reference comes from a machine of another kind: the metrics are compared, not the bytes")
     if differences:
         print(table(differences))
         sys.exit(f"error: verify: {len(differences)} of the {what} differ from {REFERENCE}")

@@ -1,7 +1,7 @@
 """Write into dvc.yaml what each stage's code depends on: `make graph`.
 
-A person writes a stage's command, params, outputs and data. Which files of the library, templates and pinned packages
-its script needs follows from the imports, so a program writes those, behind a line that says so.
+A person writes a stage's command, params, outputs and data. The imports of its script tell which files of the library,
+templates and pinned packages it needs. So a program writes these, after a line that says so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def deps_of_code(script: Path, locks: dict[str, str]) -> list[str]:
 
 
 def _read_beside(file: Path) -> list[Path]:
-    """The files that are no Python and that a file names: those beside it, and those in a folder beside it."""
+    """The files other than Python that a file names: files beside it, and the files in a folder beside it."""
     named = code.texts(file)
     beside = [path for path in file.parent.iterdir() if path.name in named and not (path / "__init__.py").exists()]
     found = [inner for path in beside for inner in (path.rglob("*") if path.is_dir() else [path])]
@@ -38,7 +38,7 @@ def _read_beside(file: Path) -> list[Path]:
 
 
 def locks_by_package() -> dict[str, str]:
-    """The lock file in which the package of each top-level module is pinned; what is pinned nowhere is left out."""
+    """By top-level module, the lock file that pins its package; modules of packages that are not pinned are left out."""
     pinned = {}
     for lock in sorted(PINS.glob("*.txt")):
         for line in lock.read_text(encoding="utf-8").splitlines():
@@ -53,9 +53,9 @@ def _canonical(name: str) -> str:
 
 
 def written(text: str) -> str:
-    """The text of dvc.yaml with what each stage's code depends on, as it is now.
+    """The text of dvc.yaml with the present code deps of each stage.
 
-    Raises UserError for a stage without the line behind which it goes.
+    Raises UserError for a stage without the line after which they are written.
     """
     locks = locks_by_package()
     blocks = re.split(r"(?m)^(?=  \w+:$)", text)
@@ -85,7 +85,7 @@ def main() -> None:
     write_text(path, new)
     now = graph.load(path)
     others = [name for name in now if set(now[name].deps) != set(stages[name].deps)]
-    say(f"dvc.yaml: {'other code for ' + ', '.join(others) if others else 'as it was'}")
+    say(f"dvc.yaml: {'code deps changed for ' + ', '.join(others) if others else 'nothing changed'}")
 
 
 if __name__ == "__main__":

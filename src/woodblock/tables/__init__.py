@@ -1,1 +1,1 @@
-"""Tables of texts, conversations and articles: folders of Parquet parts, and the counts of what steps did to them."""
+"""Tables of texts, conversations and articles as folders of Parquet parts; counts of what each step did to them."""

@@ -1,4 +1,4 @@
-"""A funnel: what enters a row of steps, what each changes and drops, and what stays; with samples to be looked at."""
+"""A funnel: how many records enter a series of steps, what each step changes and drops, what stays; and samples."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SAMPLES = 10  # dropped documents of each step that are kept to be looked at
-KEPT = "kept"  # the step under which those that stay are sampled: twice as many
+SAMPLES = 10  # dropped documents of each step that are kept as samples
+KEPT = "kept"  # the step for samples of the documents that stay: twice as many
 SAMPLE_CHARS = 300
 
 
 @dataclass
 class Funnel:
-    """Counts what enters, what each step changes and drops, and what stays; with samples that no order decides."""
+    """Counts what enters, what each step changes and drops, and what stays. Its samples do not depend on any order."""
 
     counts: Counter[str] = field(default_factory=Counter)
     drops: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by step, by hash
@@ -31,7 +31,7 @@ class Funnel:
     def sample(
         self, step: str, record: Mapping[str, Any], text: str | Callable[[], str], reason: str, value: float
     ) -> None:
-        """Keep a record to be looked at, if its hash is among the smallest of its step. text: or what makes it."""
+        """Keep a record as a sample, if its hash is among the smallest of its step. text: the text, or what makes it."""
         mark = hashlib.sha256(f"{step}\0{record['id']}".encode()).hexdigest()[:16]
         if self._has_room(step, mark):
             text = text if isinstance(text, str) else text()

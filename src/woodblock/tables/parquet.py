@@ -1,4 +1,4 @@
-"""Tables: folders of Parquet parts with zstd, written and read as streams, the same bytes for the same rows."""
+"""Tables: folders of Parquet parts with zstd, written and read as streams. The same rows give the same bytes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Writer:
     """Writes records as part-00000.parquet, … of a new folder; use it in a `with` statement.
 
     At most ROWS_PER_GROUP records are held in memory. An empty table is one part without rows. part_characters: a part
-    ends with the record that brings it to so many; without it parts end by rows alone.
+    ends with the record that brings it to so many characters; without it only the number of rows ends a part.
     """
 
     def __init__(self, folder: Path, columns: pa.Schema, part_characters: int | None = None) -> None:
@@ -99,13 +99,13 @@ class Writer:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: pa.Schema) -> pa.Table:
-    """The records as an Arrow table; what a record lacks is null."""
+    """The records as an Arrow table; a field that a record lacks is null."""
     arrays = [_array([row.get(field.name) for row in rows], field.type) for field in columns]
     return pa.Table.from_arrays(arrays, schema=columns)
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """The values as an Arrow array, made of buffers where they are of a usual kind: pa.array imports pandas, to see
+    """The values as an Arrow array. The usual types are made from buffers, without pa.array: it imports pandas to see
     whether it was given a Series, and that takes a quarter of a second in every process that writes.
     """
     if pa.types.is_string(kind) and all(type(value) is str for value in values):
@@ -147,7 +147,9 @@ def parts(folder: Path) -> list[Path]:
     """The parts of a table, in order. Raises UserError where there are none."""
     found = sorted(Path(folder).glob("part-*.parquet"))
     if not found:
-        raise UserError(f"{folder}: no table here (part-*.parquet); run the stage that makes it, or dvc checkout")
+        raise UserError(
+            f"{folder}: there is no table here (part-*.parquet); run the stage that makes it, or dvc checkout {folder}"
+        )
     return found
 
 
@@ -171,6 +173,6 @@ def stream_part(part: Path, columns: list[str] | None = None) -> Iterator[dict[s
 
 def read(folder: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """The whole table as a DataFrame: for tables that are known to fit in memory."""
-    import pandas as pd  # a third of a second, which most processes that work on shards can do without
+    import pandas as pd  # takes a third of a second, and most processes that work on shards do not need it
 
     return pd.concat([pd.read_parquet(part, columns=columns) for part in parts(folder)], ignore_index=True)

@@ -1,4 +1,4 @@
-"""Texts: their fingerprint, and the split that their group belongs to."""
+"""Texts: their fingerprint, and whether their group is held out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def fingerprint(text: str) -> bytes:
 
 
 def held_out(group: str, share: float) -> bool:
-    """Whether a document group belongs to the validation split: decided by a hash of its name alone.
+    """Whether a group of documents belongs to the validation split. Only a hash of its name decides.
 
-    So the split of a group never depends on what else is in the corpus, and whole laws and chapters stay together.
+    So the split of a group does not depend on the rest of the corpus, and whole laws and chapters stay together.
     """
     return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") < share * 2**64

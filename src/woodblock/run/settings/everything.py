@@ -49,23 +49,26 @@ class Params(Block):
                 if (tokens := getattr(block, key)) % context:
                     near = max(1, round(tokens / context)) * context
                     raise ValueError(
-                        f"{name}.{key}: {tokens} is not a multiple of model.context: {context}; {near} would do"
+                        f"{name}.{key}: {tokens} is not a multiple of model.context: {context}; use {near}"
                     )
             if block.batch_tokens % block.micro_batch_tokens:
                 raise ValueError(
                     f"{name}.batch_tokens: {block.batch_tokens} is not a multiple of "
-                    f"{name}.micro_batch_tokens: {block.micro_batch_tokens}; make the second a divisor"
+                    f"{name}.micro_batch_tokens: {block.micro_batch_tokens}; choose a micro_batch_tokens that divides "
+                    "batch_tokens"
                 )
             if block.warmup_share + block.decay_share > 1:
                 raise ValueError(
                     f"{name}.warmup_share + {name}.decay_share: {block.warmup_share} + {block.decay_share} "
-                    "is over 1; the two are shares of one run"
+                    "are together over 1; lower one of them"
                 )
         if self.pretrain.tokens < self.pretrain.batch_tokens:
             raise ValueError(
                 f"pretrain.tokens: {self.pretrain.tokens} is less than one batch; "
-                f"at least pretrain.batch_tokens: {self.pretrain.batch_tokens} would do"
+                f"use at least pretrain.batch_tokens: {self.pretrain.batch_tokens}"
             )
         if self.sft.max_tokens > context:
-            raise ValueError(f"sft.max_tokens: {self.sft.max_tokens} is over model.context: {context}; lower it")
+            raise ValueError(
+                f"sft.max_tokens: {self.sft.max_tokens} is larger than model.context: {context}; lower sft.max_tokens"
+            )
         return self

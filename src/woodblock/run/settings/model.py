@@ -31,8 +31,8 @@ class Model(Block):
     def rope_stretches(self) -> Model:
         if (self.rope_scaling is None) != (self.rope_factor == 1):
             raise ValueError(
-                f"model.rope_scaling: {self.rope_scaling or 'null'} does not go with model.rope_factor: "
-                f"{self.rope_factor}; null goes with 1.0, linear, yarn and llama3 with more"
+                f"model.rope_scaling: {self.rope_scaling or 'null'} does not fit model.rope_factor: "
+                f"{self.rope_factor}; null needs 1.0; linear, yarn and llama3 need more than 1.0"
             )
         stretched_from = self.context / self.rope_factor
         if stretched_from < 8 or not stretched_from.is_integer():
@@ -45,7 +45,7 @@ class Model(Block):
 
     @model_validator(mode="after")
     def heads_divide(self) -> Model:
-        shape = sizes.shape(self, BYTE_PIECES)  # that its size is given in one way
+        shape = sizes.shape(self, BYTE_PIECES)  # raises unless the size is given in exactly one way
         if self.dim is None:
             return self
         dim, heads, kv_heads = shape["dim"], shape["heads"], shape["kv_heads"]

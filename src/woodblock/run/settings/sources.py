@@ -1,6 +1,6 @@
-"""The settings of the stage download: the sources, and what is said of each.
+"""The settings of the stage download: the sources, and the keys of a source.
 
-Unlike the other settings, this file is code that the stage depends on: what a source leaves unsaid is said here.
+Unlike the other settings, this file is a dep of its stage: the defaults of a source shape what download makes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from woodblock.run.settings.common import Block, Positive
 
-# What a record's fields are called here; `columns` says what the data set calls them.
+# The names of a record's fields here; `columns` says which names the data set has for them.
 Column = Literal[
     "text", "title", "messages", "prompt", "response", "instruction", "input", "output", "history", "system"
 ]

@@ -1,4 +1,4 @@
-"""The settings of the stages pretrain and sft, and of where both are computed."""
+"""The settings of the stages pretrain and sft, and of the devices that both run on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from woodblock.run.settings.common import Block, Count, Positive, Rate, Share
 
 
 def _or_auto(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """What `check` takes, or the word auto. One sentence for what is neither, where a union would make two errors."""
+    """Accept the word auto, or what `check` accepts. Any other value gives one error; with a union type it would be two."""
     if value == sizes.AUTO:
         return value
     try:
@@ -41,7 +41,7 @@ class Training(Block):
 
 
 class Train(Block):
-    """Where training is computed; a run that was broken off under other values goes on under these."""
+    """The devices that train. A run that was stopped may continue with other values."""
 
     devices: CountOrAuto
     shard: bool
@@ -49,7 +49,7 @@ class Train(Block):
 
 
 class Pretrain(Training):
-    """Where its size decides, each is a number once the params are checked (Params.size_decides)."""
+    """A key that says auto is a number in the checked params: the model's size decides it (Params.size_decides)."""
 
     tokens: CountOrAuto
     batch_tokens: CountOrAuto
