@@ -15,10 +15,10 @@ from __future__ import annotations
 import random
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice, zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -26,6 +26,8 @@ from woodblock.base.errors import UserError
 from woodblock.evaluation import statistics
 from woodblock.retrieval.bm25 import Index
 from woodblock.sources.statutes import cite, short_name
+
+Key = TypeVar("Key", bound=Hashable)
 
 DEPTH = 10  # passages that are looked at
 KEPT = 0.4  # of the pairs of characters, in a query of the kind `memory`
@@ -138,8 +140,8 @@ def _drawn(make: Callable[[random.Random, int], Query | None], count: int, rng: 
     return (query for i in rng.sample(range(count), count) if (query := make(rng, i)) is not None)
 
 
-def _group(keys: Any) -> dict[Any, list[int]]:
-    groups: dict[Any, list[int]] = {}
+def _group(keys: Iterable[Key]) -> dict[Key, list[int]]:
+    groups: dict[Key, list[int]] = {}
     for place, key in enumerate(keys):
         groups.setdefault(key, []).append(place)
     return groups

@@ -205,7 +205,7 @@ def whole_state(state: Any) -> Any:
     return state.full_tensor().cpu() if _is_shard(state) else state
 
 
-def load_optimizer(stepper: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def load_optimizer(stepper: Stepper, state: dict[str, Any]) -> None:
     """Load an optimizer's whole state; what belongs to a sharded weight is sharded as it is.
 
     Whether its step is one kernel stays as it was built here: the state may be of a run on another device.
@@ -266,6 +266,9 @@ class OnWholeMatrices:
         weight.to_local().copy_(_part_of(whole.detach(), weight).to_local())
         after = self.stepper.state[whole]
         states[weight] = {n: _part_of(v, weight) if _is_part_for(v, weight) else v for n, v in after.items()}
+
+
+Stepper = torch.optim.Optimizer | OnWholeMatrices
 
 
 def _is_shard(value: Any) -> bool:

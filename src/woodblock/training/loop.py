@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -422,7 +422,7 @@ def accumulate(model: Transformer, batch: Batch, count: int, micro_batch_tokens:
     return total
 
 
-def update(model: Transformer, steppers: list[Any], clip: float, world: World) -> Tensor:
+def update(model: Transformer, steppers: Sequence[distributed.Stepper], clip: float, world: World) -> Tensor:
     """Sum the gradients over the ranks, clip them, step, and clear them; returns their norm, before clipping."""
     distributed.add_gradients(world, model)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
@@ -432,7 +432,7 @@ def update(model: Transformer, steppers: list[Any], clip: float, world: World) -
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
 
-def _optimizers(model: Transformer, settings: Settings) -> list[Any]:
+def _optimizers(model: Transformer, settings: Settings) -> Sequence[distributed.Stepper]:
     steppers = optimizers.build(model, settings)
     if distributed.is_sharded(model):
         return [distributed.OnWholeMatrices(s) if isinstance(s, optimizers.Muon) else s for s in steppers]

@@ -13,9 +13,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from woodblock.base.errors import UserError
 
@@ -84,19 +83,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="write them as TensorBoard's events instead")
     given = parser.parse_args(arguments)
     path = FOLDER / f"{given.stage}.csv"
-    rows: Any = read(path)
-    if not rows and not given.follow:
+    written = read(path)
+    if not written and not given.follow:
         raise UserError(f"{path}: no rows yet; they come with the {given.stage} stage's first steps")
-    rows = follow(path) if given.follow else rows
+    rows: Iterable[dict[str, str]] = follow(path) if given.follow else written
     if given.tensorboard:
         _to_tensorboard(rows, given.tensorboard)
         return
     print(",".join(COLUMNS), flush=True)
-    for row in rows if given.follow else rows[-given.rows :]:
+    for row in rows if given.follow else written[-given.rows :]:
         print(",".join(row.values()), flush=True)
 
 
-def _to_tensorboard(rows: Any, folder: Path) -> None:
+def _to_tensorboard(rows: Iterable[dict[str, str]], folder: Path) -> None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
