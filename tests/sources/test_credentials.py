@@ -46,7 +46,7 @@ def test_a_token_is_not_sent_where_others_can_read_it(monkeypatch):
 def test_a_token_that_is_none_is_an_error_without_it(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", f"{SECRET}\nX-Other: 1")
     monkeypatch.setattr(addresses, "HUGGING_FACE", server.base)
-    with pytest.raises(UserError, match="HF_TOKEN: it holds characters that no token has") as error:
+    with pytest.raises(UserError, match="HF_TOKEN: contains characters that are not allowed in a token") as error:
         fetching.fetch(source("hf://o/d/a"), None, tmp_path)
     assert SECRET not in str(error.value) and not server.asked
 

@@ -60,7 +60,7 @@ def test_a_folder_is_a_mirror(tmp_path, monkeypatch, form, relative):
 
 
 def test_a_mirror_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match="mirror: nowhere is no folder"):
+    with pytest.raises(UserError, match="mirror: there is no folder nowhere"):
         fetching.fetch(source("ms://owner/dataset/file.json"), "nowhere", tmp_path)
     with pytest.raises(UserError, match="no file"):
         fetching.fetch(source("ms://owner/dataset/file.json"), str(tmp_path), tmp_path)
@@ -74,7 +74,7 @@ def test_a_mirror_that_is_not_there_is_named(tmp_path):
     ],
 )
 def test_a_url_without_its_parts_is_refused(url, tmp_path):
-    with pytest.raises(UserError, match="the url of"):
+    with pytest.raises(UserError, match="write it as"):
         fetching.fetch(source(url), None, tmp_path)
 
 
@@ -86,7 +86,7 @@ def test_a_local_file_is_checked_and_never_removed(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="yaml pins"):
         fetching.fetch(source("file://my%20texts.jsonl", "0" * 64), None, tmp_path / "d")
     assert Path("my texts.jsonl").exists()
-    with pytest.raises(UserError, match=r"file://nothing\.jsonl: there is no file nothing\.jsonl; mend the url"):
+    with pytest.raises(UserError, match=r"file://nothing\.jsonl: there is no file nothing\.jsonl; correct the url"):
         fetching.fetch(source("file://nothing.jsonl"), None, tmp_path / "d")
 
 
@@ -117,7 +117,7 @@ def test_mirrors_are_asked_in_turn(server, other, tmp_path, capsys):
     ]
     fetched = fetching.fetch(wanted, [*places, server.base], tmp_path / "d")
     assert fetched.sha256 == SHA256 and server.asked[-1] == ("/owner/dataset/a.jsonl", None)
-    said = [line for line in capsys.readouterr().err.splitlines() if line.endswith("the next mirror is asked")]
+    said = [line for line in capsys.readouterr().err.splitlines() if line.endswith("trying the next mirror")]
     for line, word in zip(said, ["nowhere", "no file", "refused", "yaml pins", "in circles"], strict=True):
         assert line.startswith("download: hf://owner/dataset/a.jsonl: ") and word in line
     assert fetching.fetch(wanted, [other.base, server.base], tmp_path / "d") == fetched
@@ -126,7 +126,7 @@ def test_mirrors_are_asked_in_turn(server, other, tmp_path, capsys):
 def test_where_no_mirror_delivers_all_are_named(server, tmp_path):
     server.statuses = [404, 403]
     with pytest.raises(
-        UserError, match=r"no mirror delivers it \(mirror: nowhere is no folder here, and .*404, and"
+        UserError, match=r"none of the mirrors has it \(mirror: there is no folder nowhere, and .*404, and"
     ) as e:
         fetching.fetch(source("ms://o/d/a"), ["nowhere", server.base, f"{server.base}/b"], tmp_path)
     assert "\n" not in str(e.value)

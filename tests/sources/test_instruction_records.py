@@ -80,7 +80,7 @@ def test_what_has_no_prompt_is_told_by_its_own_keys(tmp_path):
 @pytest.mark.parametrize("history", [["问"], [["问", 1]], "问答"])
 def test_a_history_of_another_form_is_an_error(tmp_path, history):
     record = {"instruction": "问", "output": "答", "history": history}
-    with pytest.raises(UserError, match="line 1: history is no list of"):
+    with pytest.raises(UserError, match="line 1: history is not a list of"):
         read(put(tmp_path, "a.jsonl", json_lines(record)), "instructions")
 
 

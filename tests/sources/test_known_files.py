@@ -25,7 +25,9 @@ def test_a_hash_is_recorded_where_none_is_pinned(server, tmp_path, capsys):
 
 def test_a_wrong_hash_is_named_and_the_file_removed(server, tmp_path):
     wanted = source(f"{server.base}/data.jsonl", "0" * 64)
-    with pytest.raises(UserError, match=f"data.jsonl: what came has sha256 {SHA256}, params.yaml pins {'0' * 64}"):
+    with pytest.raises(
+        UserError, match=f"data.jsonl: the fetched file has sha256 {SHA256}, but params.yaml pins {'0' * 64}"
+    ):
         fetching.fetch(wanted, None, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -39,7 +41,7 @@ def test_a_file_that_is_another_than_the_first_is_an_error(tmp_path):
     file.write_bytes(b"later")
     later = hashlib.sha256(b"later").hexdigest()
     with pytest.raises(
-        UserError, match=f"it has sha256 {later} now, and had {first.sha256} .* pin it .* or remove"
+        UserError, match=f"sha256 was {first.sha256} and is now {later}; .* set its sha256 .* or remove"
     ) as e:
         fetching.fetch(wanted, None, tmp_path / "d")
     assert fetching.fetch(source(wanted.url, later), None, tmp_path / "d").sha256 == later  # one way out
@@ -51,7 +53,7 @@ def test_the_first_hash_holds_whichever_mirror_delivers(server, other, tmp_path)
     other.content = CONTENT[::-1]
     wanted = source("hf://owner/dataset/a.jsonl")
     fetching.fetch(wanted, server.base, tmp_path)
-    with pytest.raises(UserError, match="it has sha256"):
+    with pytest.raises(UserError, match="the file changed: sha256 was"):
         fetching.fetch(wanted, other.base, tmp_path)
 
 
@@ -59,5 +61,5 @@ def test_a_file_that_changed_on_the_server_is_an_error(server, tmp_path):
     wanted = source(f"{server.base}/data.jsonl")
     fetching.fetch(wanted, None, tmp_path).path.write_bytes(b"altered")
     server.content = CONTENT[::-1]
-    with pytest.raises(UserError, match=f"and had {SHA256} when it first came"):
+    with pytest.raises(UserError, match=f"sha256 was {SHA256} and is now"):
         fetching.fetch(wanted, None, tmp_path)

@@ -37,18 +37,18 @@ def test_a_member_is_chosen(tmp_path, name):
     fetched = put(tmp_path, name, content)
     assert len(read(fetched, member="x/b.txt")) == 1
     assert len(read(fetched, member="y/")) == len(read(fetched, member="*.jsonl")) == 2
-    with pytest.raises(UserError, match=r"it holds no z\.jsonl, but x/b\.txt, y/c\.jsonl, .*; mend member"):
+    with pytest.raises(UserError, match=r"found no z\.jsonl, but it contains x/b\.txt, y/c\.jsonl, .*; correct member"):
         read(fetched, member="z.jsonl")
 
 
 @pytest.mark.parametrize(
     ("bad", "what"),
     [
-        (b'{"text": "cut', "no JSON"),
+        (b'{"text": "cut', "not valid JSON"),
         (b"[1]", "a JSON list"),
         (b'"text"', "a JSON str"),
-        (b"\xff\xfe", "no UTF-8"),
-        (b"[" * 100_000, "no JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[" * 100_000, "not valid JSON"),
         (b'{"title": "t", "body": "b"}', "the record has no text, but title, body; name the column"),
         (b'{"text": null}', "the record has no text"),
         (b'{"text": 3}', "a text that is a int"),
@@ -88,13 +88,14 @@ def test_no_more_records_than_are_asked_for(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"\n \n"])
 def test_a_source_without_records_is_an_error(tmp_path, content):
-    with pytest.raises(UserError, match=r"file://a\.jsonl: it holds no record for corpus"):
+    with pytest.raises(UserError, match=r"file://a\.jsonl: contains no record for corpus"):
         read(put(tmp_path, "a.jsonl", content))
 
 
 def test_a_format_that_gives_no_such_role_is_an_error(tmp_path):
     with pytest.raises(
-        UserError, match=r"format articles gives no corpus; known there: none \(by inspection\), laws, ch"
+        UserError,
+        match=r"format articles cannot be used for corpus; formats for this role: none \(by inspection\), laws, ch",
     ):
         read(put(tmp_path, "a.db", b""), format="articles")
 
@@ -113,7 +114,7 @@ def test_columns_are_called_as_params_say(tmp_path):
     talk = put(tmp_path, "b.csv", "甲,乙\r\n问,答\r\n".encode())
     (row,) = read(talk, "instructions", columns={"prompt": "甲", "response": "乙"})
     assert [m["content"] for m in row["messages"]] == ["问", "答"]
-    with pytest.raises(UserError, match=r"line 1: the record has no 'words', but body, head, text; mend columns"):
+    with pytest.raises(UserError, match=r"line 1: the record has no 'words', but body, head, text; correct columns"):
         read(fetched, columns={"text": "words"})
 
 
@@ -125,7 +126,7 @@ def test_a_weight_stands_beside_each_text(tmp_path):
 
 def test_notes_beside_records_are_not_taken_for_documents(tmp_path):
     fetched = put(tmp_path, "a.zip", packed("a.zip", {"a.jsonl": LINES[0], "notes.txt": "一二三".encode()}))
-    with pytest.raises(UserError, match=r"both records \(.*a\.jsonl\)\) and plain text \(.*notes\.txt\)\); say in par"):
+    with pytest.raises(UserError, match=r"both records \(.*a\.jsonl\)\) and plain text \(.*notes\.txt\)\); name the"):
         read(fetched)
     assert [row["text"] for row in read(fetched, member="*.txt")] == ["一二三"]
 

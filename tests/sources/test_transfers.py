@@ -47,7 +47,7 @@ def test_a_file_that_changed_meanwhile_comes_whole(server, tmp_path):
 def test_the_next_run_goes_on_after_one_that_gave_up(server, tmp_path):
     server.breaks = [3_000_000, 0, 0, 0, 0]
     wanted = source(f"{server.base}/data.jsonl", SHA256)
-    with pytest.raises(UserError, match="the next run goes on from there"):
+    with pytest.raises(UserError, match="the next run continues from there"):
         fetching.fetch(wanted, None, tmp_path)
     server.asked.clear()
     assert fetching.fetch(wanted, None, tmp_path).sha256 == SHA256
@@ -80,7 +80,7 @@ def test_a_refusal_says_what_to_do(server, tmp_path, status, way_out):
 
 def test_a_redirect_out_of_the_web_is_refused(server, tmp_path):
     server.redirects["/a"] = "file:///etc/passwd"
-    with pytest.raises(UserError, match="redirects to no address of the web"):
+    with pytest.raises(UserError, match="redirects to an address that is not on the web"):
         fetching.fetch(source(f"{server.base}/a"), None, tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_a_server_is_given_the_time_that_it_asks_for_within_bounds(server, waits
 def test_a_file_of_unknown_size_is_told_as_such(server, tmp_path, capsys):
     server.length = False
     fetching.fetch(source(f"{server.base}/a"), None, tmp_path)
-    assert "the server tells no size" in capsys.readouterr().err
+    assert "the server does not tell the size" in capsys.readouterr().err
     server.breaks = [1000]
     with pytest.raises(UserError, match="yaml pins"):  # a pin tells that it broke off
         fetching.fetch(source(f"{server.base}/b", SHA256), None, tmp_path)

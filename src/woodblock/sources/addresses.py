@@ -1,4 +1,4 @@
-"""Addresses: where a source's URL leads, by its hub and the mirrors, and what of an address may be shown."""
+"""Addresses: where a source's URL leads, through its hub or the mirrors, and what of an address may be shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HUB = "hub"  # among the mirrors: the hub itself
 
 
 class Undelivered(UserError):
-    """One place does not deliver: another may. reason: why, without the way out."""
+    """A place did not deliver a file; another place may. reason: why, without the way out."""
 
     def __init__(self, reason: str, way_out: str) -> None:
         super().__init__(f"{reason}; {way_out}")
@@ -34,14 +34,12 @@ def hub_parts(url: str) -> tuple[str, str, str | None, str]:
     parts = rest.split("/", 2)
     dataset, at, revision = parts[1].partition("@") if len(parts) == 3 else ("", "", "")
     if not (dataset and all(parts)) or (at and not revision) or ".." in [*parts[:2], dataset, *parts[2].split("/")]:
-        raise UserError(
-            f"{url}: the url of a data set's file is {kind}://owner/dataset/file, or owner/dataset@revision"
-        )
+        raise UserError(f"{url}: write it as {kind}://owner/dataset/file or {kind}://owner/dataset@revision/file")
     return parts[0], dataset, unquote(revision) or None, parts[2]
 
 
 def revision_of(url: str) -> str | None:
-    """The revision that an hf:// or ms:// url pins, the version of a package; None where there is none."""
+    """The revision that an hf:// or ms:// url pins, or the version of a package; None where there is none."""
     kind, _, rest = url.partition("://")
     if kind == "pypi":
         return rest.partition("==")[2] or None
@@ -49,7 +47,7 @@ def revision_of(url: str) -> str | None:
 
 
 def locations(url: str, mirror: str | list[str] | None) -> list[Path | str]:
-    """Where the source may be had, in the order in which to ask: a path on this machine, or an address.
+    """The places that may have the source, in the order in which they are tried: paths on this machine, or addresses.
 
     mirror: as in params.yaml. Raises UserError as `hub_parts` does.
     """
@@ -59,7 +57,7 @@ def locations(url: str, mirror: str | list[str] | None) -> list[Path | str]:
     if kind not in ("hf", "ms"):
         if "@" in _netloc(url):
             say(
-                f"download: {shown(url)}: its password stands in params.yaml, and so in dvc.lock; ~/.netrc keeps it out"
+                f"download: {shown(url)}: the url has a password, which params.yaml and dvc.lock now show; use ~/.netrc"
             )
         return [url]
     mirrors = [HUB] if mirror is None else [mirror] if isinstance(mirror, str) else mirror
@@ -73,7 +71,7 @@ def _on_hub(url: str) -> str:
 
 
 def hugging_face() -> str:
-    """The base of the Hugging Face hub, or of what HF_ENDPOINT puts in its place."""
+    """The base of the Hugging Face hub, or HF_ENDPOINT instead of it."""
     return (os.environ.get("HF_ENDPOINT") or HUGGING_FACE).rstrip("/")
 
 
@@ -90,7 +88,7 @@ def _path(text: str) -> Path:
     return Path(unquote(text.removeprefix("file://"))) if text.startswith("file://") else Path(text)
 
 
-# --- what of an address is said ---------------------------------------------------------------------------------------
+# --- what of an address may be shown ----------------------------------------------------------------------------------
 
 
 def host(address: str) -> str:

@@ -1,13 +1,13 @@
-"""Opening: the members of what was fetched, one after the other, as streams. Nothing is unpacked to disk.
+"""Archives: the members of what was fetched, one after the other, as streams. Nothing is unpacked to disk.
 
 A source is a file, a folder of files, or an archive: tar, zip or whl. Files and tars may be compressed once, by gzip,
-bzip2, xz or zstd. The name says how something is packed, and where the name is silent its first bytes do; where the
-two disagree, the file is broken.
+bzip2, xz or zstd. The name of a file says how it is packed. If the name does not say it, the first bytes do. If the two
+disagree, the file is broken.
 
-An archive comes from others. So these are refused, in a line and before any output: members whose path leads outside,
-links, devices, encrypted members, members that are packed once more, and archives that unpack to far more than text
-does. A file that is cut short is an error wherever its packing shows the cut: every one here does, save between two
-streams of a file that is compressed in several.
+An archive may be hostile. So these are refused, in one line and before any output: members whose path leads outside,
+links, devices, encrypted members, members that are packed a second time, and archives that unpack to far more than text
+does. A file that is cut short is an error. Only one cut cannot be seen: between two streams of a file that was
+compressed in several.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from woodblock.sources.unpacking import BLOCK, DAMAGE, Blocks, CheckedStream, Me
 
 LONGEST_TAR_HEADER = 1_000_000  # bytes of an extended header: a path and a few attributes
 
-# What zipfile raises on a directory whose numbers or names make no sense, or that asks for what it cannot do.
+# What zipfile raises on a directory whose numbers or names make no sense, or that needs what zipfile cannot do.
 _ZIP_DAMAGE = (*DAMAGE, ValueError, struct.error, OverflowError, NotImplementedError, RuntimeError, LookupError)
 
 _ENDINGS = {
@@ -65,7 +65,7 @@ _MAGIC = {
     "zstd": rb"(\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)",
     "zip": rb"PK(\x03\x04|\x05\x06)",
 }
-# Files about the data, and no data: they are read only where member names them.
+# Files about the data, such as a README or a licence: they are read only if member names them.
 _ASIDE = re.compile(
     r"(^|/)(\.[^/.][^/]*(/.*)?|__MACOSX/.*|[^/]*\.dist-info/.*|(readme|licen[cs]e|notice|copying|changelog|authors)"
     r"([_.-][^/.]*)?(\.(txt|md))?)$",
@@ -75,8 +75,8 @@ _ASIDE = re.compile(
 
 @dataclass
 class Member:
-    """A file to read. name: its own, without a compression's ending. where: what messages call it. packing: how it was
-    packed ("tar.bzip2", "zip", ""). path: the file itself, where it lies on disk as it is."""
+    """A file to read. name: its own, without the ending of a compression. where: its name in messages. packing: how it
+    was packed ("tar.bzip2", "zip", ""). path: the file on disk, if it is not packed."""
 
     name: str
     where: str
@@ -86,17 +86,17 @@ class Member:
 
     @property
     def head(self) -> bytes:
-        """Its first bytes (up to a megabyte), which stay to be read."""
+        """Its first bytes (up to a megabyte). They can still be read from the stream."""
         return self.stream.peek(BLOCK)
 
 
 def members(fetched: Fetched, url: str, member: str | None, endings: tuple[str, ...]) -> Generator[Member, None, None]:
-    """Yield each file in question, in the order of the archive, or of the names in a folder.
+    """Yield each file that is wanted, in the order of the archive, or of the names in a folder.
 
     member: one name in the archive, a folder of it ("data/zh/"), a pattern ("*/wiki_*"), or None for all that have one
     of the endings and are not about the data (a README, a licence). A file that is no archive is its own only member.
-    Each stream is to be read before the next member is taken. Raises UserError, also while a stream is read, for what
-    is broken, cut short or hostile, and where nothing answers.
+    Read each stream before you take the next member. Raises UserError, also while a stream is read, for what is broken,
+    cut short or hostile, and if no file is found.
     """
     url = shown(url)
     others: list[str] = []
@@ -107,19 +107,21 @@ def members(fetched: Fetched, url: str, member: str | None, endings: tuple[str, 
             if not name or _wanted(name, found_member.name, member, endings):
                 if found_member.packing and (inner := _packing_of(found_member.name, found_member.head)):
                     raise UserError(
-                        f"{found_member.where}: it is packed once more, by {inner}; unpack the outer archive, and "
-                        "name what is in it"
+                        f"{found_member.where} is packed a second time, with {inner}; unpack the outer archive, and give "
+                        "the inner one as the source"
                     )
                 found = True
                 yield found_member
     if not found:
         what = f"no {member}" if member else f"no {' or '.join(endings)} file"
-        raise UserError(f"{url}: it holds {what}, but {', '.join(others) or 'nothing'}; mend member in params.yaml")
+        raise UserError(
+            f"{url}: found {what}, but it contains {', '.join(others) or 'nothing'}; correct member in params.yaml"
+        )
 
 
 def _wanted(path: str, name: str, member: str | None, endings: tuple[str, ...]) -> bool:
-    """Whether a member is in question: by its path in the archive, and its name without a compression's ending."""
-    # What is packed once more is in question too: to be refused, since it would be missing without a word.
+    """Whether a member is wanted: by its path in the archive, and its name without the ending of a compression."""
+    # An archive within the archive is wanted too. It is then refused: without an error its data would be missing silently.
     known = name.lower().endswith((*endings, *_ARCHIVES)) or (
         _bare(name) != name and _bare(name).lower().endswith(endings)
     )
@@ -134,7 +136,7 @@ def _wanted(path: str, name: str, member: str | None, endings: tuple[str, ...]) 
 
 
 def _packing_of(name: str, head: bytes) -> str | None:
-    """The compression or archive that a name or, where it says nothing, the first bytes claim; None for neither."""
+    """The compression or archive that a name says or, if the name does not, the first bytes; None for neither."""
     claimed = _ENDINGS.get(Path(name).suffix.lower())
     return claimed or next((kind for kind, magic in _MAGIC.items() if re.match(magic, head)), None) or _tar(name, head)
 
@@ -150,7 +152,7 @@ def _tar(name: str, head: bytes) -> str | None:
 
 
 def _bare(name: str) -> str:
-    """A name without its compression's ending."""
+    """A name without the ending of its compression."""
     return name[: -len(Path(name).suffix)] if _ENDINGS.get(Path(name).suffix.lower()) else name
 
 
@@ -172,7 +174,7 @@ def _of_file(path: Path, name: str, url: str) -> Iterator[tuple[str, Member]]:
         file.seek(0)
         packing = _packing_of(name, head)
         if packing in _MAGIC and not re.match(_MAGIC[packing], head):
-            raise broken(url, f"its name says {packing}, its first bytes do not")
+            raise broken(url, f"its name says {packing}, but its first bytes do not")
         if packing == "zip":
             yield from _of_zip(file, path.stat().st_size, url)
         elif packing in (None, "tar"):
@@ -186,7 +188,7 @@ def _of_file(path: Path, name: str, url: str) -> Iterator[tuple[str, Member]]:
             raw = io.BufferedReader(CheckedStream(Blocks(blocks).read, url), BLOCK)
             if _tar(name, raw.peek(BLOCK)[: tarfile.BLOCKSIZE]):
                 yield from _of_tar(raw, url, f"tar.{packing}")
-                while raw.read(BLOCK):  # to the end, where the checksum stands
+                while raw.read(BLOCK):  # to the end, where the checksum is
                     pass
             else:
                 yield "", Member(_bare(name), url, raw, packing)
@@ -196,25 +198,25 @@ def _of_file(path: Path, name: str, url: str) -> Iterator[tuple[str, Member]]:
 
 
 def _refuse_outside(name: str, url: str) -> None:
-    """Raises UserError for a member's name that leads out of a folder that it would be unpacked to."""
+    """Raises UserError for the name of a member that would be unpacked outside of its folder."""
     path = name.replace("\\", "/")
     if path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in path.split("/") or "\0" in path:
-        raise UserError(f"{url}: it holds {name!r}, which leads outside of the archive; do not trust this file")
+        raise UserError(f"{url}: contains {name!r}, which leads outside of the archive; do not trust this file")
 
 
 def _refuse(what: str, name: str, url: str) -> UserError:
-    return UserError(f"{url}: it holds {name!r}, {what}; pack plain files alone")
+    return UserError(f"{url}: contains {name!r}, {what}; pack only plain files")
 
 
 def _of_zip(file: IO[bytes], size: int, url: str) -> Iterator[tuple[str, Member]]:
-    # Whatever its entries say, a zip holds no more compressed bytes than it is long: so entries that overlap count.
+    # Whatever its entries say, a zip has no more compressed bytes than its size. So overlapping entries cannot hide a bomb.
     meter = Meter(url, lambda: size)
     with telling_damage(url, _ZIP_DAMAGE):
         archive = zipfile.ZipFile(file)
     with archive:
         infos = archive.infolist()
         if len(infos) & 0xFFFF != _announced(file, size):
-            raise broken(url, "its directory has not as many entries as it says")
+            raise broken(url, "its directory does not have as many entries as it says")
         for info in infos:
             kind = info.external_attr >> 28  # of the Unix mode: 4 is a folder, 8 a file, 0 where the packer gave none
             _refuse_outside(info.orig_filename, url)
@@ -223,8 +225,8 @@ def _of_zip(file: IO[bytes], size: int, url: str) -> Iterator[tuple[str, Member]
             if kind not in (0, 4, 8):
                 raise _refuse("a link or a device", info.filename, url)
         for info in infos:
-            # All are opened, and compared with the name that stands before their data: a directory that was
-            # damaged would hide a member.
+            # Every member is opened: zipfile then compares its name with the one before its data. Otherwise a damaged
+            # directory could hide a member.
             with telling_damage(url, _ZIP_DAMAGE):
                 opened = archive.open(info)
             with opened:
@@ -241,9 +243,9 @@ def _of_zip(file: IO[bytes], size: int, url: str) -> Iterator[tuple[str, Member]
 
 
 def _announced(file: IO[bytes], size: int) -> int:
-    """How many entries the end of a zip says that there are, modulo 65,536 (APPNOTE, 4.3.16 and 4.3.14).
+    """The number of entries that the end of a zip announces, modulo 65,536 (APPNOTE, 4.3.16 and 4.3.14).
 
-    zipfile does not look: an entry whose length is damaged swallows those behind it.
+    zipfile does not check it: an entry with a damaged length swallows those after it.
     """
     file.seek(max(0, size - 100_000))  # the end, its comment of up to 64 KB and, before it, the end of a large zip
     tail = file.read()
@@ -256,13 +258,13 @@ def _announced(file: IO[bytes], size: int) -> int:
 def _of_tar(raw: IO[bytes], url: str, packing: str) -> Iterator[tuple[str, Member]]:
     """The regular files of a tar (POSIX.1-2001, pax and GNU's long names), in one pass.
 
-    Not tarfile's own stream: it takes an archive that was cut between two members for a whole one.
+    tarfile's own stream is not used: it takes an archive that was cut between two members for a whole one.
     """
     extended: dict[str, str] = {}
     ended = False
     while header := raw.read(tarfile.BLOCKSIZE):
         if ended := not header.strip(b"\0"):
-            continue  # the end, two blocks of zeros; another tar may have been added behind it
+            continue  # the end, two blocks of zeros; another tar may have been added after it
         with telling_damage(url):
             info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         if info.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE):
@@ -290,7 +292,7 @@ def _of_tar(raw: IO[bytes], url: str, packing: str) -> Iterator[tuple[str, Membe
 
 
 class _Body:
-    """A tar member's bytes, within the archive's."""
+    """The bytes of a tar member, read from those of the archive."""
 
     def __init__(self, raw: IO[bytes], size: int, url: str) -> None:
         if size < 0:
@@ -305,7 +307,7 @@ class _Body:
         return block
 
     def skip(self) -> None:
-        """On to the next header."""
+        """Go to the next header."""
         with telling_damage(self._url):
             while self._left:
                 self.read(BLOCK)
@@ -315,7 +317,7 @@ class _Body:
 
 def _tar_header(raw: IO[bytes], info: tarfile.TarInfo, url: str) -> bytes:
     if info.size > LONGEST_TAR_HEADER:
-        raise broken(url, f"a header of {info.size:,} bytes in the tar")
+        raise broken(url, f"the tar has a header of {info.size:,} bytes")
     body = _Body(raw, info.size, url)
     with telling_damage(url):
         content = b"".join(iter(lambda: body.read(BLOCK), b""))

@@ -13,10 +13,10 @@ from woodblock.sources import addresses
 
 
 def allowed_for(address: str, first: str) -> AuthBase | None:
-    """What a request may carry: a hub's token for that hub, or the user and password that the url names for its host.
+    """What a request may carry: a hub's token to that hub, or the user and password of the url to the url's own host.
 
-    address: what is asked. first: the url's own address, from which redirects may have led there.
-    None leaves it to requests, which looks the host up in ~/.netrc. Raises UserError for a token that is none.
+    address: the one that is requested. first: the url's own address; redirects may have led from it to `address`.
+    With None, requests looks the host up in ~/.netrc. Raises UserError for a token that cannot be sent.
     """
     if (named := urlsplit(first)).username is not None and _origin(address) == _origin(first):
         return HTTPBasicAuth(unquote(named.username or ""), unquote(named.password or ""))
@@ -27,7 +27,7 @@ def allowed_for(address: str, first: str) -> AuthBase | None:
     ):
         return _Sent({"Authorization": f"Bearer {token}"})
     if _origin(address) == _origin(addresses.MODELSCOPE) and (token := _sendable("MODELSCOPE_API_TOKEN")):
-        # Its servers take the token as a bearer's, older ones in the cookie that a login sets.
+        # Its servers accept a bearer token; older ones want the cookie that a login sets.
         return _Sent({"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"})
     return None
 
@@ -38,7 +38,7 @@ def without_credentials(address: str) -> str:
 
 
 class _Sent(AuthBase):
-    """Headers that prove who asks. Given as auth, they also keep requests from sending ~/.netrc's in their place."""
+    """Headers with a token. They are given as auth, so that requests does not replace them by those of ~/.netrc."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         self.headers = headers
@@ -49,11 +49,13 @@ class _Sent(AuthBase):
 
 
 def _sendable(*names: str) -> str | None:
-    """The first token that the environment has. Raises UserError, without it, where it cannot stand in a header."""
+    """The first of the tokens that is set. Raises UserError, which does not show it, if it cannot be sent in a header."""
     for name in names:
         if token := addresses.token_named(name):
             if not re.fullmatch(r"[!-~]+", token):
-                raise UserError(f"{name}: it holds characters that no token has; set it anew, or unset it")
+                raise UserError(
+                    f"{name}: contains characters that are not allowed in a token; set it again, or unset it"
+                )
             return token
     return None
 
@@ -64,6 +66,6 @@ def _origin(address: str) -> tuple[str, str, int | None]:
 
 
 def _is_private(address: str) -> bool:
-    """Whether nobody else reads what is sent: by https, or on this machine."""
+    """Whether nobody else can read what is sent: by https, or on this machine."""
     parts = urlsplit(address)
     return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")

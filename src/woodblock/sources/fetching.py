@@ -1,4 +1,4 @@
-"""Fetching: a source's URL becomes a file on this machine whose sha256 is known.
+"""Fetching: bring the file of a source's URL to this machine, and check its sha256.
 
 | kind | fetched from |
 |---|---|
@@ -6,19 +6,19 @@
 | hf://owner/dataset/file | the Hugging Face hub, or HF_ENDPOINT where that is set |
 | ms://owner/dataset/file | ModelScope |
 | https://…, http://… | that address |
-| file://path | that file or folder (relative to the project's root, or absolute), read where it lies |
+| file://path | that file or folder (relative to the project's root, or absolute), read in its place |
 
 owner/dataset@revision/file pins a revision of a hub's data set: a branch, a tag or a commit.
 
-`mirror` takes the place of both hubs: a folder, a file:// or an http(s):// base that holds owner/dataset/file; or a
-list of these, each asked where the one before cannot deliver, in which "hub" stands for the hub itself.
+`mirror` replaces both hubs. It is a folder, a file:// or an http(s):// base that contains owner/dataset/file, or a list
+of these: if one cannot deliver, the next is tried. In a list, "hub" means the hub itself.
 
 Private data sets: HF_TOKEN (or HUGGING_FACE_HUB_TOKEN) goes to the Hugging Face hub, MODELSCOPE_API_TOKEN to ModelScope,
 over https; neither goes to a mirror, nor after a redirect to another host. No message, log or manifest shows a token,
 or the user and password of an address.
 
-Where a URL leads is in `addresses`, what a request may carry in `credentials`, how a file comes in `transfers` and
-`wheels`, and what is known to be whole in `known_files`.
+`addresses` says where a URL leads, `credentials` what a request may carry. `transfers` and `wheels` bring a file.
+`known_files` says which files are whole.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from woodblock.sources.wheels import download_wheel
 def fetch(source: Source, mirror: str | list[str] | None, downloads: Path) -> Fetched:
     """Bring a source's file to this machine and verify it.
 
-    source: has url and sha256 (None: nothing is pinned; the hash that comes first is recorded, and holds from then on).
+    source: has url and sha256 (None: not pinned; then the first hash is recorded, and later files must have it too).
     mirror: as in params.yaml. downloads: a folder that outlives runs. A file that was fetched and verified before is
-    used again without a network, and one that broke off goes on where it stopped, if the server allows it. A file on
-    this machine is read where it lies.
-    Raises UserError, in a line, where the source cannot be reached or is not what was pinned or recorded.
+    used again without a network. A transfer that broke off continues where it stopped, if the server allows it. A file
+    on this machine is read in its place.
+    Raises UserError, in one line, if the source cannot be reached or has another hash than the pinned or recorded one.
     """
     places = locations(source.url, mirror)
     failures: list[Undelivered] = []
@@ -54,12 +54,12 @@ def fetch(source: Source, mirror: str | list[str] | None, downloads: Path) -> Fe
         except Undelivered as failure:
             failures.append(failure)
             if number < len(places):
-                say(f"download: {shown(source.url)}: {failure.reason}; the next mirror is asked")
+                say(f"download: {shown(source.url)}: {failure.reason}; trying the next mirror")
     if len(failures) == 1:
         raise UserError(f"{shown(source.url)}: {failures[0]}")
     reasons = ", and ".join(failure.reason for failure in failures)
     raise UserError(
-        f"{shown(source.url)}: no mirror delivers it ({reasons}); check the network, and mirror in params.yaml"
+        f"{shown(source.url)}: none of the mirrors has it ({reasons}); check the network and mirror in params.yaml"
     )
 
 

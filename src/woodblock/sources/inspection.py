@@ -1,4 +1,4 @@
-"""Records by inspection: those of a source's members, whatever their format, and a tally of what became of them."""
+"""Inspection: read the records of a source whatever its format, and count what was dropped or repaired."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from woodblock.sources.addresses import shown
 from woodblock.sources.known_files import Fetched
 
 Row = dict[str, Any]
-Rows = Generator[Row, None, None]  # closed where no more of them are wanted
+Rows = Generator[Row, None, None]  # closed when no more rows are wanted
 
 
 @dataclass
 class Tally:
-    """How many records of a source were dropped and mended, by cause; the formats it was found to have, by packing; and
-    the last number given under each name."""
+    """How many records of a source were dropped or repaired, by cause; the formats that were found, with their packing;
+    and the last number given under each name."""
 
     dropped: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
@@ -31,10 +31,10 @@ class Tally:
 
 
 def inspected(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[tuple[str, Any]]:
-    """Yield (where, record) of each record of a source's members, with its columns called as `columns` has them.
+    """Yield (where, record) of each record of a source's members, with the column names that `columns` gives them.
 
-    Each member's format is told as `records.format_of` does; tally is filled as the records are taken. work: a folder for
-    what has to lie on disk while it is read. Raises UserError for what cannot be read, and for plain text beside records.
+    `records.format_of` recognises each member's format; tally is filled while the records are taken. work: a folder for
+    what must be on disk while it is read. Raises UserError for what cannot be read, and for plain text beside records.
     """
     text_at: str | None = None
     table_at: str | None = None
@@ -47,10 +47,10 @@ def inspected(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Ite
             else:
                 table_at = table_at or member.where
             if text_at and table_at and source.member is None:
-                # Notes beside the data, most likely, which would pass for documents.
+                # The text is most likely a note about the data. It must not be read as a document.
                 raise UserError(
-                    f"{shown(source.url)}: it holds both records ({table_at}) and plain text ({text_at}); "
-                    "say in params.yaml which member is meant"
+                    f"{shown(source.url)}: contains both records ({table_at}) and plain text ({text_at}); "
+                    "name the member to read in params.yaml"
                 )
             for where, record in records.records(member, format, work):
                 yield where, _renamed(record, source.columns or {}, where)
@@ -61,14 +61,16 @@ def _renamed(record: Any, columns: Mapping[Column, str], where: str) -> Any:
         return record
     for theirs in columns.values():
         if theirs not in record:
-            raise UserError(f"{where}: the record has no {theirs!r}, {its_keys(record)}; mend columns in params.yaml")
+            raise UserError(
+                f"{where}: the record has no {theirs!r}, {its_keys(record)}; correct columns in params.yaml"
+            )
     return {**record, **{ours: record[theirs] for ours, theirs in columns.items()}}
 
 
 def fields_of(where: str, record: Any) -> dict[str, Any]:
-    """The record with its keys in lower case. Raises UserError for one that is no object."""
+    """The record with its keys in lower case. Raises UserError for one that is not an object."""
     if not isinstance(record, dict):
-        raise UserError(f"{where}: a JSON {type(record).__name__}, not an object; each record is one object")
+        raise UserError(f"{where}: a JSON {type(record).__name__}, not an object; each record must be an object")
     return {str(key).lower(): value for key, value in record.items()}
 
 
@@ -78,12 +80,12 @@ def first_given(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
 
 
 def its_keys(record: dict[str, Any]) -> str:
-    """What an error says of a record that lacks a field: the names of those that it has."""
+    """For an error about a field that a record lacks: the names of the fields that it has."""
     return f"but {', '.join(map(str, record)) or 'nothing'}"
 
 
 def encodable(text: str, tally: Tally) -> str:
-    """The text with U+FFFD for lone surrogates, which JSON can spell ("\\ud800") and UTF-8 cannot; these are counted."""
+    """The text with U+FFFD for lone surrogates, which JSON can write ("\\ud800") and UTF-8 cannot; they are counted."""
     try:
         text.encode("utf-8")
         return text

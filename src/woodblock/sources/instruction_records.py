@@ -1,4 +1,4 @@
-"""Instructions: records of any shape, and ChatterBot's dialogues, become conversations of user and assistant."""
+"""Instructions: turn records of many shapes, and ChatterBot's dialogues, into conversations of user and assistant."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _turns(where: str, turns: Any) -> list[dict[str, str]]:
     """The messages of a list of turns."""
     if not isinstance(turns, list):
         raise UserError(
-            f'{where}: its conversations are no list; a record is {{"conversations": [{{"from", "value"}}, …]}}'
+            f'{where}: its conversations are not a list; write a record as {{"conversations": [{{"from", "value"}}, …]}}'
         )
     messages: list[dict[str, str]] = []
     for turn in turns:
@@ -62,13 +62,15 @@ def _turns(where: str, turns: Any) -> list[dict[str, str]]:
         speaker = turn.get("from", turn.get("role")) if isinstance(turn, dict) else None
         content = turn.get("value", turn.get("content")) if isinstance(turn, dict) else None
         if not isinstance(speaker, str) or speaker.lower() not in _ROLES or not isinstance(content, str):
-            raise UserError(f'{where}: turn {len(messages) + 1} is no {{"from": "human" or "assistant", "value": "…"}}')
+            raise UserError(
+                f'{where}: write turn {len(messages) + 1} as {{"from": "human" or "assistant", "value": "…"}}'
+            )
         messages.append(_message(_ROLES[speaker.lower()], content))
     return messages
 
 
 def _pair(where: str, fields: dict[str, Any], record: dict[str, Any]) -> list[dict[str, str]]:
-    """The messages of a record with a prompt and a response, and of what was said before."""
+    """The messages of a record with a prompt, a response and perhaps a history of earlier turns."""
     asked = next((name for name in _PROMPTS if name in fields), None)
     replied = next((name for name in _RESPONSES if name in fields), None)
     if asked is None or replied is None:
@@ -82,7 +84,7 @@ def _pair(where: str, fields: dict[str, Any], record: dict[str, Any]) -> list[di
     more = fields.get("input") if asked != "input" else None
     for name, value in ((asked, prompt), (replied, response), ("input", more)):
         if not isinstance(value, str | None):
-            raise UserError(f"{where}: {name} is a {type(value).__name__}, no text; mend or remove the record")
+            raise UserError(f"{where}: {name} is a {type(value).__name__}, not text; correct or remove the record")
     prompt = "\n".join(str(part) for part in (prompt, more) if part)
     return [*_history(where, fields.get("history")), _message("user", prompt), _message("assistant", response or "")]
 
@@ -91,13 +93,13 @@ def _history(where: str, pairs: Any) -> list[dict[str, str]]:
     messages: list[dict[str, str]] = []
     for pair in pairs or []:
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
-            raise UserError(f"{where}: history is no list of [prompt, response]; mend or remove the record")
+            raise UserError(f"{where}: history is not a list of [prompt, response]; correct or remove the record")
         messages += [_message("user", pair[0]), _message("assistant", pair[1])]
     return messages
 
 
 def dialogues(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Rows:
-    """Conversations of ChatterBot's corpus: YAML files that list conversations, each a list of utterances by turns."""
+    """Conversations of ChatterBot's corpus: YAML files with a list of conversations, each a list of turns."""
     with closing(archives.members(fetched, source.url, source.member, (".yml", ".yaml"))) as members:
         for member in members:
             tally.formats.add("dialogues")
@@ -106,9 +108,11 @@ def dialogues(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Row
                 content = yaml.load(member.stream.read(), Loader=yaml.BaseLoader)
             except (yaml.YAMLError, ValueError, RecursionError) as error:
                 line = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
-                raise UserError(f"{member.where}{line}: no valid YAML; mend the file, or name another member") from None
+                raise UserError(
+                    f"{member.where}{line}: not valid YAML; correct the file, or name another member"
+                ) from None
             if not isinstance(content, dict) or not isinstance(content.get("conversations"), list):
-                raise UserError(f"{member.where}: no conversations in it; name a member of ChatterBot's form")
+                raise UserError(f"{member.where}: contains no conversations; name a member in ChatterBot's format")
             for turns in content["conversations"]:
                 if not isinstance(turns, list) or not all(isinstance(turn, str) for turn in turns):
                     tally.dropped["not_text"] += 1
@@ -122,9 +126,9 @@ def dialogues(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Row
 
 
 def _well_formed(messages: list[dict[str, str]], tally: Tally) -> list[dict[str, str]] | None:
-    """The conversation, less a last question that nobody answers; None, counted by cause, if it teaches nothing.
+    """The conversation without a last question that has no answer; None, counted by cause, if it cannot be learned from.
 
-    What is left is [system,] user, assistant, user, assistant …: the order that a chat template lays out.
+    What is left is [system,] user, assistant, user, assistant …: the order that a chat template needs.
     """
     head = 1 if messages and messages[0]["role"] == "system" else 0
     if any(m["role"] != ("user", "assistant")[i % 2] for i, m in enumerate(messages[head:])):

@@ -1,4 +1,4 @@
-"""Known files: what came before and is still whole, and the sha256 that a source is held to."""
+"""Known files: which were fetched before and are still whole, and the sha256 that a source must have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from woodblock.sources.addresses import Undelivered, shown
 
 @dataclass(frozen=True)
 class Fetched:
-    """A source's file or folder on this machine; name is its own, by which its packing is told."""
+    """A source's file or folder on this machine. name: its own, which tells how it is packed."""
 
     path: Path
     name: str
@@ -34,10 +34,13 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def on_this_machine(source: Source, path: Path) -> Fetched:
-    """A file, or a folder of file://, that is read where it lies. Raises Undelivered where it is not what is pinned."""
+    """A file on this machine, or a folder given as file://, read in its place.
+
+    Raises Undelivered if it is missing, cannot be read, or has another sha256 than the pinned one.
+    """
     own = source.url.startswith("file://")
     if not own and not (base := path.parents[source.url.partition("://")[2].count("/")]).is_dir():
-        raise Undelivered(f"mirror: {base} is no folder here", "give one that holds owner/dataset/file, or null")
+        raise Undelivered(f"mirror: there is no folder {base}", "give one that contains owner/dataset/file, or null")
     try:
         if path.is_dir() and own:
             size = sum(file.stat().st_size for file in files_of(path))
@@ -45,22 +48,22 @@ def on_this_machine(source: Source, path: Path) -> Fetched:
         else:
             fetched = Fetched(path, path.name, _sha256(path), path.stat().st_size)
     except FileNotFoundError:
-        raise Undelivered(f"there is no file {path}", "mend the url, or put the file there") from None
+        raise Undelivered(f"there is no file {path}", "correct the url, or put the file there") from None
     except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        raise Undelivered(f"{path} cannot be read as a file ({error.strerror})", "mend the url") from None
+        raise Undelivered(f"{path} cannot be read as a file ({error.strerror})", "correct the url") from None
     if source.sha256 and fetched.sha256 != source.sha256:
         raise Undelivered(
-            f"{path} has sha256 {fetched.sha256}, params.yaml pins {source.sha256}",
-            "bring the file that was pinned, or pin this one if you trust it",
+            f"{path} has sha256 {fetched.sha256}, but params.yaml pins {source.sha256}",
+            "restore the pinned file, or pin this one if you trust it",
         )
     return fetched
 
 
 def hold_to_record(source: Source, fetched: Fetched, downloads: Path) -> None:
-    """Where no hash is pinned, hold the source to the one that came first, wherever it comes from now.
+    """If no hash is pinned, check that the source has the same hash as when it was first fetched, from any place.
 
-    Files on this machine too: no engine sees that they changed, since they are no deps of a stage.
-    Raises UserError where it has another hash.
+    Files on this machine are checked too: they are deps of no stage, so no engine sees that they changed.
+    Raises UserError if the hash is another one.
     """
     if source.sha256:
         return
@@ -71,51 +74,50 @@ def hold_to_record(source: Source, fetched: Fetched, downloads: Path) -> None:
     before = record.read_text(encoding="utf-8").partition(" ")[0]
     if before != fetched.sha256:
         raise UserError(
-            f"{shown(source.url)}: it has sha256 {fetched.sha256} now, and had {before} when it first came; to go on with "
-            f"this one, pin it as sha256 in params.yaml, or remove {record.as_posix()}; else bring the old one back"
+            f"{shown(source.url)}: the file changed: sha256 was {before} and is now {fetched.sha256}; to accept the new "
+            f"file, set its sha256 in params.yaml or remove {record.as_posix()}; otherwise restore the old file"
         )
 
 
 def folder_of(source: Source, location: str, downloads: Path) -> Path:
-    """The folder in which what comes from a location is kept, among the downloads."""
-    # By where it comes from and what is pinned: another mirror may hold other bytes, and a new pin asks for a new file.
+    """The folder, among the downloads, for what is fetched from a location."""
+    # It depends on the location and the pin: another mirror may have other bytes, and a new pin needs a new file.
     return downloads / hashlib.sha256(f"{location}\0{source.sha256 or ''}".encode()).hexdigest()[:16]
 
 
 def verified_before(folder: Path) -> Fetched | None:
-    """The file of a folder as it was fetched and verified before, if it still has the bytes that it had."""
+    """The file of a folder that was fetched and verified before, if its bytes are still the same."""
     try:
         record = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
         path = folder / "content" / record["name"]
         if _sha256(path) == record["sha256"]:
             return Fetched(path, record["name"], record["sha256"], path.stat().st_size)
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # never fetched, or no longer whole: it is fetched
+        pass  # never fetched, or no longer whole: it has to be fetched
     return None
 
 
 def prepare(folder: Path) -> None:
-    """Make ready a folder into whose content a file is to come."""
+    """Prepare a folder for a file that is to come into its content/."""
     (folder / "content").mkdir(parents=True, exist_ok=True)
     (folder / "verified.json").unlink(missing_ok=True)
 
 
 def verify(source: Source, path: Path, folder: Path) -> Fetched:
-    """Verify the file that came into a folder, and record that it is whole.
+    """Verify the file that was fetched into a folder, and record that it is whole.
 
-    Raises Undelivered, and removes the folder, where it is not what is pinned.
+    Raises Undelivered, and removes the folder, if the file has another sha256 than the pinned one.
     """
     fetched = Fetched(path, path.name, _sha256(path), path.stat().st_size)
     if source.sha256 and fetched.sha256 != source.sha256:
         shutil.rmtree(folder)
         raise Undelivered(
-            f"what came has sha256 {fetched.sha256}, params.yaml pins {source.sha256}; it was removed",
-            "run again in case the transfer was at fault; if that hash stays, ask why the source changed, then pin it",
+            f"the fetched file has sha256 {fetched.sha256}, but params.yaml pins {source.sha256}; the file was removed",
+            "run again, in case the transfer failed; if the hash is the same again, find out why the source changed, "
+            "then pin it",
         )
     if not source.sha256:
-        say(
-            f"download: {shown(source.url)} came with sha256 {fetched.sha256}; pin it in params.yaml to have it checked"
-        )
+        say(f"download: {shown(source.url)} has sha256 {fetched.sha256}; pin it in params.yaml to have it checked")
     record = {"name": path.name, "sha256": fetched.sha256, "url": shown(source.url)}
     write_text(folder / "verified.json", json.dumps(record))
     return fetched

@@ -1,4 +1,4 @@
-"""Databases of laws, in SQLite: each law in force is a record, or each of its articles."""
+"""Databases of laws, in SQLite: each law in force becomes a record, or each of its articles."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def articles_in_force(source: Source, fetched: Fetched, tally: Tally, work: Path
 def _law_by_law(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Iterator[tuple[str, str, list[Row]]]:
     """Yield (law, status, articles) of each law that is in force; the others are counted as superseded.
 
-    What is superseded repeats, nearly word for word, what took its place. Articles that are items of an amendment
-    (条目一) are called 第一条, as courts cite them, and marked item; an undivided text is one article 全文, number 0.
+    A superseded law is nearly word for word the law that replaced it. Articles that are items of an amendment (条目一)
+    are called 第一条, as courts cite them, and marked item. An undivided text is one article 全文, number 0.
     """
     tally.formats.add(str(source.format))
     with _database(source, fetched, work) as database:
@@ -74,7 +74,7 @@ def _article(source: Source, law: str, article: Row) -> Row:
 
 @contextmanager
 def _database(source: Source, fetched: Fetched, work: Path) -> Iterator[sqlite3.Connection]:
-    """A SQLite database out of an archive: SQLite wants a file, so it lies in `work` while it is read."""
+    """A SQLite database from an archive. SQLite needs a file, so a copy is in `work` while it is read."""
     work.mkdir(parents=True, exist_ok=True)
     copy = work / "database"
     try:
@@ -86,7 +86,8 @@ def _database(source: Source, fetched: Fetched, work: Path) -> Iterator[sqlite3.
             yield connection
     except sqlite3.Error as error:
         raise UserError(
-            f"{shown(source.url)} ({source.member}): not the database of laws that was expected ({error})"
+            f"{shown(source.url)} ({source.member}): this is not a database of laws in the expected format ({error}); "
+            "check member in params.yaml"
         ) from None
     finally:
         copy.unlink(missing_ok=True)

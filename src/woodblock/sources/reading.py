@@ -1,16 +1,16 @@
-"""Sources of data, read as streams of records: what `fetching` brought is opened in place and becomes rows of a table.
+"""Sources of data, read as streams of records: what `fetching` brought becomes rows of a table.
 
 Packages are never imported or installed, and archives never unpacked (`archives`): memory holds one record at a time.
-Formats that are met everywhere are told by inspection (`records`); a format of its own kind has a name in params.yaml:
+Common formats are recognised by inspection (`records`). A special format has a name in params.yaml:
 
 | format | role | what it is |
 |---|---|---|
 | laws | corpus | SQLite of laws and articles; one record a law in force, headings and articles set as in print |
 | articles | documents | the same; one record an article in force |
 | chapters | corpus | a JSON list of texts, each a chapter that starts with its title |
-| dialogues | instructions | YAML of ChatterBot's corpus: lists of utterances by turns |
+| dialogues | instructions | YAML of ChatterBot's corpus: lists of turns |
 
-What a record gives to a role, by the names of its fields (upper case or lower; `columns` calls others by these names):
+The fields that a role reads from a record (in upper or lower case; `columns` maps other names to these):
 
 | role | fields |
 |---|---|
@@ -18,7 +18,7 @@ What a record gives to a role, by the names of its fields (upper case or lower; 
 | instructions | conversations, messages or conversation: [{from, value}], [{role, content}] or [{human, assistant}]; |
 | | or prompt, query, question or instruction, with response, answer, output, completion or target; |
 | | input is added to an instruction; history holds earlier [prompt, response] pairs; system comes first |
-| benchmarks | every text within it, however deep |
+| benchmarks | every text in it, at any depth |
 """
 
 from __future__ import annotations
@@ -42,17 +42,18 @@ SHORTEST_BENCHMARK_STRING = 4  # characters: options (A), labels and numbers say
 
 
 def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) -> Iterator[Row]:
-    """Yield the rows of a source for a role: corpus, instructions, documents or benchmarks, as the schemas of `tables`.
+    """Yield the rows of a source for a role (corpus, instructions, documents or benchmarks), as in the schemas of `tables`.
 
-    tally is filled as the rows are taken. Ids are <name>-<running number>. work: a folder for what has to lie on disk
-    while it is read. Raises UserError for a format that the role does not know, for a broken record (with its line), and
+    tally is filled while the rows are taken. Ids are <name>-<running number>. work: a folder for what must be on disk
+    while it is read. Raises UserError for a format that the role cannot use, for a broken record (with its line), and
     for a source without any record.
     """
     reader = _READERS.get((role, source.format))
     if reader is None:
         known = [format or "none (by inspection)" for known_role, format in _READERS if known_role == role]
         raise UserError(
-            f"{shown(source.url)}: format {source.format or 'none'} gives no {role}; known there: {', '.join(known)}"
+            f"{shown(source.url)}: format {source.format or 'none'} cannot be used for {role}; formats for this role: "
+            f"{', '.join(known)}"
         )
     name = source.name or short_name(source.url)
     count = 0
@@ -72,12 +73,12 @@ def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) 
                     yield {"id": number, **record}
     if not count:
         raise UserError(
-            f"{shown(source.url)}: it holds no record for {role}; check member and format, or remove the source"
+            f"{shown(source.url)}: contains no record for {role}; check member and format, or remove the source"
         )
 
 
 def short_name(url: str) -> str:
-    """What a source is called in ids: the package, the data set, or the file without its endings.
+    """The name of a source in ids: the package, the data set, or the file without its endings.
 
     >>> short_name("ms://ddzhu123/seq-monkey/general.jsonl.tar.bz2"), short_name("file://my/texts.jsonl.gz")
     ('seq-monkey', 'texts')
@@ -98,13 +99,13 @@ def _texts(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Rows:
             what = "has no text" if text is None else f"has a text that is a {type(text).__name__}"
             raise UserError(
                 f"{where}: the record {what}, {its_keys(record)}; name the column of the text under columns in params.yaml, "
-                "mend or remove it"
+                "or correct or remove the record"
             )
         yield {"title": encodable(title, tally) if isinstance(title, str) else "", "text": encodable(text, tally)}
 
 
 def _chapters(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Rows:
-    """A JSON list of chapters, each a text whose first line is its title, and which is a group of its own."""
+    """A JSON list of chapters. Each is a text whose first line is its title; each is a group of its own."""
     with closing(archives.members(fetched, source.url, source.member, (".json",))) as members:
         for member in members:
             tally.formats.add("chapters")
@@ -112,12 +113,12 @@ def _chapters(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Row
             try:
                 chapters = json.loads(member.stream.read().decode("utf-8"))
             except (ValueError, RecursionError):
-                raise UserError(f"{where}: no valid JSON; chapters are one list of texts") from None
+                raise UserError(f"{where}: not valid JSON; chapters must be one list of texts") from None
             if not isinstance(chapters, list):
-                raise UserError(f"{where}: a JSON {type(chapters).__name__}; chapters are one list of texts")
+                raise UserError(f"{where}: a JSON {type(chapters).__name__}; chapters must be one list of texts")
             for number, text in enumerate(chapters, start=1):
                 if not isinstance(text, str):
-                    raise UserError(f"{where}: chapter {number} is no text; chapters are one list of texts")
+                    raise UserError(f"{where}: chapter {number} is not text; chapters must be one list of texts")
                 text = encodable(text, tally)
                 title = text.strip().partition("\n")[0].strip()
                 yield {"title": title, "group": title, "text": text}
@@ -133,7 +134,7 @@ def _benchmark(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Ro
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Every string within a value, in order. Not recursive: JSON may nest deeper than Python calls."""
+    """Every string in a value, in order. Not recursive: JSON may nest deeper than Python's calls can."""
     stack = [value]
     while stack:
         value = stack.pop()

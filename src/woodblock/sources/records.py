@@ -1,16 +1,17 @@
-"""Records: what a file holds, one at a time, whatever its format. Memory holds one record and a little more.
+"""Records: those of a file, one at a time, whatever its format. Memory holds one record and a little more.
 
-The format is told by the file's name and its first bytes:
+The file's name and its first bytes tell the format:
 
 | format | what is a record |
 |---|---|
 | jsonl | a line, which is a JSON value |
-| json | an element of the list that the file is; or each of the values that stand behind each other in it |
-| csv, tsv | a row, by the names in the first |
+| json | an element of the file's one list; or each of several values, one after the other |
+| csv, tsv | a row; the first row has the names of the columns |
 | parquet | a row |
 | text | the file |
 
-Text is UTF-8 with or without a mark, UTF-16 with one, or else GB18030, of which GBK and GB2312 are parts; JSON is UTF-8.
+Text is UTF-8 with or without a byte order mark, UTF-16 with one, or else GB18030, which includes GBK and GB2312. JSON is
+UTF-8.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from woodblock.base.errors import UserError
 from woodblock.sources.archives import Member
 from woodblock.sources.unpacking import BLOCK, BOMB_BYTES, BOMB_RATIO
 
-LARGEST_RECORD = 256_000_000  # bytes: what is larger is no record, but a file without line ends or quotes that close
+LARGEST_RECORD = 256_000_000  # bytes: what is larger is a file without line ends, or with a quote that is never closed
 ROWS_AT_ONCE = 128  # of Parquet: a thousand long documents are many megabytes
-LONGEST_HEADING = 40  # characters of a column's name: a first row with a longer cell is a row like the others
-LONGEST_TITLE = 80  # characters of a first line that still is a title
+LONGEST_HEADING = 40  # characters of a column's name: a first row with a longer cell has no names but values
+LONGEST_TITLE = 80  # characters of a title: a longer first line is text
 
 _BY_ENDING = {
     ".jsonl": "jsonl",
@@ -53,7 +54,7 @@ ENDINGS = tuple(_BY_ENDING)
 
 
 def format_of(member: Member) -> str:
-    """The format of a file, by its name and first bytes. Raises UserError where it is none that can be read."""
+    """The format of a file, by its name and first bytes. Raises UserError for a format that cannot be read."""
     head = member.head
     if head.startswith(b"PAR1"):
         return "parquet"
@@ -64,19 +65,20 @@ def format_of(member: Member) -> str:
     if named in ("json", None) and text.startswith(b"{"):
         return "jsonl" if _is_line(text) else "json"
     if named == "text" and member.name.lower().endswith(".txt") and text.startswith(b"{") and _is_line(text):
-        return "jsonl"  # as many data sets call it
+        return "jsonl"  # many data sets give JSON Lines this name
     if named == "json":
-        return "jsonl"  # which says what is wrong with its first line
+        return "jsonl"  # its reader says what is wrong with the first line
     if named is None and b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UserError(
-            f"{member.where}: its format cannot be told; it should be {', '.join(ENDINGS)}, or one of these in tar, zip, "
-            "gzip, bzip2, xz or zstd"
+            f"{member.where}: its format is unknown; it should be {', '.join(ENDINGS)}, or one of these packed with tar, "
+            "zip, gzip, bzip2, xz or zstd"
         )
     return named or "text"
 
 
 def _is_line(text: bytes) -> bool:
-    """Whether the first line is a JSON value of its own. Of one that is longer than the head it is taken to be."""
+    """Whether the first line is a whole JSON value. A line that is longer than the head is taken for one if it starts
+    an object."""
     line, end, _ = text.partition(b"\n")
     if not end and len(text) >= BLOCK - 64:
         return text.startswith(b"{")
@@ -90,8 +92,8 @@ def _is_line(text: bytes) -> bool:
 def records(member: Member, format: str, work: Path) -> Iterator[tuple[str, Any]]:
     """Yield (where, record) of each record of a file: a dict for a row, any JSON value, or the text of a text file.
 
-    format: as format_of tells it. work: a folder for a Parquet file that is packed, which lies there while it is read.
-    Raises UserError, which names the place, for what is not of that format, and for a record over LARGEST_RECORD.
+    format: as format_of gives it. work: a folder for the copy of a packed Parquet file while it is read.
+    Raises UserError, which names the place, for what is not in that format, and for a record over LARGEST_RECORD.
     """
     match format:
         case "jsonl":
@@ -112,7 +114,7 @@ def records(member: Member, format: str, work: Path) -> Iterator[tuple[str, Any]
 def json_lines(stream: IO[bytes], where: str) -> Iterator[tuple[str, Any]]:
     """Yield (where, value) of a JSON Lines stream, one line in memory at a time; skip blank lines.
 
-    Raises UserError naming `where` and the line for text that is no UTF-8 or no JSON.
+    Raises UserError, which names `where` and the line, for text that is not UTF-8 or not valid JSON.
     """
     number = 0
     while line := stream.readline(LARGEST_RECORD):
@@ -123,36 +125,36 @@ def json_lines(stream: IO[bytes], where: str) -> Iterator[tuple[str, Any]]:
             raise _too_large(f"{where}, line {number}")
         if not line or line.isspace():
             continue
-        yield (place := f"{where}, line {number}"), _value(line, place, "each line is one object")
+        yield (place := f"{where}, line {number}"), _value(line, place, "each line must be one object")
 
 
 def json_values(stream: IO[bytes], where: str) -> Iterator[tuple[str, Any]]:
-    """Yield (where, value) of each element of a list, or of each of the values that stand behind each other.
+    """Yield (where, value) of each element of a list, or of each of several values, one after the other.
 
-    The list is never in memory: its elements are cut out as they come. Raises UserError, as json_lines does.
+    The list is never in memory as a whole: its elements are cut out one by one. Raises UserError, as json_lines does.
     """
     for number, value in enumerate(_cut(stream, where), start=1):
-        yield (place := f"{where}, record {number}"), _value(value, place, "the file is one list of objects")
+        yield (place := f"{where}, record {number}"), _value(value, place, "the file must be one list of objects")
 
 
-# A string, which may still be open where the buffer ends (then its last group is empty), or what stands around values.
+# A string, or a bracket or comma. If the string is still open at the end of the buffer, the group is empty.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[{}\[\],]', re.DOTALL)
 
 
 def _cut(stream: IO[bytes], where: str) -> Iterator[bytes]:
-    """The bytes of each value: from the commas and brackets around it, without a look at what is within."""
+    """The bytes of each value, cut at the commas and brackets around it. What is inside a value is not parsed."""
     buffer = stream.read(BLOCK).removeprefix(codecs.BOM_UTF8).lstrip()
     in_list = buffer.startswith(b"[")
     depth, start, position, closed, count = 0, 0, 0, False, 0
-    outer = 1 if in_list else 0  # the depth at which values stand
+    outer = 1 if in_list else 0  # the depth of the values
     while True:
         while found := _TOKEN.search(buffer, position):
             token = found[0]
             if token[:1] == b'"' and not found[1]:
-                break  # still open: more is read, and it is looked at again
+                break  # still open: read more and look again
             end = found.end()
             if in_list and closed:
-                raise UserError(f"{where}: more stands behind the list; the file is one list of objects")
+                raise UserError(f"{where}: there is more text after the list; the file must be one list of objects")
             if token in (b"{", b"["):
                 depth += 1
                 if in_list and depth == 1:
@@ -161,7 +163,9 @@ def _cut(stream: IO[bytes], where: str) -> Iterator[bytes]:
                 depth -= 1
                 if in_list and depth == 0:
                     if token == b"}":
-                        raise UserError(f"{where}, record {count + 1}: no JSON (a bracket that does not match)")
+                        raise UserError(
+                            f"{where}, record {count + 1}: not valid JSON (a bracket does not match); correct the file"
+                        )
                     closed = True
                     if count or buffer[start : found.start()].strip():
                         yield buffer[start : found.start()]
@@ -179,12 +183,15 @@ def _cut(stream: IO[bytes], where: str) -> Iterator[bytes]:
         buffer, position, start = buffer[start:], position - start, 0
         if len(buffer) > LARGEST_RECORD:
             raise _too_large(f"{where}, record {count + 1}")
-        # As much again as there is: a long value is looked at a few times, and not once a megabyte.
+        # Read as much again as there is. So a long value is scanned a few times, and not once a megabyte.
         if not (more := stream.read(max(BLOCK, len(buffer)))):
             break
         buffer += more
     if buffer.strip() if not in_list or closed else True:
-        raise UserError(f"{where}, record {count + 1}: no JSON (the file ends within it, or text stands around it)")
+        raise UserError(
+            f"{where}, record {count + 1}: not valid JSON (the file ends in the middle of it, or there is text around it); "
+            "correct the file"
+        )
 
 
 def _parse(text: bytes) -> Any:
@@ -199,26 +206,24 @@ def _value(text: bytes, place: str, rule: str) -> Any:
     try:
         return _parse(text)
     except UnicodeDecodeError as error:
-        raise UserError(f"{place}: no UTF-8 ({error.reason}, byte {error.start}); convert the file") from None
+        raise UserError(f"{place}: not UTF-8 ({error.reason}, byte {error.start}); convert the file") from None
     except (ValueError, RecursionError) as error:
         what = getattr(error, "msg", None) or str(error)
-        raise UserError(f"{place}: no JSON ({what}); {rule}") from None
+        raise UserError(f"{place}: not valid JSON ({what}); {rule}") from None
 
 
 def _too_large(place: str) -> UserError:
-    return UserError(
-        f"{place}: it is over {LARGEST_RECORD:,} bytes, and so no record; split the file, or check what it holds"
-    )
+    return UserError(f"{place}: a record is larger than {LARGEST_RECORD:,} bytes; split the file, or check its content")
 
 
 # --- text --------------------------------------------------------------------------------------------------------------
 
 
 def encoding_of(head: bytes, whole: bool, where: str) -> str:
-    """The encoding of a text by its first bytes; whole: whether these are all.
+    """The encoding of a text by its first bytes. whole: whether these are all its bytes.
 
-    GB18030 is told from UTF-8 that is damaged by what stands before the first wrong byte: text in GB18030 hardly begins
-    with four characters of East Asia that are right in UTF-8. Raises UserError for UTF-8 that is damaged or cut short.
+    What comes before the first wrong byte tells GB18030 from damaged UTF-8: a text in GB18030 hardly ever begins with four
+    East Asian characters that are valid UTF-8. Raises UserError for UTF-8 that is damaged or cut short.
     """
     if head.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
@@ -235,11 +240,11 @@ def encoding_of(head: bytes, whole: bool, where: str) -> str:
 
 
 def _no_text(where: str, error: UnicodeDecodeError) -> UserError:
-    return UserError(f"{where}: no {error.encoding.upper()} ({error.reason}, byte {error.start}); convert the file")
+    return UserError(f"{where}: not {error.encoding.upper()} ({error.reason}, byte {error.start}); convert the file")
 
 
 def _document(member: Member) -> dict[str, str]:
-    """A text file as a record: its title is its first line, or its name where that is no title."""
+    """A text file as a record. Its title is its first line or, if that is too long for a title, the name of the file."""
     content = member.stream.read(LARGEST_RECORD + 1)
     if len(content) > LARGEST_RECORD:
         raise _too_large(member.where)
@@ -253,10 +258,10 @@ def _document(member: Member) -> dict[str, str]:
 
 
 def rows_of_text(stream: io.BufferedReader[Any], where: str, delimiter: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (where, row) of a CSV or TSV stream (RFC 4180), by the names in its first row.
+    """Yield (where, row) of a CSV or TSV stream (RFC 4180), with the names of columns from its first row.
 
-    A first row with a cell that is too long for a name is a row like the others, and columns are called by their number,
-    from 0. Raises UserError for a row with more or fewer cells than there are columns, and for quotes that do not close.
+    If a cell of the first row is too long for a name, that row is a row like the others, and columns are named by their
+    number, from 0. Raises UserError for a row with more or fewer cells than columns, and for a quote that is not closed.
     """
     head = stream.peek(BLOCK)
     csv.field_size_limit(LARGEST_RECORD)
@@ -275,20 +280,20 @@ def rows_of_text(stream: io.BufferedReader[Any], where: str, delimiter: str) -> 
                 if is_heading:
                     continue
             if len(row) != len(names):
-                raise UserError(f"{where}, line {line}: {len(row)} cells, but {len(names)} columns; mend the row")
+                raise UserError(f"{where}, line {line}: {len(row)} cells, but {len(names)} columns; correct the row")
             yield f"{where}, line {line}", dict(zip(names, row, strict=True))
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{where}, after line {line}: no {error.encoding.upper()} ({error.reason}); convert the file"
+            f"{where}, after line {line}: not {error.encoding.upper()} ({error.reason}); convert the file"
         ) from None
     except csv.Error as error:
-        raise UserError(f"{where}, after line {line}: no rows ({error}); check its quotes") from None
+        raise UserError(f"{where}, after line {line}: not valid rows ({error}); check its quotes") from None
 
 
 def _names(row: list[str], where: str) -> list[str]:
     if len(set(row)) < len(row):
         twice = next(name for name in row if row.count(name) > 1)
-        raise UserError(f"{where}, line 1: two columns are called {twice!r}; rename one")
+        raise UserError(f"{where}, line 1: two columns have the name {twice!r}; rename one")
     return row
 
 
@@ -323,21 +328,21 @@ def _parquet(member: Member, work: Path) -> Iterator[tuple[str, dict[str, Any]]]
                 raise  # the system's error, not the file's
             what = (str(error) or type(error).__name__).splitlines()[0]
             raise UserError(
-                f"{member.where}, after row {number}: no valid Parquet ({what}); fetch the file again"
+                f"{member.where}, after row {number}: not valid Parquet ({what}); fetch the file again"
             ) from None
 
 
 def _refuse_bomb(out: int, size: int, where: str) -> None:
     if out > BOMB_BYTES and out > BOMB_RATIO * size:
         raise UserError(
-            f"{where}: it unpacks to more than {BOMB_RATIO} times its size, as a bomb does and text does not; "
+            f"{where}: unpacks to more than {BOMB_RATIO} times its size, which is typical of a zip bomb; "
             "remove the source, or unpack it yourself if you trust it"
         )
 
 
 @contextmanager
 def _on_disk(member: Member, work: Path) -> Iterator[Path]:
-    """The member as a file, for readers that go back and forth: its own, or a copy that lies in `work` meanwhile."""
+    """The member as a file on disk, for readers that seek: the file itself, or a copy in `work` while it is read."""
     if member.path is not None:
         yield member.path
         return

@@ -1,4 +1,4 @@
-"""Names, numbers and layout of Chinese statutes: what every stage that handles laws agrees on."""
+"""Names, numbers and layout of Chinese statutes, for all stages that handle laws."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _UNITS = ("", "十", "百", "千")
 _NUMERAL = re.compile(r"[零一二三四五六七八九十百千万]+")
 _QUOTED = re.compile(r"《([^《》]+)》")
 _AMENDMENT = re.compile(r"^(.+?)修正案(?:$|[（(第].*)")
-# A law by its short name: 刑法, 民法典; but not 办法 (measures), which are no law of the Republic's.
+# A law by its short name: 刑法, 民法典; but not 办法 (measures), which are not national laws.
 _SHORT_LAW = re.compile(r"^(?!中华人民共和国).*(?:(?<!办)法|法典)$")
 
 
 def law_group(title: str) -> str:
-    """The law that a title belongs to, so that what amends or interprets a law stays on its side of a split.
+    """The law that a title belongs to. So what amends or interprets a law is in the same split as the law.
 
     A title that quotes 《X》 (an interpretation of X, a decision to change X) belongs to X; an amendment (修正案) to
     the law that it amends; every other title to itself. Laws come under their full name, with 中华人民共和国 before
@@ -84,9 +84,9 @@ def _below_ten_thousand(number: int) -> str:
 
 
 def parse_chinese_number(numeral: str) -> int:
-    """The number that a Chinese numeral writes: the inverse of `chinese_number`, which also takes 〇 and 一十.
+    """The number that a Chinese numeral stands for: the inverse of `chinese_number`. It accepts 〇 and 一十 too.
 
-    Raises ValueError for anything else ("十百", "一百五", ""): a number that is guessed is a wrong citation.
+    Raises ValueError for anything else ("十百", "一百五", ""): a guessed number would be a wrong citation.
     """
     plain = numeral.replace("〇", "零")
     if plain.startswith("一十"):
@@ -102,7 +102,7 @@ def parse_chinese_number(numeral: str) -> int:
                 # 十 at the head of a numeral stands for 一十.
                 section, digit = section + (digit or 1) * 10 ** _UNITS.index(character), 0
         number = total + section + digit
-        # Reading is lenient, writing is not: only a numeral that is written back as it came is one.
+        # The loop above also reads wrong numerals. A right one is equal to what chinese_number writes.
         if number < 10**8 and chinese_number(number) == plain:
             return number
     raise ValueError(f"{numeral!r} is no Chinese number")

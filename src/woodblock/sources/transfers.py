@@ -1,4 +1,4 @@
-"""Transfers over HTTP: a file comes in as many requests as it takes, each going on where the one before broke off."""
+"""Transfers over HTTP: when a request breaks off, the next one continues where it stopped."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from woodblock.sources.addresses import Undelivered, host, shown
 
 MEGABYTE = 1 << 20
 TIMEOUT = (20, 60)  # seconds to connect, and between two pieces of an answer
-ATTEMPTS = 4  # in a row that bring no new byte
-LONGEST_WAIT = 60.0  # seconds between two attempts: they double from one second, or are what the server asks for
+ATTEMPTS = 4  # attempts in a row without a new byte
+LONGEST_WAIT = 60.0  # seconds between two attempts: the wait doubles from one second, or is what the server asks for
 REDIRECTS = 10
 
 
 class _Retry(Exception):
-    """An attempt failed in a way that another may not. wait: seconds that the server asks for, if it does."""
+    """An attempt failed, but the next may succeed. wait: seconds that the server asks for, or 0."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -36,11 +36,11 @@ class _Retry(Exception):
 
 
 def transfer(source: Source, location: str, folder: Path) -> Path:
-    """The file at an address, resumed where an earlier try broke off.
+    """The file at an address, continued where an earlier attempt broke off.
 
-    Beside a partial file stands the validator under which the server sent it: the rest is asked for with Range and
-    If-Range, so that a file that changed meanwhile comes whole (RFC 9110, sections 13.1.5 and 14.2). The size that was
-    announced is the size that must have come. Raises Undelivered where it does not come whole after ATTEMPTS.
+    The server's validator is kept beside a partial file. The rest is requested with Range and If-Range: if the file
+    changed meanwhile, the server sends all of it (RFC 9110, sections 13.1.5 and 14.2). The file must have the size that
+    was announced. Raises Undelivered if the file is still not whole after ATTEMPTS.
     """
     name = Path(unquote(re.split(r"[?#]", location)[0])).name
     path = folder / "content" / (re.sub(r"[\0/\\]", "_", name)[-100:] or "file")
@@ -57,31 +57,33 @@ def transfer(source: Source, location: str, folder: Path) -> Path:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             reason = _plain(error)
         except ValueError as error:  # of urllib.parse, for an address that makes no sense
-            raise Undelivered(f"it is no address ({shown(str(error))})", "mend the url, or mirror") from None
+            raise Undelivered(f"the address is not valid ({shown(str(error))})", "correct the url, or mirror") from None
         barren = 0 if _size(partial) > before else barren + 1
         if barren >= ATTEMPTS:
-            kept = f", {_size(partial):,} bytes are kept, and the next run goes on from there" if _size(partial) else ""
+            kept = (
+                f", {_size(partial):,} bytes are kept, and the next run continues from there" if _size(partial) else ""
+            )
             raise Undelivered(
-                f"{host(location)} does not deliver it ({shown(reason)}{kept})",
-                "check the network, or set mirror in params.yaml to another base or to a folder that holds "
+                f"{host(location)} did not deliver it ({shown(reason)}{kept})",
+                "check the network, or set mirror in params.yaml to another base or to a folder that contains "
                 "owner/dataset/file",
             )
         time.sleep(min(LONGEST_WAIT, max(wait, 2.0 ** (barren - 1) if barren else 0.0)))
 
 
 def _request(source: Source, location: str, partial: Path) -> None:
-    """One request, which adds what comes to the partial file. Raises _Retry where the file is not whole after it."""
+    """One request, whose answer is added to the partial file. Raises _Retry if the file is not whole after it."""
     state = partial.with_name("partial.json")
     headers = {"Accept-Encoding": "identity"}  # the file's own bytes, not a compressed transfer's
     if have := _size(partial):
         validator = _validator(state)
-        if validator or source.sha256:  # a pin tells, at the end, whether the two halves belong together
+        if validator or source.sha256:  # with a pin, the hash of the whole shows whether the two parts belong together
             headers |= {"Range": f"bytes={have}-"} | ({"If-Range": validator} if validator else {})
     with _answer(location, headers) as response:
         status = response.status_code
         if status == 416:  # nothing is left to send, or the file shrank: a fresh start tells which
             partial.unlink(missing_ok=True)
-            raise _Retry("it sends no rest")
+            raise _Retry("the server did not send the rest")
         if status in (408, 425, 429) or status >= 500:
             raise _Retry(f"status {status}", _wait(response))
         if status not in (200, 206):
@@ -89,12 +91,15 @@ def _request(source: Source, location: str, partial: Path) -> None:
         start, total = _extent(response)
         if start != (have if status == 206 else 0):
             partial.unlink(missing_ok=True)
-            raise _Retry("it sends another part than was asked for")
+            raise _Retry("the server sent another part than was asked for")
         write_text(state, json.dumps({"validator": _strong(response)}))
         if start:
-            say(f"download: {shown(source.url)} goes on at {start:,} bytes")
+            say(f"download: {shown(source.url)} continues at {start:,} bytes")
         if total is None and "chunked" not in response.headers.get("Transfer-Encoding", "") and not source.sha256:
-            say(f"download: {shown(source.url)}: the server tells no size; only a pinned sha256 shows that all came")
+            say(
+                f"download: {shown(source.url)}: the server does not tell the size; pin its sha256 in params.yaml, so that "
+                "a file that is not whole is noticed"
+            )
         _append(response, partial, start, total, Path(urlsplit(source.url).path).name)
     if total is not None and _size(partial) != total:
         raise _Retry("the connection broke off")
@@ -102,7 +107,7 @@ def _request(source: Source, location: str, partial: Path) -> None:
 
 @contextmanager
 def _answer(location: str, headers: dict[str, str]) -> Iterator[requests.Response]:
-    """The answer to a request, after its redirects: followed here, so that each host gets its own credentials alone."""
+    """The answer to a request, after its redirects. They are followed here, so that a host gets only its own credentials."""
     address = location
     for _ in range(REDIRECTS):
         with requests.get(
@@ -118,7 +123,7 @@ def _answer(location: str, headers: dict[str, str]) -> Iterator[requests.Respons
                 return
             address = urljoin(address, response.headers["location"])
         if urlsplit(address).scheme not in ("http", "https"):
-            raise Undelivered(f"{host(location)} redirects to no address of the web", "check the url")
+            raise Undelivered(f"{host(location)} redirects to an address that is not on the web", "check the url")
     raise Undelivered(f"{host(location)} redirects in circles", "check the url")
 
 
@@ -143,7 +148,7 @@ def _append(response: requests.Response, partial: Path, start: int, total: int |
 
 
 def _extent(response: requests.Response) -> tuple[int, int | None]:
-    """Where in the file the answer starts, and the size of the whole file if the server says it; -1 for no sense."""
+    """The place in the file where the answer starts (-1 if that is not clear), and the size of the file, if it is given."""
     if response.status_code == 206:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         return (int(found[1]), None if found[2] == "*" else int(found[2])) if found else (-1, None)
@@ -152,7 +157,7 @@ def _extent(response: requests.Response) -> tuple[int, int | None]:
 
 
 def _strong(response: requests.Response) -> str | None:
-    """What names these very bytes on the server. A weak ETag does not promise equal bytes, so it joins no halves."""
+    """A validator that promises equal bytes. A weak ETag does not, so it cannot be used to continue a file."""
     found = (response.headers.get("ETag"), response.headers.get("Last-Modified"))
     return next((value for value in found if value and not value.startswith("W/")), None)
 
@@ -172,8 +177,8 @@ def _size(path: Path) -> int:
 def _way_out(status: int) -> str:
     if status in (401, 403):
         return (
-            "it wants a login or a licence accepted: set HF_TOKEN or MODELSCOPE_API_TOKEN for a hub, or fetch it by hand "
-            "and set mirror in params.yaml to its folder"
+            "it needs a login or an accepted licence: set HF_TOKEN or MODELSCOPE_API_TOKEN for a hub, or fetch the file by "
+            "hand and set mirror in params.yaml to its folder"
         )
     return "check the url in params.yaml, and mirror if it is set"
 

@@ -1,4 +1,4 @@
-"""Unpacking: the bytes of a compressed file as a stream, which tells damage, a cut and a bomb while it is read."""
+"""Unpacking: the bytes of a compressed file as a stream; damage, a cut and a zip bomb are found while it is read."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from woodblock.base.errors import UserError
 
-BLOCK = 1 << 20  # bytes: what is read at a time, and how far one can look ahead
-# Text shrinks to a third or a tenth, a table of repeats to a fiftieth; a bomb to a thousandth of its size and less.
-# 64 MB unpack whatever their ratio: a small file of blanks is no attack.
+BLOCK = 1 << 20  # bytes that are read at a time, and that can be looked at in advance
+# Text shrinks to a third or a tenth, a table of repeats to a fiftieth, a zip bomb to a thousandth of its size or less.
+# The first 64 MB may have any ratio: a small file of blanks is no attack.
 BOMB_RATIO, BOMB_BYTES = 200, 64_000_000
 XZ_MEMORY = 512_000_000  # bytes that an xz dictionary may ask for: xz -9 asks for 65 MB, a hostile header for 4 GB
 
@@ -41,29 +41,29 @@ def telling_damage(url: str, damage: tuple[type[Exception], ...] = DAMAGE) -> It
         yield
     except damage as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise  # the system's error (a full disk, say); it is the archive's to ask for a place that there is not
+            raise  # the system's error (a full disk, say). EINVAL is the archive's: it names a place that does not exist
         what = (str(error) or type(error).__name__).splitlines()[0]
         raise broken(url, what) from None
 
 
 class Meter:
-    """Counts bytes that come out of a compressed file, against those that went in."""
+    """Compares the bytes that come out of a compressed file with those that went in."""
 
     def __init__(self, url: str, came_in: Callable[[], int]) -> None:
         self.url, self.came_in, self.out = url, came_in, 0
 
     def count(self, out: int) -> None:
-        """Raises UserError once the file has unpacked to more than data does."""
+        """Count bytes that came out. Raises UserError once they are more than text or tables unpack to."""
         self.out += out
         if self.out > BOMB_BYTES and self.out > BOMB_RATIO * self.came_in():
             raise UserError(
-                f"{self.url}: it unpacks to more than {BOMB_RATIO} times its size, as a bomb does and text does not; "
+                f"{self.url}: unpacks to more than {BOMB_RATIO} times its size, which is typical of a zip bomb; "
                 "remove the source, or unpack it yourself if you trust it"
             )
 
 
 class CheckedStream(io.RawIOBase):
-    """read(size) as a raw file, where damage is a user's error whoever reads."""
+    """A function read(size) as a raw file. Damage becomes a user's error, whoever reads."""
 
     def __init__(self, read: Callable[[int], bytes], url: str, damage: tuple[type[Exception], ...] = DAMAGE) -> None:
         self._take, self._url, self._damage = read, url, damage
@@ -79,13 +79,13 @@ class CheckedStream(io.RawIOBase):
 
 
 class Blocks:
-    """Blocks of bytes, read as many at a time as are asked for; fewer only at the end."""
+    """Blocks of bytes as something with read(size)."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks, self._left = blocks, bytearray()
 
     def read(self, size: int) -> bytes:
-        """The next `size` bytes, or what is left."""
+        """The next `size` bytes; fewer only at the end."""
         while len(self._left) < size and (block := next(self._blocks, b"")):
             self._left += block
         taken = bytes(self._left[:size])
@@ -121,9 +121,9 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 
 
 def unpacked(file: IO[bytes], packing: str, meter: Meter) -> Iterator[bytes]:
-    """The bytes that a compressed file holds, in blocks of a megabyte at most. packing: gzip, bzip2, xz or zstd.
+    """The unpacked bytes of a compressed file, in blocks of a megabyte at most. packing: gzip, bzip2, xz or zstd.
 
-    Not gzip.open and its kin: behind the first stream of several they take a damaged one for the end.
+    gzip.open, bz2.open and lzma.open are not used: after the first of several streams they take damage for the end.
     """
     blocks = _zstd(file) if packing == "zstd" else _streams(file, _DECOMPRESSORS[packing])
     for block in blocks:
@@ -132,7 +132,8 @@ def unpacked(file: IO[bytes], packing: str, meter: Meter) -> Iterator[bytes]:
 
 
 def _streams(file: IO[bytes], new: Callable[[], Any]) -> Iterator[bytes]:
-    """Parallel packers write several streams behind each other; zeros, as tape drives left them, may follow each."""
+    """The blocks of a file with one or more streams: parallel packers write several, one after the other. Zeros may
+    follow each, as tape drives left them."""
     decompressor, data = new(), b""
     while True:
         if decompressor.eof:
@@ -152,7 +153,7 @@ def _streams(file: IO[bytes], new: Callable[[], Any]) -> Iterator[bytes]:
 
 
 def _zstd(file: IO[bytes]) -> Iterator[bytes]:
-    # PyArrow's codec takes frame after frame, and tells a frame that is cut short.
+    # PyArrow's codec reads frame after frame, and raises for a frame that is cut short.
     with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd") as stream:
         while block := stream.read(BLOCK):
             yield block

@@ -1,4 +1,4 @@
-"""Wheels: a package as its index has it, fetched by pip and never installed."""
+"""Wheels: packages from a Python index, fetched by pip and never installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from woodblock.base.errors import UserError
 from woodblock.base.progress import say
 from woodblock.sources.addresses import Undelivered, shown
 
-SECONDS_OF_SILENCE = 5  # after which a line says what is waited for
+SECONDS_OF_SILENCE = 5  # after them a line says what we are waiting for
 
 
 def download_wheel(url: str, folder: Path) -> Path:
@@ -24,11 +24,11 @@ def download_wheel(url: str, folder: Path) -> Path:
     """
     requirement = url.removeprefix("pypi://")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+", requirement):
-        raise UserError(f"{url}: the url of a package is pypi://name==version, with an exact version")
+        raise UserError(f"{url}: write it as pypi://name==version, with an exact version")
     fresh = folder / "pip"
     shutil.rmtree(fresh, ignore_errors=True)
-    # Wheels only: a source distribution would run its setup.py. Requires-Python is no matter: it is never installed.
-    # No cache of pip's: a verified file is kept here, and a bad one must not come back from there.
+    # Only wheels: a source distribution would run its setup.py. Requires-Python does not matter: nothing is installed.
+    # pip's cache is off: a verified file is kept here, and a bad one must not come back from the cache.
     options = "--no-deps --only-binary=:all: --ignore-requires-python --no-cache-dir --no-input --progress-bar=off"
     command = [sys.executable, "-m", "pip", "download", requirement, *options.split(), "--dest", str(fresh)]
     errors, code = _run(command, url)
