@@ -33,7 +33,7 @@ def text(rng, clauses):
 def saved(tmp_path_factory):
     """A random Llama with grouped queries and a tokenizer trained here, as a Hugging Face folder."""
     root, rng = tmp_path_factory.mktemp("model"), np.random.default_rng(1)
-    tokenization.save(tokenization.train([text(rng, 20) for _ in range(50)], 330, 1.0, threads=1), root / "tokenizer")
+    tokenization.save(tokenization.train([text(rng, 20) for _ in range(50)], 330, 1.0), root / "tokenizer")
     vocab_size = tokenization.Tokenizer.load(root / "tokenizer").vocab_size
     shape = {"dim": 32, "hidden_dim": 64, "context": CONTEXT, "init_std": 0.2}
     hugging_face.save(small_models.model(1, vocab_size=vocab_size, **shape), root / "tokenizer", root / "model")

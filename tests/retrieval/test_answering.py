@@ -42,7 +42,7 @@ def index() -> Index:
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     text = "\n".join([*PASSAGES["text"], *QUESTIONS, "根据下面的条文回答问题。问题：《》　assistant user system"])
-    model = tokenization.train([text], 400, 0.9995, 1)
+    model = tokenization.train([text], 400, 0.9995)
     return Tokenizer(sentencepiece.SentencePieceProcessor(model_proto=io.BytesIO(model).getvalue()))
 
 
