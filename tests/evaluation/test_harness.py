@@ -106,15 +106,15 @@ def test_sharing_keeps_every_id(pairs):
 
 
 def test_a_part_without_ids_is_an_error():
-    with pytest.raises(ValueError, match="one id or more"):
+    with pytest.raises(ValueError, match="at least one id each"):
         harness.share([([1], [])], 10)
-    with pytest.raises(UserError, match=r"over model\.context: 10; raise it"):
+    with pytest.raises(UserError, match=r"more than model\.context: 10; raise"):
         harness.share([([1], [2] * 11)], 10)
 
 
 def test_a_generating_task_is_refused(scored):
     request = Instance(request_type="generate_until", doc={}, arguments=("", {}), idx=0, metadata=("gsm8k", 0, 1))
-    with pytest.raises(UserError, match="gsm8k: a task that generates"):
+    with pytest.raises(UserError, match="gsm8k generates text"):
         scored.generate_until([request])
 
 

@@ -37,7 +37,7 @@ def test_every_token_after_the_first_is_a_target_once(length, context):
 def test_no_document_is_too_short_and_shorter_is_none():
     (only,) = windows(np.array([1, 2]), 8)
     assert (only.ids.tolist(), only.targets.tolist()) == ([1], [2])
-    with pytest.raises(ValueError, match="a start and an end token at least"):
+    with pytest.raises(ValueError, match="at least a start and an end token"):
         list(windows(np.array([1]), 8))
 
 

@@ -1,4 +1,4 @@
-"""The questions' balance, which makes chance exact, and the baselines that read nothing."""
+"""The questions' balance, which makes chance exact, and the baselines that need no model."""
 
 import random
 from collections import Counter
@@ -60,7 +60,7 @@ def check_balance(asked):
 @settings(max_examples=100, deadline=None)
 def test_source_law_is_balanced(sizes, per_group, seed):
     if len(sizes) < CHOICES:
-        with pytest.raises(UserError, match="source_law needs articles of 4"):
+        with pytest.raises(UserError, match="source_law needs articles from 4"):
             questions.source_law(units(sizes), per_group, 10**6, seed)
         return
     asked = questions.source_law(units(sizes), per_group, 10**6, seed)
@@ -111,7 +111,7 @@ def test_continuation_is_balanced_and_of_like_length(sizes, per_group, seed):
     try:
         asked = questions.continuation(list(texts.values()), per_group, 10**6, seed)
     except UserError as error:
-        assert "finds no four texts" in str(error)
+        assert "needs four texts" in str(error)
         return
     check_balance(asked)
     assert max(Counter(question.group for question in asked).values()) <= per_group

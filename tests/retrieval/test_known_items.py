@@ -64,7 +64,7 @@ def test_fewer_passages_give_fewer_queries():
 
 def test_documents_without_numbers_or_clauses_are_an_error():
     frame = pd.DataFrame({"law": ["甲"], "chapter": [""], "article": ["全文"], "number": [0], "text": ["短。"]})
-    with pytest.raises(UserError, match="no known-item query"):
+    with pytest.raises(UserError, match="no query can be made from these documents"):
         draw(frame, 10, seed=1)
 
 

@@ -1,4 +1,4 @@
-"""How a model went on from the same beginnings as it trained: a page of Markdown for a reader, and read back."""
+"""How a model continued the same beginnings while it trained: written as a page of Markdown, and read back."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ NONE = "None was asked for: `pretrain.samples_every` is 0."
 
 
 class Document(NamedTuple):
-    """The beginning of a document, and its continuation after each of some steps, in their order."""
+    """The beginning of a document, and its continuation after some steps, as (step, text) in order."""
 
     prompt: str
     taken: list[tuple[int, str]]
 
 
 def as_markdown(samples: Sequence[dict[str, Any]], prompts: Sequence[str]) -> str:
-    """A heading for each prompt, and under it its continuation after each of the steps.
+    """A heading for each prompt, and below it a table of its continuations by step.
 
-    samples: of each step its number, "step", and "texts", one a prompt.
+    samples: one for each step: its number, "step", and "texts", one for each prompt.
     """
     lines = [TITLE]
     for number, prompt in enumerate(prompts if samples else []):
@@ -32,7 +32,7 @@ def as_markdown(samples: Sequence[dict[str, Any]], prompts: Sequence[str]) -> st
 
 
 def from_markdown(page: str) -> list[Document]:
-    """What `as_markdown` wrote, but for runs of white space, which are one space on the page."""
+    """What `as_markdown` wrote, except that each run of white space has become one space."""
     found: list[Document] = []
     for line in page.splitlines():
         if line.startswith("## "):
@@ -43,7 +43,7 @@ def from_markdown(page: str) -> list[Document]:
 
 
 def _cell(text: str) -> str:
-    """A text within a line of Markdown: no line breaks, and nothing that is a mark there."""
+    """A text for one line of Markdown: without line breaks, its special characters escaped."""
     return re.sub(r"([\\|`*_<>#\[\]])", r"\\\1", " ".join(text.split()))
 
 

@@ -1,7 +1,7 @@
-"""lm-eval over our own models: the harness makes the requests and the scores, this module the log-likelihoods.
+"""lm-eval over our own models: lm-eval makes the requests and the scores, this module the log-likelihoods.
 
-`HarnessModel` is what lm-eval calls a model. It gives the log-likelihoods that lm-eval's own HFLM gives for the same
-folder (a test holds the two equal), and reads what several choices share once.
+`HarnessModel` is what lm-eval calls a model. It gives the same log-likelihoods as lm-eval's own HFLM for the same folder
+(a test compares them). What several choices have in common it reads only once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from woodblock.tokens.tokenization import Tokenizer
 
 @dataclass(frozen=True)
 class Pass:
-    """One sequence to read: `ids` go in behind the row's prefix, the last len(targets) positions predict `targets`."""
+    """One sequence to read: `ids` come after the row's prefix; the last len(targets) positions predict `targets`."""
 
     request: int
     ids: list[int]
@@ -46,7 +46,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Row:
-    """Passes that start with the same ids. A single pass has no prefix: it is read in one go."""
+    """Passes with a common prefix. A single pass has an empty prefix: it is read at once."""
 
     prefix: list[int]
     passes: list[Pass]
@@ -59,8 +59,8 @@ class Row:
 class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
     """A Transformer and its Tokenizer as a model of lm-eval.
 
-    A context begins with the start token, as every document does in pretraining. batch_tokens: most ids of a forward
-    pass, padding counted.
+    A context begins with the start token, as every document does in pretraining. batch_tokens: the most ids in a forward
+    pass, padding included.
     """
 
     def __init__(self, model: Transformer, tokenizer: Tokenizer, batch_tokens: int, name: str = "lm-eval") -> None:
@@ -74,7 +74,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
 
     @property
     def prefix_token_id(self) -> int:
-        """What stands before a text without context: the start token. lm-eval's default, the end token, never does."""
+        """The token before a text without context: the start token. lm-eval's default is the end token, but no text that
+        the model was trained on begins after one."""
         return self.tokenizer.start_id
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
@@ -86,9 +87,10 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         return scores
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
-        """Log-likelihood of whole texts in nats, the start token before each and no end token behind.
+        """Log-likelihood of whole texts in nats, with a start token before each and no end token after it.
 
-        lm-eval's windows: `context` targets each, disjoint, and the last one reaches back to fill the context.
+        The windows are lm-eval's: `context` targets in each, without overlap; the last one starts early enough to fill the
+        context.
         """
         pairs, owners = [], []
         for number, request in enumerate(requests):
@@ -108,8 +110,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         raise UserError(
-            f"{requests[0].task_name}: a task that generates; the benchmark scores given choices and texts, so take it "
-            "out, or evaluate the folder with lm-eval's own hf model"
+            f"{requests[0].task_name} generates text, but the benchmark can only score choices and whole texts; remove the "
+            "task, or run it with lm-eval's hf model"
         )
 
     def _loglikelihood_tokens(
@@ -119,9 +121,9 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
 
     @torch.no_grad()
     def score(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[tuple[float, bool]]:
-        """For each (context ids, continuation ids): the latter's log-likelihood in nats, and whether it is greedy.
+        """For each (context ids, continuation ids): the continuation's log-likelihood in nats, and whether it is greedy.
 
-        Both parts hold an id or more. A pair that is longer than the model's context loses ids at its start.
+        Both parts have at least one id. A pair that is longer than the model's context loses ids at its start.
         """
         results: list[tuple[float, bool]] = [(0.0, False)] * len(pairs)
         progress = Progress(self.name, len(pairs), "requests")
@@ -133,7 +135,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         return results
 
     def _batches(self, rows: list[Row]) -> Iterator[list[Row]]:
-        """Rows with as many passes and about as long; the longest come first, so that memory fails early if at all."""
+        """Batches of rows with equally many passes and similar lengths. The longest come first: if memory is too small,
+        it fails early."""
         rows = sorted(rows, key=lambda row: (-len(row.passes), -len(row.prefix), -row.width, row.passes[0].request))
         start = 0
         while start < len(rows):
@@ -149,7 +152,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
     def _score_batch(self, rows: list[Row]) -> Iterator[tuple[Pass, tuple[float, bool]]]:
         cache = self._read_prefixes(rows) if rows[0].prefix else None
         for turn in range(len(rows[0].passes)):
-            # Each turn writes its keys and values behind the prefixes, over those of the turn before.
+            # Each turn writes its keys and values after the prefixes, over those of the turn before.
             passes = [row.passes[turn] for row in rows]
             ids, targets = self._pad(passes)
             wanted = targets >= 0
@@ -163,7 +166,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
                 yield one, (-float(loss.sum()), bool(hits.all()))
 
     def _read_prefixes(self, rows: list[Row]) -> Cache:
-        """The keys and values of the rows' prefixes, with room behind them for the longest pass."""
+        """The keys and values of the rows' prefixes, with room after them for the longest pass."""
         prefixes = [row.prefix for row in rows]
         weight = self.model.embed_tokens.weight
         width = max(map(len, prefixes))
@@ -178,7 +181,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         return cache
 
     def _pad(self, passes: list[Pass]) -> tuple[Tensor, Tensor]:
-        """ids and targets [rows, width], padded on the right where causal attention does not look; −1: no target."""
+        """ids and targets [rows, width], padded on the right, which causal attention does not see; −1: no target."""
         shape = len(passes), max(len(one.ids) for one in passes)
         ids, targets = torch.zeros(shape, dtype=torch.long), torch.full(shape, -1, dtype=torch.long)
         for row, one in enumerate(passes):
@@ -190,19 +193,19 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
 
 
 def share(pairs: Sequence[tuple[list[int], list[int]]], max_length: int) -> list[Row]:
-    """Gather pairs (context, continuation) with the same context into rows that read it once.
+    """Gather pairs (context, continuation) with the same context into rows, which read it once.
 
-    What is shared is the context but for its last id, which predicts the first id of every continuation.
+    The common prefix is the context without its last id: that id predicts the first id of each continuation.
     """
     groups: dict[tuple[int, ...], list[Pass]] = {}
     rows = []
     for number, (context, continuation) in enumerate(pairs):
         if not context or not continuation:
-            raise ValueError("a context and a continuation of one id or more are needed")
+            raise ValueError("a context and a continuation need at least one id each")
         if len(continuation) > max_length:
             raise UserError(
-                f"a choice of {len(continuation)} tokens is over model.context: {max_length}; raise it, or lower "
-                "questions.MAX_UNIT"
+                f"a choice has {len(continuation)} tokens, more than model.context: {max_length}; raise model.context, or "
+                "lower MAX_UNIT in evaluation/questions.py"
             )
         whole = [*context, *continuation]
         if len(whole) > max_length + 1:
@@ -221,9 +224,10 @@ def share(pairs: Sequence[tuple[list[int], list[int]]], max_length: int) -> list
 
 @dataclass(frozen=True)
 class Choice:
-    """A question for lm-eval: which context and continuation go together, by log-likelihood per byte of the latter.
+    """A question for lm-eval: which context and continuation belong together?
 
-    Either one context has several continuations, or several contexts have one continuation.
+    Either one context has several continuations, or several contexts have one continuation. The model chooses the pair
+    with the highest log-likelihood per byte of the continuation.
     """
 
     contexts: tuple[str, ...]
@@ -232,16 +236,16 @@ class Choice:
 
     @property
     def sizes(self) -> list[int]:
-        """Bytes of what is predicted, for each pair."""
+        """For each pair, the bytes of its continuation."""
         return [len(text.encode()) for text in self.continuations] * len(self.contexts)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task for lm-eval: its configuration, its documents, and the bytes of what each of their requests predicts.
+    """A task for lm-eval: its configuration, its documents, and for each of their requests the bytes that it predicts.
 
-    Written as a YAML file with its documents as JSON lines beside it, the form in which lm-eval's own tasks are kept.
-    benchmark: whose questions they are, under the name by which training text is kept free of them.
+    It is written like lm-eval's own tasks: as a YAML file, with its documents as JSON lines beside it. benchmark: the
+    name under which training text is kept free of its questions.
     """
 
     name: str
@@ -269,13 +273,13 @@ class Task:
 
 
 def choice_task(name: str, benchmark: str, asked: Sequence[Choice]) -> Task:
-    """A multiple-choice task of questions that are all of one kind: one context each, or one continuation each."""
+    """A multiple-choice task. Its questions are all of one kind: with one context each, or one continuation each."""
     if all(len(one.contexts) == 1 for one in asked):
         documents = [{"text": one.contexts[0], "choices": one.continuations, "answer": one.answer} for one in asked]
         columns, metric = {"doc_to_text": "text", "doc_to_choice": "choices", "doc_to_target": "answer"}, "acc_bytes"
     else:
-        # lm-eval takes an integer for doc_to_text to mean that the choices are contexts, as in Winogrande. Per byte is
-        # then what acc compares: all contexts are followed by the same bytes.
+        # If doc_to_text is an integer, lm-eval takes the choices for contexts, as in Winogrande. Then acc compares per byte
+        # too, since the same bytes follow all contexts.
         documents = [{"text": one.continuations[0], "choices": one.contexts, "answer": one.answer} for one in asked]
         columns, metric = {"doc_to_text": "answer", "doc_to_choice": "choices", "doc_to_target": "text"}, "acc"
     config = {
@@ -301,7 +305,7 @@ def text_task(name: str, benchmark: str, texts: Sequence[str]) -> Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What lm-eval says of a task."""
+    """lm-eval's results for a task."""
 
     value: float  # the metric over all documents
     values: list[Any]  # the metric of each document
@@ -316,15 +320,15 @@ class Outcome:
 
 
 def evaluate(model: HarnessModel, tasks: Sequence[Task], folder: Path) -> dict[str, Outcome]:
-    """Run lm-eval on tasks; folder: an empty one for the tasks' files, which nothing outlives.
+    """Run lm-eval on tasks. folder: an empty one for the tasks' files; nothing in it is needed afterwards.
 
-    What depends on day or machine in lm-eval's results (dates, hosts, paths, versions) is left behind.
+    What depends on the day or the machine in lm-eval's results (dates, hosts, paths, versions) is left out.
     """
     for task in tasks:
         task.write(folder)
     with _quiet():
         manager = TaskManager(include_path=str(folder), include_defaults=False)
-        # evaluate, and not simple_evaluate, which adds to that the facts of the machine, in seconds a call.
+        # Not simple_evaluate: it adds facts about the machine, which takes seconds a call.
         results = evaluator.evaluate(
             lm=model, task_dict=manager.load([task.name for task in tasks]), bootstrap_iters=0, log_samples=True
         )
@@ -341,13 +345,13 @@ def evaluate(model: HarnessModel, tasks: Sequence[Task], folder: Path) -> dict[s
 
 
 def _loglikelihoods(responses: list[Any]) -> list[float]:
-    """Of a choice's (log-likelihood, greedy) pairs, or of a rolling request's log-likelihood."""
+    """The log-likelihoods in lm-eval's responses: (log-likelihood, greedy) for a choice, a number for a whole text."""
     return [float(response[0] if isinstance(response, (tuple, list)) else response) for response in responses]
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """lm-eval's own bars and notes would break up the lines of the stage, which shows its progress itself."""
+    """Silence lm-eval's own bars and notes: the stage shows its progress itself."""
     logger, bar = logging.getLogger("lm_eval"), lm_eval.api.task.tqdm
     level, bars = logger.level, datasets.is_progress_bar_enabled()
     logger.setLevel(logging.ERROR)

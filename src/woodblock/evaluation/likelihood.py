@@ -1,4 +1,4 @@
-"""Likelihood of held-out text: bits per byte over whole documents, in windows that leave no token without context."""
+"""Likelihood of held-out text: bits per byte over whole documents, read in windows that overlap by half."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Integers = npt.NDArray[np.int64]
 def bits_per_byte(nll: float, size: float) -> float:
     """Bits per byte of text.
 
-    nll: summed negative log-likelihood in nats, of the text's tokens and of its end tokens. size: the text's UTF-8 bytes;
-    the end token counts none, so a model pays for ending in time and tokenizers of any vocabulary compare.
-    Raises ValueError for an empty text. Source: Gao et al. 2020, The Pile, section 3.1.
+    nll: summed negative log-likelihood in nats, of the text's tokens and of its end tokens. size: the text's UTF-8 bytes.
+    An end token adds no bytes, so a model must also predict where a text ends. Models with different tokenizers can be
+    compared. Raises ValueError for an empty text. Source: Gao et al. 2020, The Pile, section 3.1.
     """
     if size <= 0:
         raise ValueError("bits per byte of an empty text")
@@ -31,7 +31,7 @@ def bits_per_byte(nll: float, size: float) -> float:
 
 @dataclass(frozen=True)
 class Window:
-    """ids are read; the last len(targets) positions predict targets."""
+    """The model reads ids; its last len(targets) positions predict targets."""
 
     ids: Integers
     targets: Integers
@@ -40,12 +40,12 @@ class Window:
 def windows(document: Integers, context: int) -> Iterator[Window]:
     """Cut a document (start token … end token) into windows of at most `context` ids.
 
-    Every token after the start token is a target exactly once, the end token among them. The first window predicts up to
-    `context` targets from the start token on; each further one moves by half a context and predicts the half that is new,
-    so every target but those of the first half-window is read after at least context / 2 tokens.
+    Every token after the start token is a target exactly once, also the end token. The first window predicts up to
+    `context` targets. Each further window moves by half a context and predicts only the new half. So after the first half
+    window, every target has at least context / 2 tokens before it.
     """
     if len(document) < 2:
-        raise ValueError("a document holds a start and an end token at least")
+        raise ValueError("a document has at least a start and an end token")
     done = min(context, len(document) - 1)  # targets predicted so far
     yield Window(document[:done], document[1 : done + 1])
     while done < len(document) - 1:
@@ -57,10 +57,10 @@ def windows(document: Integers, context: int) -> Iterator[Window]:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The windows of a split's documents: of each its share of its document's bytes and its source.
+    """The windows of a split's documents, and for each window its bytes and its source.
 
-    bytes [n] is float: a document's bytes are shared out by targets, so those of all its windows add up to its size.
-    source [n] counts in sources, which are sorted names.
+    bytes [n]: a window has a part of its document's bytes, in proportion to its targets (so it is a float). source [n]: a
+    place in sources, which are sorted names.
     """
 
     windows: list[Window]
@@ -69,10 +69,9 @@ class HeldOut:
     sources: list[str]
 
     def stratified_sample(self, count: int) -> Integers:
-        """Numbers of about `count` windows, in order, taken from every source at even distances.
+        """The numbers of about `count` windows, in order, taken from every source at even distances.
 
-        A source has its share of them, rounded down, and one at least; so they are less than `count` and one a source.
-        Which ones depends on nothing but the windows.
+        A source gets its share of `count`, rounded down, but at least one window. The choice depends only on the windows.
         """
         chosen = []
         for number in range(len(self.sources)):
@@ -82,11 +81,11 @@ class HeldOut:
         return np.sort(np.concatenate(chosen))
 
     def bits_per_byte(self, sums: Sequence[float], chosen: Integers | None = None) -> tuple[float, dict[str, float]]:
-        """Bits per byte of all, and by source, from the summed nats of the chosen windows (all, where none are chosen).
+        """Bits per byte of the split, and by source, from the summed nats of the chosen windows (None: all windows).
 
-        The figure of all weighs the sources by their bytes in the whole split: it estimates the split, however many of
-        each source's windows were chosen, and is its exact value when all were. Raises ValueError where a source has
-        none among them.
+        For the split, sources are weighted by their bytes in the whole split. So it is an estimate of the split's value,
+        however many windows of each source were chosen; with all windows it is exact. Raises ValueError for a source
+        without a chosen window.
         """
         chosen = np.arange(len(self.windows)) if chosen is None else np.asarray(chosen)
         source, nats = self.source[chosen], np.asarray(sums, dtype=np.float64)
@@ -101,7 +100,7 @@ class HeldOut:
 
 
 def held_out(packed: Packed, context: int) -> HeldOut:
-    """All windows of all documents of a packed split, each read from its start token on."""
+    """All windows of all documents of a packed split; each document starts at its start token."""
     pieces, sizes, numbers = [], [], []
     for number in range(len(packed.bytes)):
         document = packed.document(number)
@@ -116,8 +115,8 @@ def held_out(packed: Packed, context: int) -> HeldOut:
 def nll(model: Transformer, pieces: Iterable[Window], batch_tokens: int) -> list[float]:
     """Summed negative log-likelihood in nats of each window's targets, in the windows' order.
 
-    Windows are batched by length, at most batch_tokens ids (padding counted) a forward pass; ids are padded on the right,
-    where causal attention does not look.
+    Windows are batched by length, with at most batch_tokens ids (padding included) in a forward pass. ids are padded on
+    the right, which causal attention does not see.
     """
     pieces = list(pieces)
     device = model.embed_tokens.weight.device

@@ -1,13 +1,13 @@
-"""N-gram baselines: interpolated Kneser–Ney over tokens, the honest yardstick of a small language model.
+"""N-gram baselines: interpolated Kneser–Ney over tokens. A small language model should be better than these.
 
 Sources: Kneser & Ney 1995; Chen & Goodman 1999, sections 2.7 and 3 (interpolated, one discount an order:
 D = n₁ / (n₁ + 2 n₂), with nᵢ the number of n-grams seen i times).
 
     P(w | u v) = max(c(u v w) − D, 0) / c(u v) + D · N₁₊(u v •) / c(u v) · P(w | v)
 
-The highest order counts tokens; lower orders count in how many different contexts an n-gram occurs, N₁₊(• v w). The
-unigram below them is smoothed with the uniform distribution. N-grams do not reach across documents: a document's first
-context is its start token alone.
+The highest order counts tokens. Lower orders count in how many different contexts an n-gram occurs, N₁₊(• v w). The
+unigram is smoothed with the uniform distribution. N-grams do not cross documents: a document's first context is only its
+start token.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Order:
 
 
 def keys_of(tokens: Integers, starts: Integers, order: int, vocab_size: int) -> tuple[Integers, Mask]:
-    """N-grams of a stream as int64 keys (base-vocabulary numbers), and a mask of those that stand.
+    """N-grams of a stream as int64 keys (numbers in base vocab_size), and a mask of the valid ones.
 
-    tokens [N]: documents one after another, each beginning at one of `starts` with its start token. Entry i of both is
-    the n-gram that ends at token i; it stands if all of it lies in one document and i is not the start token itself.
-    Raises ValueError where the key does not fit 63 bits.
+    tokens [N]: documents one after another; each begins at one of `starts` with its start token. Entry i of both results
+    is the n-gram that ends at token i. It is valid if all of it is in one document and i is not the start token itself.
+    Raises ValueError where a key does not fit 63 bits.
     """
     if vocab_size**order >= 2**63:
         raise ValueError(f"{order}-grams of a vocabulary of {vocab_size} do not fit 63 bits")
@@ -56,7 +56,7 @@ def count(keys: Integers, counts: Integers, vocab_size: int) -> Order:
     totals = np.add.reduceat(counts, first) if len(keys) else counts
     types = np.diff(np.append(first, len(keys)))
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
-    # With nothing seen once or twice (a toy text) the formula has no value; half is what it is near in real text.
+    # If nothing was seen once or twice (a toy text), the formula has no value. In real text it is near one half.
     discount = once / (once + 2 * twice) if once and twice else 0.5
     return Order(keys, counts, contexts, totals, types, discount)
 
@@ -73,9 +73,9 @@ class KneserNey:
                 keys, stands = keys_of(tokens, starts, n, vocab_size)
                 keys, counts = np.unique(keys[stands], return_counts=True)
             else:
-                # In how many contexts: of the distinct (n + 1)-grams, drop the first token and count what is left.
+                # The number of contexts: drop the first token of each distinct (n + 1)-gram, and count what is left.
                 keys, counts = np.unique(continued % vocab_size**n, return_counts=True)
-                if n > 1:  # n-grams right behind the start token have no (n + 1)-gram; they count as themselves
+                if n > 1:  # n-grams that begin with the start token are in no (n + 1)-gram; their own counts are used
                     keys, counts = self._with_document_starts(keys, counts, tokens, starts, n)
             self.orders.insert(0, count(keys, counts, vocab_size))
             continued = keys
@@ -83,7 +83,7 @@ class KneserNey:
     def _with_document_starts(
         self, keys: Integers, counts: Integers, tokens: Integers, starts: Integers, n: int
     ) -> tuple[Integers, Integers]:
-        """Add the n-grams that begin with the start token, by their token counts: nothing precedes a document."""
+        """Add the n-grams that begin with the start token, with their token counts: nothing comes before a document."""
         all_keys, stands = keys_of(tokens, starts, n, self.vocab_size)
         ends = starts + n - 1
         first = ends[ends < len(tokens)]
@@ -103,7 +103,7 @@ class KneserNey:
             contexts = keys // self.vocab_size
             totals = _look_up(order.contexts, order.totals, contexts)
             types = _look_up(order.contexts, order.types, contexts)
-            known = stands & (totals > 0)  # after an unseen context the lower order stands alone
+            known = stands & (totals > 0)  # after an unseen context only the lower order is used
             safe = np.maximum(totals, 1)
             higher = (np.maximum(counts - order.discount, 0) + order.discount * types * result) / safe
             result = np.where(known, higher, result)
@@ -116,7 +116,7 @@ class KneserNey:
 
 
 def _look_up(keys: Integers, values: Integers, wanted: Integers) -> Integers:
-    """values at the wanted keys, 0 where a key is not there."""
+    """The values of the wanted keys; 0 for a key that is not there."""
     if not len(keys):
         return np.zeros(len(wanted), dtype=np.int64)
     where = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)

@@ -1,9 +1,10 @@
-"""The benchmark's questions, made from validation text alone, and the baselines that read nothing.
+"""The benchmark's questions, made only from validation text, and two baselines: the shortest choice, and bigram overlap.
 
-Both tasks are four-way choices that come in blocks of four questions with the same four choices, each right once.
-Whoever prefers one choice whatever the question asks, for its length, its style or its frequency, is right in exactly
-one question of four: what is above chance was read in the question. (That answers can be told without their question
-is the finding of Gururangan et al. 2018; HellaSwag, Zellers et al. 2019, filters by a model, this balances by design.)
+Both tasks are choices between four answers. They come in blocks of four questions with the same four choices, each right
+once. A model that prefers one choice without looking at the question (for its length, its style or its frequency) is
+right in exactly one of four questions. So a score above chance comes from reading the question. (In many benchmarks the
+answer can be guessed without the question: Gururangan et al. 2018. HellaSwag, Zellers et al. 2019, filters such questions
+out with a model; here the blocks prevent them.)
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from woodblock.base.errors import UserError
 
 CHOICES = 4
 
-MIN_UNIT = 30  # characters: shorter articles say too little to be told apart ("本法自2020年1月1日起施行。")
-MAX_UNIT = 200  # characters: what is asked about fits the context of a small model, with its law's name before it
+MIN_UNIT = 30  # characters: shorter articles are too much alike ("本法自2020年1月1日起施行。")
+MAX_UNIT = 200  # characters: a longer text with its law's name would not fit the context of a small model
 MIN_PARAGRAPH = 40  # characters
 MIN_PART = 15  # characters on either side of a cut
 MASK = "某"
-LENGTH_SPREAD = 0.1  # of the right rest's length: how far that of a wrong one may be from it
+LENGTH_SPREAD = 0.1  # the largest allowed difference in length between the endings of a block, as a share
 
 _CUT = re.compile(r"[，。；：](?![\s”’》〉）】」』])")
-# Amendments, decisions and interpretations are called after the law that they amend or interpret.
+# Amendments, decisions and interpretations have the name of the law that they amend or interpret.
 _DERIVED = re.compile(r"修正案|决定|决议|解释")
 
 
@@ -36,16 +37,16 @@ class Unit:
     id: str
     group: str  # the law or document: bootstrap resamples these
     text: str
-    heading: str = ""  # what stands right before the text: "第五条　"
+    heading: str = ""  # what comes right before the text: "第五条　"
     names: tuple[str, ...] = ()  # the law's names, the full one first; empty where it has none of its own
 
 
 @dataclass(frozen=True)
 class Question:
-    """A four-way choice.
+    """A choice between four answers.
 
-    continuation: `context` is how an article starts, `choices` are ways to go on.
-    source_law: `context` is an article, masked or (source_law_verbatim) as it stands; `choices` are laws' names.
+    continuation: `context` is the beginning of an article, `choices` are four endings.
+    source_law: `context` is an article, masked or (source_law_verbatim) unchanged; `choices` are the names of four laws.
     """
 
     task: str
@@ -64,7 +65,7 @@ def paragraphs(id: str, group: str, text: str) -> list[Unit]:
 
 
 def unseen(units: Iterable[Unit], training: Iterable[str]) -> list[Unit]:
-    """The units of MIN_UNIT to MAX_UNIT characters whose text stands in no training text, and twice nowhere."""
+    """The units of MIN_UNIT to MAX_UNIT characters whose text is in no training text; of equal units only the first."""
     haystack = "\0".join(_plain(text) for text in training)
     kept: dict[str, Unit] = {}
     for unit in units:
@@ -74,15 +75,15 @@ def unseen(units: Iterable[Unit], training: Iterable[str]) -> list[Unit]:
 
 
 def has_own_name(law: str) -> bool:
-    """Whether a law has a name of its own, and not that of a law that it amends, decides on or interprets."""
+    """Whether a law has a name of its own, and not the name of a law that it amends or interprets."""
     return not _DERIVED.search(law)
 
 
 def cut(text: str) -> int | None:
     """Where to cut a text in two: after the punctuation mark nearest to its middle; None where there is none.
 
-    Both parts have MIN_PART characters or more. No mark is taken that white space or a closing bracket follows, so
-    that no token of any vocabulary straddles the cut, and no part starts with what belongs to the other.
+    Both parts have MIN_PART characters or more. A mark is not used if white space or a closing bracket follows it. So no
+    token of any vocabulary crosses the cut, and the second part does not start with something that belongs to the first.
     """
     places = [match.end() for match in _CUT.finditer(text)]
     places = [place for place in places if MIN_PART <= place <= len(text) - MIN_PART]
@@ -90,18 +91,18 @@ def cut(text: str) -> int | None:
 
 
 def continuation(units: Sequence[Unit], per_group: int, limit: int, seed: int) -> list[Question]:
-    """How does this text go on: four-way choices between rests of one group's texts, all of like length.
+    """Which ending belongs to this beginning? Questions with four endings of texts of one group, of similar length.
 
-    per_group: most questions of a group, of which whole fours are used; limit: most in all. The rests of a block
-    differ, and each is within LENGTH_SPREAD of every other's length in characters. Raises UserError where no group
-    yields a block.
+    per_group: most questions of a group (whole blocks of four are used); limit: most in all. The endings of a block are
+    all different, and their lengths in characters differ by at most LENGTH_SPREAD. Raises UserError where no group has
+    texts for a block.
     """
     asked = []
     for group, members in sorted(_by_group(units).items()):
         halves: dict[str, Unit] = {}
         for unit in members:
             if place := cut(unit.text):
-                halves.setdefault(unit.text[place:], unit)  # a rest that stands twice would have two right answers
+                halves.setdefault(unit.text[place:], unit)  # the same ending twice would give two right answers
         rests = sorted(halves, key=lambda rest: (len(rest), rest))
         blocks = list(_alike(rests))
         rng = random.Random(f"continuation {seed} {group}")
@@ -112,20 +113,20 @@ def continuation(units: Sequence[Unit], per_group: int, limit: int, seed: int) -
             asked.append(_block("continuation", owners, contexts, block, rng))
     if not asked:
         raise UserError(
-            "benchmark.tasks: continuation finds no four texts of one group with rests of like length in the "
-            "validation split; take it out, or raise dedup.validation_share"
+            "benchmark.tasks: continuation needs four texts of one group with endings of similar length, and the "
+            "validation split has none; remove continuation, or raise dedup.validation_share"
         )
     return _at_most(asked, limit, random.Random(f"continuation {seed}"))
 
 
 def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int, verbatim: bool = False) -> list[Question]:
-    """Which law does this article stand in: four-way choices between names of laws.
+    """Which law is this article from? Questions with the names of four laws.
 
-    per_group: most questions that a law is the answer of; limit: most in all. A law is wrong in exactly three times as
-    many questions as it is right in, and below the limit all laws with articles enough are right equally often.
-    Articles that name their law are left out, and what an article shares with any of the four names is masked (see
-    `masked`): the law is to be told by what the article says, and not by matching characters. With `verbatim` the same
-    questions come unmasked. Raises UserError where fewer than four laws have an article to ask about.
+    per_group: most questions with one law as the answer; limit: most in all. Each law is a wrong choice exactly three
+    times as often as it is the right one. Below the limit, all laws with enough articles are right equally often.
+    Articles that name their law are left out. What an article has in common with any of the four names is masked (see
+    `masked`): the content of the article must tell the law, not matching characters. With `verbatim` the same questions
+    are not masked. Raises UserError where fewer than four laws have an article to ask about.
     """
     groups = _by_group(unit for unit in units if unit.names and not any(name in unit.text for name in unit.names))
     rng = random.Random(f"source_law {seed}")
@@ -133,7 +134,7 @@ def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int, ver
         rng.shuffle(members)
     left = {group: members[:per_group] for group, members in sorted(groups.items())}
     asked = []
-    # The four laws with most left, again and again: it leaves nothing over where the four largest allow it.
+    # Take one article each from the four laws with the most left, again and again. So as few as possible are left over.
     while len(left) >= CHOICES:
         ranked = sorted(left, key=lambda group: (-len(left[group]), rng.random()))
         block = [left[group].pop() for group in ranked[:CHOICES]]
@@ -143,18 +144,18 @@ def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int, ver
         asked.append(_block("source_law_verbatim" if verbatim else "source_law", block, contexts, names, rng))
     if not asked:
         raise UserError(
-            f"benchmark.tasks: source_law needs articles of {CHOICES} laws that the corpus holds out, and there are "
-            f"{len(groups)}; take it out, or raise dedup.validation_share"
+            f"benchmark.tasks: source_law needs articles from {CHOICES} held-out laws, but there are only {len(groups)}; "
+            "remove source_law, or raise dedup.validation_share"
         )
     return _at_most(asked, limit, rng)
 
 
 def masked(text: str, names: Sequence[str]) -> str:
-    """The text with 某 for every character of a bigram that it shares with one of the names.
+    """The text with 某 for every character of a bigram that it has in common with one of the names.
 
-    A law's subject stands in its name and all over its articles: unmasked, choosing the name with the most bigrams in
-    common is right in almost nine questions of ten, and reads nothing. Hermann et al. 2015 (Teaching machines to read)
-    masked what is asked for to the same end; 某 is how Chinese law reports leave a name out.
+    A law's subject is in its name and everywhere in its articles. Without masks, the name with the most common bigrams is
+    the right one in almost nine of ten questions: nothing needs to be understood. Hermann et al. 2015 (Teaching machines
+    to read) masked names for the same reason. Chinese law reports write 某 for a name that they leave out.
     """
     known = {pair for name in names for pair in _bigrams(name)}
     hidden = {place for i, pair in enumerate(_bigrams(text)) if pair in known for place in (i, i + 1)}
@@ -162,23 +163,23 @@ def masked(text: str, names: Sequence[str]) -> str:
 
 
 def shortest(question: Question) -> float:
-    """The credit of choosing the choice with the fewest bytes: 1, 0, or a share where some are equally short."""
+    """The score for taking the choice with the fewest bytes: 1 or 0, or a share where several are equally short."""
     return _credit([-len(choice.encode()) for choice in question.choices], question.answer)
 
 
 def overlap(question: Question) -> float:
-    """The credit of choosing the choice with the largest share of its character bigrams in the context."""
+    """The score for taking the choice with the largest share of its character bigrams in the context."""
     return _credit([_share(choice, question.context) for choice in question.choices], question.answer)
 
 
 def _credit(scores: Sequence[float], answer: int) -> float:
-    """What choosing the best of the scores earns where `answer` is right; choices that tie share it."""
+    """1 if the best of the scores is that of `answer`, else 0; if several are best, they share the 1."""
     best = max(scores)
     return (scores[answer] == best) / scores.count(best)
 
 
 def _share(choice: str, text: str) -> float:
-    """The share of a choice's character bigrams that stand in a text."""
+    """The share of a choice's character bigrams that are in a text."""
     pairs = _bigrams(choice)
     return sum(pair in text for pair in pairs) / max(len(pairs), 1)
 
@@ -199,7 +200,7 @@ def _by_group(units: Iterable[Unit]) -> dict[str, list[Unit]]:
 
 
 def _alike(rests: Sequence[str]) -> Iterable[Sequence[str]]:
-    """Fours of rests, sorted by length, whose lengths are within LENGTH_SPREAD of each other."""
+    """Blocks of four endings whose lengths differ by at most LENGTH_SPREAD. rests: sorted by length."""
     start = 0
     while start + CHOICES <= len(rests):
         block = rests[start : start + CHOICES]
@@ -211,7 +212,7 @@ def _alike(rests: Sequence[str]) -> Iterable[Sequence[str]]:
 
 
 def _at_most(blocks: list[list[Question]], limit: int, rng: random.Random) -> list[Question]:
-    """The questions of whole blocks: as many, drawn at random, as `limit` questions hold."""
+    """The questions of whole blocks, drawn at random, at most `limit` in all."""
     kept = rng.sample(blocks, min(len(blocks), limit // CHOICES))
     return sorted((question for block in kept for question in block), key=lambda one: (one.group, one.id))
 
@@ -219,7 +220,7 @@ def _at_most(blocks: list[list[Question]], limit: int, rng: random.Random) -> li
 def _block(
     task: str, units: Sequence[Unit], contexts: Sequence[str], choices: Sequence[str], rng: random.Random
 ) -> list[Question]:
-    """Four questions with the same choices: each is right once, and each time in another place."""
+    """Four questions with the same choices. Each choice is right once, and the right one is in each place once."""
     places = rng.sample(range(CHOICES), CHOICES)
     questions = []
     for unit, context, right, answer in zip(units, contexts, choices, places, strict=True):

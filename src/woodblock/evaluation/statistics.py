@@ -11,9 +11,9 @@ import numpy as np
 def bootstrap_stderr(values: Sequence[float], groups: Sequence[str], resamples: int, seed: int) -> float:
     """Standard error of the mean of values, by bootstrap over groups.
 
-    Whole groups (laws) are drawn with replacement, since questions about one law stand or fall together. The mean of a
-    resample is over its questions. Source: Efron & Tibshirani 1993, chapter 6; Miller 2024, Adding Error Bars to Evals,
-    on clustered questions.
+    Whole groups (laws) are drawn with replacement, since the answers to questions about one law are not independent. The
+    mean of a resample is over its questions. Source: Efron & Tibshirani 1993, chapter 6; Miller 2024, Adding Error Bars
+    to Evals, on clustered questions.
     """
     names = sorted(set(groups))
     place = {name: i for i, name in enumerate(names)}
@@ -31,10 +31,10 @@ def share_stderr(share: float, count: int) -> float:
 
 
 def chance_of_choice(choices: int) -> float:
-    """The accuracy of who picks one of `choices` answers blindly, where one of them is right."""
+    """The accuracy of a random choice between `choices` answers, one of which is right."""
     return 1 / choices
 
 
 def chance_of_recall(depth: int, passages: int) -> float:
-    """The recall of `depth` passages drawn blindly, where one of all the passages is right."""
+    """The recall of `depth` passages drawn at random, where one of all the passages is right."""
     return min(1.0, depth / passages)

@@ -23,15 +23,15 @@ def generate(
     batch_size: int = 32,
     on_done: Callable[[int], None] = lambda count: None,
 ) -> list[list[int]]:
-    """The most likely continuation of each prompt, token by token, up to and with stop_id.
+    """The greedy continuation of each prompt: the most likely token each time, up to stop_id, which is included.
 
-    no_repeat_ngram: no sequence of so many tokens comes twice in a reply (0: no such limit). A small model that decodes
-    greedily falls into loops, and does not stop (Holtzman et al. 2020; the rule is that of Paulus et al. 2018). Prompts do
-    not count, unlike in transformers: to quote what was given is what an answer with sources is for.
+    no_repeat_ngram: no sequence of so many tokens comes twice in a reply (0: no such limit). Without it, greedy decoding
+    makes a small model repeat itself without end (Holtzman et al. 2020; the rule is from Paulus et al. 2018). Only the
+    reply counts, not the prompt, unlike in transformers: an answer with sources should quote what it was given.
 
-    A reply has max_new_tokens tokens at most, and fewer where the model's context ends. Prompts of similar length share a
-    batch; on_done is called with the number of prompts that a finished batch held. Raises UserError for a prompt that
-    fills the context, since there is no room for a reply.
+    A reply has at most max_new_tokens tokens, and fewer where the model's context ends. Prompts of similar length share a
+    batch. on_done is called with the number of prompts of each finished batch. Raises UserError for a prompt that fills
+    the context, since there is no room for a reply.
     """
     context = model.config.context
     if full := [len(prompt) for prompt in prompts if len(prompt) >= context]:
@@ -96,7 +96,7 @@ def _batch(
             going = (chosen != stop_id) & (cache.lengths < room)
             if not going.any():
                 break
-            if not going.all():  # rows that have ended cost nothing more
+            if not going.all():  # rows that have ended are not computed any more
                 rows, chosen = rows[going], chosen[going]
                 cache = cache.take(going)
             hidden = model.hidden(chosen[:, None], cache)[:, 0]

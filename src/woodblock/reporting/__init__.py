@@ -1,1 +1,1 @@
-"""The report: what a run left on disk, as one HTML page."""
+"""The report: one HTML page about a finished run, made from its files."""

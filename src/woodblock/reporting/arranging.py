@@ -1,4 +1,4 @@
-"""How values become rows of the page: by path, in order, a few of many, cut to a length."""
+"""How values become rows of the page: sorted, some taken of many, long texts cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from woodblock.reporting.finished_run import Finished
 from woodblock.reporting.words import WORDS
 
-SAMPLES = 6  # of each sort
+SAMPLES = 6  # of each kind
 CUT = 360  # characters of a sample that are shown
 
 
@@ -41,7 +41,7 @@ def known_first(names: Iterable[str], known: Iterable[str]) -> list[str]:
 
 
 def largest_first(sources: Iterable[str], train: dict[str, dict[str, Any]]) -> list[str]:
-    """Sources by their training tokens; those of equally many, or of none, by name."""
+    """Sources by their training tokens, most first; where these are equal or missing, by name."""
     return sorted(sources, key=lambda name: (-train.get(name, {}).get("tokens", 0), name))
 
 
@@ -52,7 +52,7 @@ def cut(text: str, most: int = CUT) -> str:
 
 
 def described(run: Finished, stage: str, leave_out: Container[str] = ()) -> list[dict[str, Any]]:
-    """The numbers of a stage as rows of label, value, unit and key: those with words first, in the order of WORDS."""
+    """The numbers of a stage as rows of label, value, unit and key. Those in WORDS come first, in its order."""
     rows = []
     for key, value in paths_and_values(run.metrics.get(stage, {})):
         if isinstance(value, (int, float)) and key not in leave_out:

@@ -1,8 +1,8 @@
 """Charts as SVG text: lines, intervals and bars.
 
-Written by hand rather than with a plotting library for three reasons: the colours are the page's CSS variables, so
-that a chart follows the reader's light, dark or printed page; the text stays text, in the reader's fonts, also in
-Chinese; and the same numbers give the same bytes. Every chart is described in words for readers who hear the page.
+Charts are written by hand, without a plotting library, for three reasons. The colours are the page's CSS variables, so a
+chart fits the reader's light, dark or printed page. The text stays text, in the reader's fonts, also in Chinese. The same
+numbers give the same bytes. Every chart is described in words for readers who listen to the page.
 
 Lengths are in user units of the viewBox, which the page shows at about one CSS pixel each.
 """
@@ -33,7 +33,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of an interval chart: a value, and its standard error where it has one."""
+    """A row of an interval chart: a value, and its standard error where it has one. hollow: draw a ring, not a dot."""
 
     name: str
     value: float
@@ -50,11 +50,10 @@ def line_chart(
     levels: Sequence[tuple[str, float]] = (),
     height: int = 270,
 ) -> str:
-    """Lines over a common x from zero, with horizontal dashed `levels` (name, value): baselines to be under.
+    """Lines over a common x from zero, with horizontal dashed `levels` (name, value), which are baselines.
 
-    Each line and level is named at its right end, with its last value; a name that is too long is cut there, and whole
-    where it is read out. Points that are not finite are left out.
-    Raises ValueError where no series has a point.
+    Each line and level is named at its right end, with its last value. A long name is cut there, but not in the chart's
+    description. Points that are not finite are left out. Raises ValueError where no series has a point.
     """
     finite = [Series(s.name, *_finite(s.x, s.y), s.style, s.markers) for s in series]
     finite = [s for s in finite if s.x]
@@ -117,7 +116,7 @@ def interval_chart(
 ) -> str:
     """Values as dots with whiskers of ± `errors` standard errors, one row each, and a dashed line at chance.
 
-    The value and one standard error stand at the row's right end. Values are cut off at [low, high].
+    The value and one standard error are written at the row's right end. Values outside [low, high] are drawn at its ends.
     """
     left, right, top, bottom, pitch = 96, 100, 22, 40, 24
     plot_right = WIDTH - right
@@ -176,7 +175,7 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float, str]], x_label: str, 
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """At most `most` round numbers (1, 2, 2.5 or 5 times a power of ten apart) that lie within [low, high].
+    """At most `most` round numbers in [low, high], in steps of 1, 2, 2.5 or 5 times a power of ten.
 
     Raises ValueError unless low < high, both finite.
     """
@@ -200,7 +199,7 @@ def short(value: float) -> str:
 
 
 def thin(x: Sequence[float], y: Sequence[float], most: int = 300) -> tuple[list[float], list[float]]:
-    """At most `most` points: means over runs of neighbouring ones, so that a long curve is smoothed and not sampled."""
+    """At most `most` points. A long curve is smoothed: each point is the mean of a run of neighbouring points."""
     if len(x) <= most:
         return list(x), list(y)
     edges = [index * len(x) // most for index in range(most + 1)]
@@ -209,7 +208,7 @@ def thin(x: Sequence[float], y: Sequence[float], most: int = 300) -> tuple[list[
 
 
 def _ends(levels: Sequence[tuple[str, float]], series: Sequence[Series]) -> list[tuple[str, float, str]]:
-    """Name, last value and style of all that is named at a line chart's right end."""
+    """Name, last value and style of each line and level, for the labels at the right end of a line chart."""
     return [(name, value, "muted") for name, value in levels] + [(s.name, s.y[-1], s.style) for s in series]
 
 
@@ -219,7 +218,7 @@ def _finite(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
 
 
 def _range(values: list[float], pad: float) -> tuple[float, float]:
-    """The least and the largest, apart by something, with a share of padding."""
+    """The smallest and the largest value, with a share of padding; if they are equal, a range around them."""
     low, high = min(values), max(values)
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-200):  # less than the ticks can tell apart
         low, high = low - max(abs(low), 1.0) / 2, high + max(abs(high), 1.0) / 2

@@ -1,4 +1,4 @@
-"""Lines of a curve: columns of curves/<stage>.csv over one another."""
+"""Charts of training curves: lines from the columns of curves/<stage>.csv."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from woodblock.reporting import charts
 
 
 def column(frame: pd.DataFrame, x: str, y: str, name: str, style: str) -> charts.Series | None:
-    """A column of a curve over another, without its gaps; None where the column is missing or empty."""
+    """One column of a curve over another, without gaps; None where a column is missing or empty."""
     if y not in frame or x not in frame:
         return None
     points = frame[[x, y]].dropna()
@@ -22,6 +22,6 @@ def column(frame: pd.DataFrame, x: str, y: str, name: str, style: str) -> charts
 def chart(
     title: str, series: Sequence[charts.Series | None], x: str, y: str, levels: Sequence[tuple[str, float]] = ()
 ) -> str:
-    """A line chart of the series that exist; empty where none does."""
+    """A line chart of the series that exist; an empty text where none does."""
     found = [s for s in series if s is not None]
     return charts.line_chart(title, found, x, y, levels) if found else ""

@@ -1,4 +1,4 @@
-"""What a finished run left on disk for the report, read."""
+"""The files of a finished run, read for the report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SELF = "report"  # the stage that reads the others
 
 @dataclass(frozen=True)
 class Finished:
-    """What the stages left: their graph, and by stage what they wrote. A table that a preset lacks is None."""
+    """What the stages wrote, and their graph. A table that a preset does not make is None."""
 
     stages: dict[str, Stage]
     manifest: dict[str, list[dict[str, Any]]]

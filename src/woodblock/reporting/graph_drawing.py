@@ -1,8 +1,8 @@
 """A graph of boxes and arrows, drawn in layers, as SVG text.
 
-After Sugiyama, Tagawa and Toda 1981: nodes stand a layer below the lowest of what they read, an edge over several
-layers gets a bend in each, the order in a layer is the barycentre of the neighbours', and the horizontal places are
-pulled towards the neighbours'.
+The method is that of Sugiyama, Tagawa and Toda 1981. A node is one layer below the lowest node that it reads. An edge
+across several layers has a bend in each. The order in a layer is that of the barycentres of the neighbours, and a node's
+horizontal place is near the mean of its neighbours.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """An arrow from one node to another; `label` is read out, and shown when pointed at."""
+    """An arrow from one node to another. `label` is read out, and shown when the mouse is over the arrow."""
 
     source: str
     target: str
@@ -40,7 +40,7 @@ class Edge:
 
 @dataclass
 class _Place:
-    """Where a node or a bend stands: its layer, and its centre."""
+    """The place of a node or a bend: its layer, and its centre."""
 
     layer: int
     width: float
@@ -118,7 +118,7 @@ def _layered(nodes: Sequence[Node], edges: Sequence[Edge]) -> tuple[dict[str, _P
             break
     else:
         raise ValueError("the graph has a cycle")
-    # A node without predecessors stands right above the first that reads it, which shortens its arrow.
+    # A node without predecessors is placed right above the first node that reads it, so its arrow is short.
     for name in names:
         if not any(edge.target == name for edge in edges):
             layers[name] = min([layers[edge.target] - 1 for edge in edges if edge.source == name], default=0)
@@ -139,7 +139,7 @@ def _layered(nodes: Sequence[Node], edges: Sequence[Edge]) -> tuple[dict[str, _P
 
 
 def _ordered(places: dict[str, _Place]) -> list[list[str]]:
-    """The names of each layer from left to right: the order with the fewest crossings that the sweeps come by."""
+    """The names of each layer from left to right: of the orders that the sweeps try, the one with the fewest crossings."""
     rows: list[list[str]] = [[] for _ in range(1 + max(place.layer for place in places.values()))]
     for name, place in places.items():
         rows[place.layer].append(name)
@@ -195,7 +195,7 @@ def _place_across(places: dict[str, _Place], rows: list[list[str]]) -> None:
 
 
 def _ports(ends: list[tuple[str, str, int]], places: dict[str, _Place]) -> dict[int, float]:
-    """Where on its box each edge ends: edges of a box stand side by side, in the order of their other ends."""
+    """The x of each edge's end on its box: edges of a box end side by side, in the order of their other ends."""
     by_box: dict[str, list[tuple[float, int]]] = {}
     for box, other, index in ends:
         by_box.setdefault(box, []).append((places[other].x, index))

@@ -1,4 +1,4 @@
-"""Where things stand on a line: in order and apart, as near as can be to where they are wanted."""
+"""Places on a line: in order, a gap apart, and as near as possible to the wanted places."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 
 def positions_apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The positions nearest to the wanted ones, in squares, that are at least `gap` apart and within [low, high].
+    """The positions nearest to the wanted ones (least squares) that are at least `gap` apart and within [low, high].
 
-    Where they do not fit, they start at low and run over high.
+    If they do not fit, they start at low and go beyond high.
     """
     order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
-    # Without the gaps that must lie before each, the positions only must not fall.
+    # After subtracting the gaps, the positions only have to be in rising order.
     flat = isotonic([wanted[index] - place * gap for place, index in enumerate(order)])
     highest = max(low, high - (len(wanted) - 1) * gap)
     result = [0.0] * len(wanted)
@@ -21,7 +21,7 @@ def positions_apart(wanted: Sequence[float], gap: float, low: float, high: float
 
 
 def isotonic(values: list[float]) -> list[float]:
-    """The nearest sequence in squares that never falls: pool adjacent violators, Ayer et al. 1955."""
+    """The nearest sequence (least squares) that never falls: pool adjacent violators, Ayer et al. 1955."""
     blocks: list[tuple[float, int]] = []
     for value in values:
         block = (value, 1)

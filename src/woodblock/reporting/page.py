@@ -1,8 +1,8 @@
-"""The page of the report: each section described in tables and charts, and all set as one HTML page.
+"""The page of the report: its sections, in tables and charts, as one HTML page.
 
-The page shows and never computes a score: each number on it stands in metrics/, timings/, curves/ or results/, so that
-it can be checked there. What it adds is arithmetic that says so (a distance from chance in standard errors, a total).
-A number that words.py has no words for is still shown, under its own name, in the last table.
+The page shows scores and computes none: each number on it is in metrics/, timings/, curves/ or results/, and can be
+checked there. The page adds only simple arithmetic, and says so (a distance from chance in standard errors, a total).
+A number without words in words.py is shown too, under its own name, in the last table.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(run: Finished, title: str) -> str:
-    """The page, as HTML that loads nothing: styles and drawings are inline, fonts the reader's.
+    """The page, as HTML that loads nothing: styles and drawings are inline, fonts are the reader's.
 
-    What a section's module describes is known in its template by the module's name.
+    A template knows what its section's module describes by the module's name.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,  # of an included file: else the line after it would go on with its last
+        keep_trailing_newline=True,  # of an included file: otherwise its last line and the next would become one
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["number"] = readable.number

@@ -1,4 +1,4 @@
-"""Numbers for readers: a number, a size, a duration, a rate, each with its unit where it has one."""
+"""Numbers for readers: numbers, sizes, durations and rates, each with its unit where it has one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def number(value: Any) -> str:
-    """A value for readers: thousands set apart; four significant digits, or the whole part where that is longer."""
+    """A value for readers: thousands separated; four significant digits, or all digits of a longer whole part."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
     if isinstance(value, int):

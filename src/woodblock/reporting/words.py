@@ -1,8 +1,8 @@
-"""What the page calls things: numbers with their units, tasks, models, records and sources."""
+"""The page's words for things: numbers with their units, tasks, models, records and sources."""
 
 from __future__ import annotations
 
-# What a number of metrics/<stage>.json is called on the page, and its unit. Without words it shows under its key.
+# The words and the unit for a number of metrics/<stage>.json. A number without words is shown under its key.
 WORDS = {
     "tokenizer.vocab_size": ("Vocabulary", "pieces"),
     "tokenizer.bytes_per_token": ("Bytes a token, validation text", "bytes"),
@@ -81,7 +81,7 @@ TASKS = {
 
 
 def records(role: str) -> str:
-    """What the records of a role are: texts, conversations or articles; of an unknown role, its own name."""
+    """The word for the records of a role: texts, conversations or articles; for an unknown role, its own name."""
     return {"corpus": "texts", "instructions": "conversations", "documents": "articles"}.get(role, role)
 
 

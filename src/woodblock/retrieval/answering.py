@@ -1,7 +1,7 @@
 """Answers with their sources: retrieve articles, put them before the question, let the model answer.
 
-Retrieval-augmented generation (Lewis et al. 2020) in its plainest form. An answer always carries the articles that
-it was given, whatever the model says, and what the model says is checked against them: a small model invents.
+This is retrieval-augmented generation (Lewis et al. 2020) in its simplest form. An answer always has the articles that
+the model was given, whatever the model says. Its text is checked against them, since a small model invents articles.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MENTION = re.compile(r"(?:《([^《》]+)》\s*)?(第[零〇一二三四五六�
 
 @dataclass(frozen=True)
 class Source:
-    """An article that was given to the model; text as it was given, so cut where `cut` says so."""
+    """An article that was given to the model. text: as it was given, so shortened if `cut` is true."""
 
     law: str
     article: str
@@ -53,7 +53,7 @@ class Answer:
         return any(self._is_source(*mention) for mention in mentions(self.text))
 
     def invents(self) -> bool:
-        """Whether the text names an article that was neither given nor stands in what was given or asked."""
+        """Whether the text names an article that was not given, and that neither the question nor the articles name."""
         given = normalize("\n".join([self.question, *(source.text for source in self.sources)]))
         return not all(
             self._is_source(law, article) or (article in given and short_name(law) in given)
@@ -61,13 +61,13 @@ class Answer:
         )
 
     def grounded(self) -> float:
-        """The share of the text's pairs of characters that stand in the articles given: 0 to 1, 0 for an empty text."""
+        """The share of the text's character bigrams that are in the given articles: 0 to 1; 0 for an empty text."""
         pairs = _pairs(self.text)
         given = sum((_pairs(source.text) for source in self.sources), Counter())
         return (pairs & given).total() / max(1, pairs.total())
 
     def f1(self) -> float:
-        """F1 of the characters of the text and of the articles given, as CMRC 2018 scores answers (Cui et al. 2019)."""
+        """F1 between the characters of the text and those of the given articles, as in CMRC 2018 (Cui et al. 2019)."""
         said, given = Counter(self.text), Counter("".join(source.text for source in self.sources))
         return 2 * (said & given).total() / max(1, said.total() + given.total())
 
@@ -92,7 +92,7 @@ class Answer:
 
 
 def mentions(text: str) -> list[tuple[str, str]]:
-    """The articles that a text names, as (law or "", article); a law counts where 《》 stand right before the article.
+    """The articles that a text names, as (law or "", article). A law counts if it stands in 《》 right before the article.
 
     >>> mentions("《劳动法》第36条和第三条")
     [('劳动法', '第三十六条'), ('', '第三条')]
@@ -115,12 +115,12 @@ def answer(
 ) -> list[Answer]:
     """Answer questions from the best `passages` articles that the index finds for each.
 
-    Articles that are too long for the model's context are cut at the end of a sentence, and marked. A question that
-    finds no article is answered by NOTHING_FOUND, without the model. system: the system prompt of the model's
-    fine-tuning; no_repeat_ngram: see `generate`. With cite_first a reply is begun for the model with the citation of the
-    best article, in the words that fine-tuning taught it: the model quotes, and need not copy a number, which small
-    ones do badly. on_done is called with the number of questions that were answered. Raises UserError for a question that
-    does not fit the context.
+    Articles that are too long for the model's context are cut at the end of a sentence, and marked. If no article is
+    found, the answer is NOTHING_FOUND, without the model. system: the system prompt of the model's fine-tuning;
+    no_repeat_ngram: see `generate`. cite_first: begin the reply for the model with the citation of the best article, in
+    the words of its fine-tuning. So the model only quotes and need not copy a number, which small models do badly.
+    on_done is called with the number of questions that were answered. Raises UserError for a question that does not fit
+    the context.
     """
     found = retrieve(questions, index, passages)
     room = model.config.context - max_new_tokens
@@ -160,10 +160,10 @@ def retrieve(questions: Sequence[str], index: Index, passages: int) -> list[list
 def fit(
     question: str, sources: Sequence[Source], tokenizer: Tokenizer, room: int, system: str = ""
 ) -> tuple[list[Source], list[int]]:
-    """The prompt of a question with its articles in at most `room` tokens: (articles as they stand in it, its ids).
+    """The prompt of a question with its articles in at most `room` tokens: (articles as they are in it, its ids).
 
-    If it is longer, all articles are cut to one length, the greatest that fits. Raises UserError where even articles of
-    one sentence's beginning do not fit.
+    If it is longer, all articles are cut to the same length, the largest that fits. Raises UserError if it does not fit
+    even with the shortest articles.
     """
 
     def prompt(limit: int) -> tuple[list[Source], list[int]]:
@@ -185,14 +185,14 @@ def fit(
     kept, ids = prompt(low)
     if len(ids) > room:
         raise UserError(
-            f"a question of {len(question)} characters leaves no room for articles: {len(ids)} tokens with them, "
-            f"{room} before the reply; shorten it, or lower rag_eval.max_new_tokens or rag_eval.passages"
+            f"the question ({len(question)} characters) and its articles take {len(ids)} tokens, but only {room} fit before "
+            "the reply; shorten the question, or lower rag_eval.max_new_tokens or rag_eval.passages"
         )
     return kept, ids
 
 
 def _cut(source: Source, limit: int) -> Source:
-    """The source with a text of at most `limit` characters and the mark of a cut."""
+    """The source with at most `limit` characters of its text, and CUT_MARK after them if it was longer."""
     if len(source.text) <= limit:
         return source
     head = source.text[:limit]

@@ -1,19 +1,19 @@
 """BM25 over Chinese text: an index in plain NumPy arrays, and exact top-k search.
 
 A passage is described by its terms: every Han character, every pair of neighbouring Han characters, and every other
-run of letters or digits as one lower-cased word. Bigrams stand in for words, without a segmenter that could be wrong;
-single characters catch what the bigrams of a differently worded question miss. One more term is the passage's citation
-(劳动法第三十六条), whole: of 2,000 questions by name and number, on 352 laws, it takes recall@1 from .27 to 1.00.
+run of letters or digits as one lower-cased word. Bigrams are used instead of words: no segmenter is needed, which could
+be wrong. Single characters help where a question has other words than the passage. One more term is the passage's whole
+citation (劳动法第三十六条): for 2,000 questions by name and number, on 352 laws, it raises recall@1 from .27 to 1.00.
 
 The weight of a term in a passage (BM25 with Lucene's idf; Robertson & Zaragoza 2009, The Probabilistic Relevance
 Framework, and Kamphuis et al. 2020, Which BM25 Do You Mean?) does not depend on the query:
 
     ln(1 + (N - df + 0.5) / (df + 0.5)) * tf / (tf + k1 * (1 - b + b * length / mean_length))
 
-so all of them are computed once, when the index is built, and a search only adds them up (eager scoring; Lù 2024,
-BM25S). Most terms are rare and kept as postings: the passages that hold them, and their weights. Adding a posting
-costs about ten times what adding an element of a plain row costs, so a term that stands in more than an eighth of all
-passages is kept as a row of its weight in every passage.
+so all weights are computed once, when the index is built, and a search only adds them up (eager scoring; Lù 2024,
+BM25S). Most terms are rare. They are kept as postings: the passages that contain them, and their weights. To add a posting
+takes about ten times as long as to add an element of a plain row. So a term that is in more than an eighth of all passages
+is kept as a row: its weight in every passage.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ Places = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float32]
 
 CHUNK_CHARS = 2_000_000  # characters whose terms are sorted at once: about 100 MB
-FREQUENT_SHARE = 1 / 8  # of the passages: a term that stands in more of them is kept as a row
-CITATION_BOOST = 10  # times its idf: more than the words around it weigh together
-LONGEST_NAME = 80  # characters of a law's name that are looked for before 第…条 in a query
-GROUP = 64  # scores of which only the largest is compared when the best are looked for
+FREQUENT_SHARE = 1 / 8  # of the passages: a term that is in more of them is kept as a row
+CITATION_BOOST = 10  # times its idf: more than the weights of the words around it together
+LONGEST_NAME = 80  # characters: how far before 第…条 a law's name may start in a query
+GROUP = 64  # scores in a group; top_k compares only the largest of each
 ARRAYS = ("terms", "starts", "passage_ids", "weights", "row_of_term", "rows")
 
 # Han characters: 〇, the unified ideographs with extensions A to I, and the compatibility ideographs.
@@ -56,21 +56,22 @@ _WORD = re.compile(rf"[^\W_{''.join(f'{chr(first)}-{chr(last)}' for first, last 
 _ARTICLE = re.compile(r"第[零〇一二三四五六七八九十百千万]+条(?:之[一二三四五六七八九十]+)?")
 _ARABIC_ARTICLE = re.compile(r"第\s*([1-9][0-9]{0,4})\s*条")
 
-# A term is a number: a character its code point, a bigram two of them side by side in 42 bits, and a word its place in
-# the list of words above all bigrams (code points end at 0x10FFFF). The 22 bits that are left hold a text's place among
-# the texts at hand, so that one sort of plain numbers brings equal terms together.
+# A term is a number. A character is its code point; a bigram is two code points side by side, in 42 bits; a word is its
+# place in the list of words, above all bigrams (code points end at 0x10FFFF). The other 22 bits of a number are for the
+# place of a text. So one sort of plain numbers brings equal terms together.
 _POINT_BITS, _TEXT_BITS = 21, 22
 _FIRST_WORD = 0x110000 << _POINT_BITS
 
 
 def normalize(text: str) -> str:
-    """Text as it is compared: compatibility forms unified (Ａ and A, ① and 1), case folded, 第36条 as 第三十六条."""
+    """The form of a text that is compared: compatibility forms unified (Ａ and A, ① and 1), case folded, 第36条 as
+    第三十六条."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     return _ARABIC_ARTICLE.sub(lambda match: article_name(int(match[1])), plain)
 
 
 def passage_text(passage: Mapping[str, Any]) -> str:
-    """What is indexed of a passage, normalized: its law, chapter, number and text."""
+    """The text of a passage that is indexed, normalized: its law, chapter, number and text."""
     return normalize("\n".join(passage[field] or "" for field in ("law", "chapter", "article", "text")))
 
 
@@ -80,7 +81,7 @@ def citation(passage: Mapping[str, Any]) -> str:
 
 
 def citations(query: str, known: Container[str]) -> list[str]:
-    """The citations in a normalized query that are among the known ones, under the longest name that is known.
+    """The citations in a normalized query that are among the known ones, each with the longest name that is known.
 
     >>> citations("《中华人民共和国劳动法》第三十六条说了什么", {"劳动法第三十六条"})
     ['劳动法第三十六条']
@@ -100,9 +101,9 @@ def count_terms(
 ) -> tuple[Terms, Places, Places]:
     """How often each term occurs in each text: (terms uint64, places of the texts int64, counts int64).
 
-    The three arrays have one length and are sorted by term, then text. texts: normalized. labels: of each text, words
-    that it has besides those that are read from it. words: word → its place in the list of words; a new word is added
-    if `grow`, and left out otherwise. Raises ValueError for more than 2^22 texts.
+    The three arrays have the same length and are sorted by term, then text. texts: normalized. labels: for each text,
+    further words that are not read from it. words: word → its place in the list of words; a new word is added if `grow`,
+    and left out otherwise. Raises ValueError for more than 2^22 texts.
     """
     if len(texts) > 1 << _TEXT_BITS:
         raise ValueError(f"{len(texts)} texts at once; at most {1 << _TEXT_BITS}")
@@ -141,9 +142,9 @@ class Index:
     """An inverted index with the passages that it finds. N passages, V terms, P postings, F frequent terms.
 
     terms: [V], sorted. starts: [V + 1], where the postings of each term begin; a frequent term has none.
-    passage_ids: [P], ascending within a term; NumPy's own index type, which it takes without converting.
+    passage_ids: [P], ascending within a term; in NumPy's own index type, so that it need not convert them.
     weights: [P]. row_of_term: [V], the row of a frequent term, else -1. rows: [F, N].
-    words: word → its place in the list of words. passages: a row a passage, with law, chapter, article and text.
+    words: word → its place in the list of words. passages: one row a passage, with law, chapter, article and text.
     """
 
     terms: Terms
@@ -159,9 +160,9 @@ class Index:
 
     @classmethod
     def build(cls, passages: pd.DataFrame, k1: float, b: float) -> Index:
-        """Index passages; a chunk of them is sorted at a time.
+        """Index passages, one chunk of them at a time.
 
-        Memory: about 35 bytes a posting at the most (measured: 30 M postings, 1.1 GB).
+        Memory: at most about 35 bytes a posting (measured: 30 M postings, 1.1 GB).
         Raises UserError where there is no passage.
         """
         if passages.empty:
@@ -179,11 +180,11 @@ class Index:
         progress.close()
 
         terms = np.unique(np.concatenate([run[0] for run in runs]))
-        frequencies = np.zeros(len(terms), dtype=np.int64)  # of passages that hold the term
+        frequencies = np.zeros(len(terms), dtype=np.int64)  # the number of passages that contain each term
         for run in runs:
             frequencies[np.searchsorted(terms, run[0])] += run[2]
         idf = np.log1p((len(passages) - frequencies + 0.5) / (frequencies + 0.5))
-        # A citation is a field of its own: boosted, and its weight not discounted by the length of the text.
+        # A citation is a field of its own: it is boosted, and the length of the text does not lower its weight.
         citation_places = [place for word, place in words.items() if not _WORD.fullmatch(word)]
         is_citation = np.isin(terms, _FIRST_WORD + np.array(citation_places, dtype=np.uint64))
         idf[is_citation] *= CITATION_BOOST
@@ -195,7 +196,7 @@ class Index:
         starts = np.concatenate([[0], np.cumsum(np.where(frequent, 0, frequencies))])
         passage_ids = np.empty(starts[-1], dtype=np.int64)
         weights = np.empty(starts[-1], dtype=np.float32)
-        filled = starts[:-1].copy()  # up to where a term's postings are; runs come in the order of the passages
+        filled = starts[:-1].copy()  # where the next posting of each term goes; runs come in the order of the passages
         while runs:
             run_terms, run_starts, run_frequencies, ids, times = runs.pop(0)
             term = np.repeat(np.searchsorted(terms, run_terms), run_frequencies)
@@ -222,9 +223,9 @@ class Index:
 
     @classmethod
     def load(cls, folder: Path) -> Index:
-        """Open a saved index. The arrays are mapped, not read: a search touches the terms of its query alone.
+        """Open a saved index. The arrays are mapped, not read: a search touches only the terms of its query.
 
-        Raises UserError where the folder is no index, or is not complete.
+        Raises UserError where the folder has no index, or only a part of one.
         """
         folder = Path(folder)
         try:
@@ -232,7 +233,9 @@ class Index:
             # A plain view: slices of a memmap object cost a microsecond more each.
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in ARRAYS}
         except (OSError, ValueError) as error:
-            raise UserError(f"{folder}: no index here ({error}); run rag_index, or dvc checkout {folder}") from None
+            raise UserError(
+                f"{folder}: there is no index here ({error}); run rag_index, or dvc checkout {folder}"
+            ) from None
         words = {word: place for place, word in enumerate(settings["words"])}
         return cls(
             **arrays, words=words, k1=settings["k1"], b=settings["b"], passages=parquet.read(folder / "passages")
@@ -241,9 +244,9 @@ class Index:
     def search(self, queries: Sequence[str], k: int) -> tuple[Places, Weights]:
         """The k best passages of each query, best first: (ids int64 [queries, k], scores float32 [queries, k]).
 
-        Of passages with one score the earlier comes first. Where fewer than k passages share a term with a query, the
-        rest is id -1 with score 0. A query may be any text; a term that it repeats counts as often. Raises ValueError
-        for a bare string, and for k below 1.
+        Of passages with equal scores the earlier comes first. Where fewer than k passages have a term of the query, the
+        rest is id -1 with score 0. A query may be any text; a repeated term counts each time. Raises ValueError for a
+        string instead of a list, and for k below 1.
         """
         if isinstance(queries, str) or k < 1:
             raise ValueError(f"search takes a list of queries and k of at least 1, not {queries!r} and {k}")
@@ -255,9 +258,9 @@ class Index:
         return ids, best
 
     def characters_only(self) -> Index:
-        """The same passages described by their single characters alone: what the other terms are measured against.
+        """The same passages, described only by their single characters: a baseline for the other terms.
 
-        Characters sort before all other terms, so this is a view. Lengths are still counted in terms of every kind.
+        Characters sort before all other terms, so this is a view. Lengths still count terms of every kind.
         """
         count = int(np.searchsorted(self.terms, 1 << _POINT_BITS))
         return replace(
@@ -269,7 +272,7 @@ class Index:
         )
 
     def _terms_of(self, queries: Sequence[str]) -> Iterator[tuple[Places, Places]]:
-        """Of each query, the places in `terms` of those that the index knows, and how often the query has them."""
+        """For each query: the places of its terms in `terms`, and how often it has each; unknown terms are left out."""
         texts = [normalize(query) for query in queries]
         labels = [citations(text, self.words) for text in texts]
         terms, owners, counts = count_terms(texts, labels, self.words, grow=False)
@@ -299,10 +302,10 @@ class Index:
 
 
 def top_k(scores: Weights, k: int) -> tuple[Places, Weights]:
-    """Places and values of the k largest positive scores, largest first, the earlier of equals first.
+    """Places and values of the k largest positive scores, largest first; of equal scores the earlier first.
 
-    Scores are dealt into groups, and each group reduced to its maximum: at least k scores reach the k-th largest
-    maximum, and few others do. Only those are sorted, in an eighth of the time that a partition of all scores takes.
+    The scores are divided into groups, and each group is reduced to its maximum. At least k scores reach the k-th largest
+    maximum, and few others do. Only these are sorted. It takes an eighth of the time of a partition of all scores.
     """
     bound = 0.0
     groups = len(scores) // GROUP
@@ -315,7 +318,7 @@ def top_k(scores: Weights, k: int) -> tuple[Places, Weights]:
 
 
 def _chunks(passages: pd.DataFrame) -> Iterator[tuple[int, list[str], list[list[str]]]]:
-    """Yield (place of the first, texts, labels) of runs of passages with about CHUNK_CHARS characters in all."""
+    """Yield (place of the first, texts, labels) of chunks of passages with about CHUNK_CHARS characters each."""
     texts: list[str] = []
     labels: list[list[str]] = []
     first = chars = 0

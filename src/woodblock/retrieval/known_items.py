@@ -1,13 +1,13 @@
 """Known-item queries: questions whose right passage is known, because they are made from it.
 
-They measure whether an index finds again what it holds. They are easier than questions that people ask in words of
-their own, and cost nothing: no judgement of relevance is needed (Azzopardi, de Rijke & Balog 2007, Building Simulated
-Queries for Known-Item Topics). Three kinds, as many of each:
+They measure whether an index finds its own passages again. They are easier than questions that people ask in their own
+words, but they cost nothing: nobody has to judge which passages are relevant (Azzopardi, de Rijke & Balog 2007, Building
+Simulated Queries for Known-Item Topics). There are three kinds, equally many of each:
 
-fragment  a clause of 8 to 30 characters, quoted in a question; every passage that holds the clause is right
+fragment  a clause of 8 to 30 characters, quoted in a question; every passage with this clause is right
 number    law and number, in the ways that people write them; that article is right
-memory    a half-remembered article: its clauses out of order, 40 % of their pairs of characters kept, the others lost;
-          every passage of the same text is right
+memory    a half-remembered article: its clauses in another order, with only 40 % of their character pairs;
+          every passage with the same text is right
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from woodblock.sources.statutes import cite, short_name
 
 Key = TypeVar("Key", bound=Hashable)
 
-DEPTH = 10  # passages that are looked at
-KEPT = 0.4  # of the pairs of characters, in a query of the kind `memory`
-FEWEST_PAIRS = 4  # that a query of the kind `memory` holds: eight characters
+DEPTH = 10  # how many of the best passages are looked at
+KEPT = 0.4  # of the character pairs, in a query of the kind `memory`
+FEWEST_PAIRS = 4  # in a query of the kind `memory`: eight characters
 MOST_PAIRS = 30
 
 _CLAUSE = re.compile(r"[^，。；：、！？…“”‘’\"'《》〈〉（）()\s]+")
@@ -61,7 +61,7 @@ class Query:
 
 
 def draw(passages: pd.DataFrame, count: int, seed: int) -> list[Query]:
-    """Draw `count` queries, the kinds taking turns; fewer where the passages serve for no more.
+    """Draw `count` queries, the kinds in turn; fewer if the passages do not give so many.
 
     passages: with law, article, number and text; a passage's id is its place. Deterministic in passages and seed.
     Raises UserError where no query can be made.
@@ -87,20 +87,22 @@ def draw(passages: pd.DataFrame, count: int, seed: int) -> list[Query]:
         return Query("memory", text, frozenset(same_text[texts[i]])) if text else None
 
     same_text, same_place = _group(texts), _group(zip(laws, articles, strict=True))
-    # Each kind draws from a generator of its own, so that a change to one leaves the others' queries as they are.
+    # Each kind has a random generator of its own, so that a change to one kind does not change the queries of the others.
     kinds = [_drawn(make, len(texts), random.Random(f"{seed} {make.__name__}")) for make in (fragment, number, memory)]
     in_turn = chain.from_iterable(zip_longest(*kinds))
     queries = list(islice((query for query in in_turn if query is not None), count))
     if not queries:
-        raise UserError("no known-item query can be made of these documents: they are neither numbered nor long enough")
+        raise UserError(
+            "no query can be made from these documents: none has an article number or enough text; add longer documents"
+        )
     return queries
 
 
 def half_remembered(text: str, rng: random.Random) -> str | None:
-    """What is left of a text in a lay reader's memory, None where that is too little to ask with.
+    """What a reader might remember of a text; None where that is too little for a query.
 
-    Every clause is cut into pairs of characters; each pair stays with probability KEPT, and the clauses are put in any
-    order. At most MOST_PAIRS pairs stay: nobody types more.
+    Every clause is cut into pairs of characters. Each pair is kept with probability KEPT, and the clauses are shuffled.
+    At most MOST_PAIRS pairs are kept: nobody types more.
     """
     clauses = _CLAUSE.findall(text)
     rng.shuffle(clauses)
@@ -123,9 +125,10 @@ def ranks(index: Index, queries: list[Query]) -> list[int]:
 
 
 def scores(ranks: list[int]) -> dict[str, Any]:
-    """recall@1 and recall@10 (the share of queries with a right passage so far up), their standard errors, and mrr@10.
+    """recall@1 and recall@10 with their standard errors, and mrr@10.
 
-    mrr@10: the mean of 1 / rank of the first right passage, 0 where it is not among the first ten.
+    recall@k: the share of queries with a right passage among the first k. mrr@10: the mean of 1 / rank of the first right
+    passage, where a query counts 0 if none is among the first ten.
     """
     result: dict[str, Any] = {"queries": len(ranks), "mrr@10": sum(1 / rank for rank in ranks if rank) / len(ranks)}
     for depth in (1, DEPTH):
@@ -148,7 +151,7 @@ def _group(keys: Iterable[Key]) -> dict[Key, list[int]]:
 
 
 class _Places:
-    """Finds the texts that hold a string, in one scan of all of them."""
+    """Finds the texts that contain a string, in one scan of all of them."""
 
     def __init__(self, texts: pd.Series) -> None:
         self._joined = "\0".join(texts)

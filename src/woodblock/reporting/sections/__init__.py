@@ -1,1 +1,1 @@
-"""A section of the page each: what a run left, described for the template of the same name."""
+"""The sections of the page, one a file: each describes a part of the run for the template of the same name."""

@@ -14,7 +14,7 @@ def describe(run: Finished) -> dict[str, Any]:
 
 
 def every_number(run: Finished) -> list[tuple[str, list[tuple[str, str]]]]:
-    """All of metrics/, as the files have it: full precision, own keys."""
+    """All of metrics/, as in the files: in full precision, under their own keys."""
     return [
         (stage, [(path, _in_full(value)) for path, value in paths_and_values(metrics)])
         for stage, metrics in run.metrics.items()

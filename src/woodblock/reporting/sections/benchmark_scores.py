@@ -13,9 +13,9 @@ CONFIDENCE = 1.96  # standard errors either side: 95 % for a normal estimate
 
 
 def describe(run: Finished) -> dict[str, Any]:
-    """A chart and rows for each task of choices, and a row a model of validation bits per byte.
+    """A chart and rows for each task of choices, and a row for each model with its bits per byte of validation text.
 
-    Beside each score stands whether the training text was checked against what is asked; without a word, it was not.
+    Each score says whether the training text was compared with the task's texts; if the metrics do not say it, it was not.
     """
     metrics = run.metrics["benchmark"]
 

@@ -1,4 +1,4 @@
-"""What was built from what: the sources, the graph with what each stage made, every output with its sha256."""
+"""What was built from what: the sources, the graph with the outputs of each stage, every output with its sha256."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from woodblock.run.graph import Stage, producers
 
 
 def describe(run: Finished) -> dict[str, Any]:
-    """The drawing, a row a source, a row an output, and where one stage read what another did not write."""
+    """The drawing, a row for each source and each output, and the places where a stage read other bytes than were made."""
     return {"graph": drawing(run), "sources": sources(run.manifest), "outputs": outputs(run), "breaks": breaks(run)}
 
 
 def sources(manifest: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """A row a file that was fetched, with every role that it plays."""
+    """A row for each fetched file, with all its roles."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for role in sorted(manifest):
         for entry in manifest[role]:
@@ -63,14 +63,14 @@ def drawing(run: Finished) -> str:
 
 
 def main_output(stage: Stage) -> str:
-    """The model that a stage makes, else the folder that holds what it makes."""
+    """The model that a stage makes or, without one, the folder of its outputs."""
     made = [out for out in stage.outs if out.split("/")[0] in ("data", "models", "results")]
     models = [out for out in made if out.startswith("models/")]
     return os.path.commonpath(models or made) if made else ""
 
 
 def facts(stage: str, metrics: dict[str, Any]) -> list[str]:
-    """A few words on what a stage made; of its numbers, those that exist."""
+    """A few words on what a stage made, with those of its numbers that exist."""
     found = {path: value for path, value in paths_and_values(metrics) if isinstance(value, (int, float))}
     wanted = {
         "download": [("{:,} texts", "corpus.records"), ("{:,} characters", "corpus.characters")],
@@ -94,7 +94,7 @@ def facts(stage: str, metrics: dict[str, Any]) -> list[str]:
 
 
 def outputs(run: Finished) -> list[dict[str, str]]:
-    """A row an output, with the sha256 that its stage recorded."""
+    """A row for each output, with the sha256 that its stage recorded."""
     return [
         {"stage": stage, "path": path, "sha256": sha}
         for stage, lineage in run.lineage.items()
@@ -103,7 +103,7 @@ def outputs(run: Finished) -> list[dict[str, str]]:
 
 
 def breaks(run: Finished) -> list[str]:
-    """Deps whose sha256 is not that which their maker recorded: then the page would be of more than one run."""
+    """Deps whose sha256 is not the one that their maker recorded: then the page mixes several runs."""
     made = {path: sha for lineage in run.lineage.values() for path, sha in lineage["outs"].items()}
     return [
         f"{stage} read another {path}"

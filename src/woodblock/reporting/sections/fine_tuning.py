@@ -1,4 +1,4 @@
-"""Fine-tuning: the curves, and the replies to held-out prompts in numbers, by task too."""
+"""Fine-tuning: the curves, and numbers about the replies to held-out prompts, in all and by task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from woodblock.reporting.words import WORDS
 
 
 def describe(run: Finished) -> dict[str, Any]:
-    """The chart of both losses, the numbers, and a table of those by task."""
+    """The chart of both losses, the numbers, and a table of the numbers by task."""
     curve, metrics = run.sft_curve, run.metrics["sft"]
     levels = [("base model", metrics["base_val_loss"])] if "base_val_loss" in metrics else []
     by_task = metrics.get("by_task", {})
@@ -27,7 +27,7 @@ def describe(run: Finished) -> dict[str, Any]:
 
 
 def by_group(stage: str, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A table of the same numbers for several groups: the names of the columns, and a row a group."""
+    """A table of the same numbers for several groups: the names of the columns, and a row for each group."""
     by_path = {group: dict(paths_and_values(of_group)) for group, of_group in scores.items()}
     found = {path for values in by_path.values() for path in values}
     columns = known_first(found, (key.removeprefix(f"{stage}.") for key in WORDS if key.startswith(f"{stage}.")))

@@ -1,4 +1,4 @@
-"""The text on its way to training: the funnel of cleaning step by step, samples of it, the tokenizer, packing."""
+"""The text on its way to training: the funnel of cleaning, step by step; samples; the tokenizer; packing."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from woodblock.reporting import charts
 from woodblock.reporting.arranging import described, largest_first, paths_and_values
 from woodblock.reporting.finished_run import Finished
 
-PACKED = ("documents", "tokens", "pass_share", "one_document_share")  # what the page tells of a packed source
-DROPS_SHOWN = 3  # of each step; the tables hold ten
+PACKED = ("documents", "tokens", "pass_share", "one_document_share")  # the numbers of a packed source on the page
+DROPS_SHOWN = 3  # of each step; the tables have ten
 KEPT_SHOWN = 6
-# The steps in the order in which records meet them: stage, key of its counts, what the step is called on the page.
+# The steps in the order in which records go through them: stage, key of its counts, name of the step on the page.
 STEPS = (
     ("clean", "roles", "turns out of order"),
     ("clean", "empty", "empty"),
@@ -42,7 +42,7 @@ STEPS = (
 
 
 def describe(run: Finished) -> dict[str, Any]:
-    """The funnel of each role, what was dropped and what stays, and the numbers of the tokenizer and of packing."""
+    """The funnel of each role, samples of what was dropped and kept, and the numbers of the tokenizer and of packing."""
     clean, dedup = run.metrics["clean"], run.metrics["dedup"]
     return {
         "funnels": [funnel(role, clean.get(role, {}), dedup.get(role, {})) for role in roles(clean)],
@@ -63,7 +63,10 @@ def roles(clean: Mapping[str, Any]) -> list[str]:
 
 
 def funnel(role: str, clean: Mapping[str, int], dedup: Mapping[str, int]) -> dict[str, Any]:
-    """The funnel of a role: how many came, and of each step that did anything how many it changed, dropped and left."""
+    """The funnel of a role: how many records came, and for each step how many it changed, dropped and left.
+
+    Steps that did nothing are left out.
+    """
     left = clean.get("read", 0)
     rows = []
     for stage, key, name in STEPS:
@@ -76,7 +79,7 @@ def funnel(role: str, clean: Mapping[str, int], dedup: Mapping[str, int]) -> dic
 
 
 def rest(clean: Mapping[str, Any], dedup: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """The counts that are no step's: splits, characters, lines that went, what was masked."""
+    """The counts that do not belong to a step: splits, characters, removed lines, masked data."""
     found: list[tuple[str, int]] = []
     for stage, metrics in (("clean", clean), ("dedup", dedup)):
         for role, counts in metrics.items():
@@ -90,7 +93,7 @@ def rest(clean: Mapping[str, Any], dedup: Mapping[str, Any]) -> list[tuple[str, 
 
 
 def histogram(histograms: Mapping[str, Any], name: str, title: str, label: str) -> str | None:
-    """Documents by bins of a measure, over all sources; None where there is nothing to count."""
+    """A bar chart of documents by bins of a measure, over all sources; None where there is nothing to count."""
     edges: Sequence[float] = histograms["edges"][name]
     by_source = histograms["counts"].get(name, {})
     if not by_source:
@@ -104,7 +107,7 @@ def histogram(histograms: Mapping[str, Any], name: str, title: str, label: str) 
 
 
 def samples(drops: pd.DataFrame) -> list[dict[str, Any]]:
-    """By step, in the steps' order: its name on the page and some of its samples."""
+    """For each step, in order: its name on the page and some of its samples."""
     found: list[dict[str, Any]] = []
     for _, key, name in STEPS:
         rows = drops[drops["step"] == key]
@@ -118,14 +121,14 @@ def _rows(frame: pd.DataFrame) -> list[dict[Hashable, Any]]:
 
 
 def packing_shares(run: Finished) -> list[dict[str, Any]]:
-    """The numbers of packing, save those that are tabled by source."""
+    """The numbers of packing without those by source, which have their own table."""
     keys = (key for key, _ in paths_and_values(run.metrics["pack"]))
     tabled = {key for key in keys if key.startswith(("train_sources.", "validation_sources."))}
     return described(run, "pack", leave_out=tabled)
 
 
 def packed_sources(run: Finished) -> list[dict[str, Any]]:
-    """A row a packed source, the largest first: what it holds, and how often it is read. None of a single source."""
+    """A row for each packed source, the largest first: its contents, and how often it was read. No rows for one source."""
     metrics, read = run.metrics["pack"], run.metrics["pretrain"].get("tokens")
     train, validation = metrics.get("train_sources", {}), metrics.get("validation_sources", {})
     rows = []
@@ -143,7 +146,7 @@ def packed_sources(run: Finished) -> list[dict[str, Any]]:
 
 
 def _passes(source: dict[str, float], read: int | None) -> float | None:
-    """How often a source was read, to its last token, where training read so many tokens of all."""
+    """How many times training read a source. read: the tokens that it read of all sources."""
     if read is None or "pass_share" not in source or not source.get("tokens"):
         return None
     return source["pass_share"] * read / source["tokens"]

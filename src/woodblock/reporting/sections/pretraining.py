@@ -1,4 +1,4 @@
-"""Pretraining: the curves, the final scores, speed, and how the model went on as it trained."""
+"""Pretraining: the curves, the final scores, speed, and the model's continuations while it trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from woodblock.reporting.arranging import SAMPLES, described, even_indices_with_
 from woodblock.reporting.finished_run import Finished
 from woodblock.reporting.words import BASELINES
 
-SOURCES_DRAWN = 5  # lines that a chart's colours and labels still tell apart, beside the one of all
+SOURCES_DRAWN = 5  # lines beside the one of all: more could not be told apart by colour and label
 
 
 def describe(run: Finished) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def describe(run: Finished) -> dict[str, Any]:
 
 
 def source_lines(run: Finished) -> list[charts.Series | None]:
-    """The curve's bits a byte of the largest sources and of all; none where the curve holds no sources."""
+    """Lines of bits a byte for the largest sources and for all; none where the curve has no sources."""
     curve, train = run.pretrain_curve, run.metrics["pack"].get("train_sources", {})
     names = [column.removeprefix("val_bpb_") for column in map(str, curve) if column.startswith("val_bpb_")]
     if not names:
@@ -52,7 +52,7 @@ def source_lines(run: Finished) -> list[charts.Series | None]:
 
 
 def source_scores(run: Finished) -> list[dict[str, Any]]:
-    """A row a source of the final score, beside the tokens that it was measured on and the source's share of training."""
+    """For each source its final score, the validation tokens that this was measured on, and its share of training."""
     pack = run.metrics["pack"]
     train, validation = pack.get("train_sources", {}), pack.get("validation_sources", {})
     scores = run.metrics["pretrain"]["val_bpb_by_source"]
@@ -68,7 +68,7 @@ def source_scores(run: Finished) -> list[dict[str, Any]]:
 
 
 def speed(timing: dict[str, float]) -> str:
-    """A stage's rates and its memory in one line; empty where none was kept."""
+    """A stage's rates and its memory in one line; an empty text where there are none."""
     rates = [
         readable.rate(key, timing[key])
         for key in ("tokens_per_second", "flops_per_second", "mfu_percent")
@@ -84,7 +84,7 @@ def _beside(score: float, baseline: float, name: str) -> str:
 
 
 def as_it_trained(documents: Sequence[continuations.Document]) -> list[dict[str, Any]]:
-    """How the same beginnings were gone on with, after some of the steps: evenly, the first and the last among them."""
+    """Continuations of the same beginnings after some of the steps, at even distances, with the first and the last."""
     return [
         {
             "prompt": document.prompt,

@@ -15,9 +15,9 @@ def describe(run: Finished) -> dict[str, Any]:
 
 
 def params_as_yaml(run: Finished) -> list[str]:
-    """The params that the stages recorded, as the YAML of params.yaml: the settings of all, then a block a stage.
+    """The params that the stages recorded, as YAML like params.yaml: the common settings, then a block a stage.
 
-    What was auto is shown as the number that it came to, and marked.
+    A value that was auto is shown as the number that was used, with a mark.
     """
     values: dict[str, Any] = {}
     chosen: dict[str, Any] = {}

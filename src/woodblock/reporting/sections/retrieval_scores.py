@@ -1,4 +1,4 @@
-"""Retrieval, and the answers from what was retrieved, in numbers."""
+"""Numbers about retrieval, and about the answers from what was retrieved."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from woodblock.reporting.words import MODELS, TASKS
 
 
 def describe(run: Finished) -> dict[str, Any]:
-    """Rows of each table, or none of a table that the preset lacks."""
+    """Some rows of each table; none for a table that the preset does not make."""
     return {
         "replies": replies(run.generations),
         "answers": rag_answers(run.answers),
@@ -21,7 +21,7 @@ def describe(run: Finished) -> dict[str, Any]:
 
 
 def replies(generations: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Held-out prompts with the model's replies: some of each task, evenly over the task's rows."""
+    """Held-out prompts with the model's replies: some of each task, at even distances."""
     if generations is None or generations.empty:
         return []
     tasks = [rows for _, rows in generations.groupby("task", sort=True)]
@@ -64,7 +64,7 @@ def rag_answers(answers: pd.DataFrame | None) -> list[dict[str, Any]]:
 
 
 def choices(questions: pd.DataFrame | None, predictions: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Benchmark questions with what each model chose, a few of each task, evenly over its questions."""
+    """Benchmark questions with what each model chose: a few of each task, at even distances."""
     if questions is None or predictions is None or questions.empty:
         return []
     chosen = {(row["model"], row["task"], row["id"]): row for row in predictions.to_dict("records")}

@@ -10,7 +10,7 @@ from woodblock.reporting.words import BASELINES, TASKS, short_url
 
 
 def describe(run: Finished) -> dict[str, Any]:
-    """The sentence, and the numbers that stand in boxes below it."""
+    """The sentence, and the numbers for the boxes below it."""
     return {"lead": lead(run), "figures": key_figures(run)}
 
 
@@ -28,7 +28,7 @@ def lead(run: Finished) -> str:
 
 
 def key_figures(run: Finished) -> list[tuple[str, str, str]]:
-    """(label, figure, what stands beside it) for the head of the page; those whose numbers exist."""
+    """(label, figure, text beside it) for the head of the page, where the numbers exist."""
     pretrain, rag = run.metrics["pretrain"], run.metrics["rag_eval"]
     figures: list[tuple[str, str, str]] = []
     if "val_bpb" in pretrain:

@@ -9,7 +9,7 @@ from woodblock.reporting.finished_run import Finished
 
 
 def describe(run: Finished) -> dict[str, Any]:
-    """Two charts and a row a stage, with the sum of the times and the largest memory."""
+    """Two charts and a row for each stage, with the sum of the times and the largest memory."""
     bars: list[tuple[str, float, str]] = []
     rows: list[dict[str, Any]] = []
     for stage, timing in run.timings.items():
