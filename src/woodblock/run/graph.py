@@ -11,6 +11,7 @@ import yaml
 
 from woodblock.base.errors import UserError
 
+SHOWS_TIMES = frozenset({"report.html"})  # outputs that differ from run to run, since they show how long it took
 # Params that shape no output: any stage may read them, and no stage runs again when they change.
 OF_NO_STAGE = ("processes",)
 

@@ -57,7 +57,8 @@ def finished() -> dict[str, Any]:
     outputs: dict[str, str] = {}
     metrics: dict[str, Any] = {}
     for stage in stages.values():
-        outputs |= (lineage.read(stage.name) or {})["outs"]
+        made = (lineage.read(stage.name) or {})["outs"]
+        outputs |= {path: sha for path, sha in made.items() if path not in graph.SHOWS_TIMES}
         for out in (o for o in stage.outs if o.startswith("metrics/")):
             metrics[stage.name] = json.loads(Path(out).read_text(encoding="utf-8"))
     settings = {path: value for path, value in by_path(values).items() if path not in MACHINE_PARAMS}
