@@ -61,10 +61,10 @@ def densities(entry: dict[str, int]) -> dict[str, float]:
 
 
 def draw(windows: packing.Windows) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """What training draws from a pass, of all and by source: the tail that it leaves out, and windows of one document.
+    """What training reads in a pass, in all and by source: its windows, those within one document, and the tail left out.
 
-    The tail is the same for every seed. The share of windows within one document is that of one cut, and stands for the
-    others. (Held-out documents are read whole and each by itself, so they have no such figures.)
+    The tail has the same length for every seed. The share of windows within one document depends a little on the seed; it
+    is that of seed 0. (Held-out documents are read whole and one by one, so they have no such numbers.)
     """
     single, entries = packing.of_one_document(windows), windows.packed.entry["sources"]
     figures = {

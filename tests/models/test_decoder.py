@@ -57,7 +57,7 @@ def test_nothing_later_changes_what_is_said_earlier():
 
 def test_too_long_a_sequence_is_refused():
     model = small_models.model()
-    with pytest.raises(ValueError, match="33 tokens are over the model's context of 32"):
+    with pytest.raises(ValueError, match="33 tokens are more than the model's context of 32"):
         model.hidden(ids(model, 1, 33))
 
 

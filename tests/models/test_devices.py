@@ -1,4 +1,4 @@
-"""A device is picked by its name, or refused with what would do."""
+"""A device is picked by its name, or refused with those that there are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_device_by_its_name(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert devices.pick_device("auto") == CPU
-    with pytest.raises(UserError, match=r"device: cuda is not on this machine; auto or cpu would do"):
+    with pytest.raises(UserError, match=r"device: cuda is not on this machine; use auto or cpu"):
         devices.pick_device("cuda")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert devices.pick_device("auto") == torch.device("mps")

@@ -64,5 +64,5 @@ def test_a_cache_holds_what_autocast_makes():
 def test_documents_and_a_cache_exclude_each_other():
     model = small_models.model()
     tokens = ids(model, 1, 4)
-    with pytest.raises(ValueError, match="it goes with no document numbers"):
+    with pytest.raises(ValueError, match="it cannot be used with document numbers"):
         model.hidden(tokens, Cache(model.config, 1, 8, model.embed_tokens.weight), torch.zeros_like(tokens))

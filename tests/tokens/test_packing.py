@@ -284,7 +284,7 @@ def test_an_index_that_is_not_there_or_is_none_is_one_line(tmp_path):
     index = tmp_path / "index.json"
     for text in (index.read_text()[:-30], "[]", "{}", '{"dtype": "<u2", "vocab_size": 9, "splits": {"train": {}}}'):
         index.write_text(text)
-        with pytest.raises(UserError, match=r"index\.json: no index of packed tokens .*; run pack again$"):
+        with pytest.raises(UserError, match=r"index\.json is not an index of this version .*; run pack again$"):
             Packed(tmp_path, "train")
 
 
@@ -309,13 +309,13 @@ def test_files_that_do_not_hold_what_the_index_says_are_one_line(tmp_path):
         "torn", r"00001\.bin has 5 bytes, .* 3 tokens of 2 bytes; run pack", lambda f: cut(f / "train-000-00001.bin", 5)
     )
     spoil("lost", r"train-000-00000\.bin is not there, ", lambda f: (f / "train-000-00000.bin").unlink())
-    spoil("type", r"dtype <u4, but ids of 100 pieces are <u2", lambda f: changed(f, dtype="<u4"))
-    spoil("large", r"train holds id 9, its tokenizer has 9 pieces", lambda f: changed(f, vocab_size=9))
-    spoil("counts", r"7 tokens, its documents 7, its index says 8", lambda f: changed(f, tokens=8))
+    spoil("type", r"dtype is <u4, but 100 pieces need <u2", lambda f: changed(f, dtype="<u4"))
+    spoil("large", r"train has the id 9, but its tokenizer has only 9 pieces", lambda f: changed(f, vocab_size=9))
+    spoil("counts", r"tokens of train differ: files 7, documents 7, index 8", lambda f: changed(f, tokens=8))
     spoil("starts", r"train\.starts\.npy: cannot be read", lambda f: cut(f / "train.starts.npy", 140))
     spoil(
         "sizes",
-        r"bytes\.npy: int64 \(3,\), its index says 2 of",
+        r"bytes\.npy has int64 \(3,\), but the index expects 2 of",
         lambda f: np.save(f / "train.bytes.npy", np.arange(3)),
     )
     spoil("source", r"train\.source\.npy: cannot be read", lambda f: (f / "train.source.npy").unlink())
@@ -327,21 +327,23 @@ def cut(file: Path, size: int) -> None:
 
 def test_a_split_that_is_not_there_or_empty_is_one_line(tmp_path):
     write(tmp_path / "one", [[1, 2]])
-    with pytest.raises(UserError, match=r"no split test; there are train$"):
+    with pytest.raises(UserError, match=r"there is no split test, only train$"):
         Packed(tmp_path / "one", "test")
-    with pytest.raises(UserError, match=r"train holds no document; .*metrics/dedup\.json"):
+    with pytest.raises(UserError, match=r"train has no documents; metrics/dedup\.json says"):
         write(tmp_path / "none", [])
 
 
 @pytest.mark.parametrize("ids", [[1, 100, 2], [-1, 2]])
 def test_ids_that_the_vocabulary_does_not_hold_are_one_line(tmp_path, ids):
-    with pytest.raises(UserError, match=r"a document of 源 has ids from -?1 to \d+, the tokenizer has 100 pieces"):
+    with pytest.raises(
+        UserError, match=r"a document of 源 has ids from -?1 to \d+, but the tokenizer has only 100 pieces"
+    ):
         write(tmp_path, [Document(ids, 3, "源")])
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
 def test_weights_that_say_nothing_are_one_line(tmp_path, weight):
-    with pytest.raises(UserError, match=r"a document of 源 has weight .*; weights are over 0 and finite"):
+    with pytest.raises(UserError, match=r"a document of 源 has weight .*; a weight must be above 0 and finite"):
         write(tmp_path, [Document([1, 2], 3, "源", weight)])
 
 

@@ -145,7 +145,7 @@ def test_a_vocabulary_that_does_not_fit_is_one_line_that_says_which_would(vocab_
     with pytest.raises(UserError, match=f"tokenizer.vocab_size: {vocab_size} does not fit") as error:
         tokenization.train(texts, vocab_size, 0.9995)
     assert "\n" not in str(error.value)
-    fits = int(re.search(r"(\d+) (?:or more )?would do", str(error.value))[1])
+    fits = int(re.search(r"use (?:at least )?(\d+)", str(error.value))[1])
     tokenization.train(texts, fits, 0.9995)
     with pytest.raises(UserError, match=f"tokenizer.vocab_size: {fits + wrong} does not fit"):
         tokenization.train(texts, fits + wrong, 0.9995)
@@ -153,7 +153,7 @@ def test_a_vocabulary_that_does_not_fit_is_one_line_that_says_which_would(vocab_
 
 @pytest.mark.parametrize("texts", [[], [""], ["\n\n"], ["\x00"]])
 def test_no_text_to_train_on_is_one_line(texts):
-    with pytest.raises(UserError, match=r"^the training text is empty; .*metrics/clean\.json$"):
+    with pytest.raises(UserError, match=r"^the training text is empty; metrics/clean\.json"):
         tokenization.train(texts, 300, 0.9995)
 
 

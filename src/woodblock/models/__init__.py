@@ -1,1 +1,1 @@
-"""The model: a decoder in PyTorch, its kernels for a CPU, and the Hugging Face folder that it is saved as."""
+"""The model: a decoder in PyTorch, its kernels for CPUs, and the Hugging Face folder that it is saved in."""

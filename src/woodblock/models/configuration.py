@@ -1,4 +1,4 @@
-"""A decoder's configuration, and what follows from it alone: its parameters, and the operations a token."""
+"""A decoder's configuration, and two numbers that follow from it: its parameters, and the operations a token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RopeScaling = Literal["linear", "yarn", "llama3"]
 
 @dataclass(frozen=True)
 class Config:
-    """The numbers that make a decoder: its shape, its positions, and how its weights are drawn."""
+    """The numbers that define a decoder: its shape, its positions, and how its weights are drawn."""
 
     vocab_size: int
     dim: int
@@ -24,7 +24,7 @@ class Config:
     init_std: float = 0.02
     qk_norm: bool = False  # an RMSNorm on each head's queries and keys: attention's logits stay bounded
     rope_scaling: RopeScaling | None = None
-    rope_factor: float = 1.0  # how many times as long the context is as the one that rope_theta was chosen for
+    rope_factor: float = 1.0  # the context, as a multiple of the one that rope_theta was chosen for
 
     @property
     def head_dim(self) -> int:
@@ -46,14 +46,14 @@ def count_parameters(config: Config) -> int:
 
 
 def flops_per_token(config: Config, length: int) -> int:
-    """Floating-point operations a trained token, forward and backward, at sequences of `length`.
+    """Floating-point operations for a trained token, forward and backward, in sequences of `length`.
 
-    Six for each weight of a matrix: two in the forward pass, two each for the gradients of its input and of itself. The
-    embedding counts once, as the output layer; looking rows up is no product. Attention's two products take 12 · length
-    · D a layer, of which half is counted, since it is causal (Kaplan et al. 2020; Chowdhery et al. 2022, appendix B).
-    This is torch.utils.flop_counter's count less that masked half, which torch counts whole; neither counts norms,
-    rotations, softmax or activations. Document masks take away more of attention, and that is not subtracted: MFU is of
-    the model's operations, whatever a batch is made of.
+    Each weight of a matrix takes six: two in the forward pass, two each for the gradients of its input and of itself. The
+    embedding counts once, as the output layer; looking up a row takes none. Attention's two products take 12 · length · D
+    a layer. Half of this is counted, since attention is causal (Kaplan et al. 2020; Chowdhery et al. 2022, appendix B).
+    torch.utils.flop_counter gives the same number, but counts both halves. Norms, rotations, softmax and activations are
+    not counted. Document masks save more of attention, but this is not subtracted: MFU is about the model's operations,
+    whatever is in a batch.
     """
     norms = config.dim + config.layers * (2 * config.dim + 2 * config.head_dim * config.qk_norm)
     return 6 * (count_parameters(config) - norms) + 6 * config.layers * config.dim * length

@@ -1,12 +1,12 @@
-"""LLaMA's shape in PyTorch, written to be read: RMSNorm, rotary positions, grouped-query attention, SwiGLU, tied
-embeddings, no bias; with QK-norm it is Qwen3's.
+"""The decoder of LLaMA in PyTorch, written to be read: RMSNorm, rotary positions, grouped-query attention, SwiGLU, tied
+embeddings, no bias. With QK-norm it is the decoder of Qwen3.
 
-Parameters bear the names of Hugging Face's LlamaForCausalLM or Qwen3ForCausalLM (without their "model." in front), so
-that saving is copying. The numbers of a model are in configuration.py; positions (rotary_positions.py), the cache of
-generation (kv_cache.py) and the loss in chunks (cross_entropy.py) each have a file of their own; kernels.py computes the
-same faster on a CPU. Sources: Touvron et al. 2023 (LLaMA 2); Yang et al. 2025 (Qwen3); Zhang & Sennrich 2019 (RMSNorm);
-Su et al. 2021 (rotary positions); Ainslie et al. 2023 (grouped queries); Shazeer 2020 (SwiGLU); Press & Wolf 2017 (tied
-embeddings); Henry et al. 2020 (QK-norm).
+Parameters have the names of Hugging Face's LlamaForCausalLM or Qwen3ForCausalLM (without their "model." in front), so a
+model is saved by copying. The numbers of a model are in configuration.py, positions in rotary_positions.py, the cache for
+generation in kv_cache.py, the loss in chunks in cross_entropy.py. kernels.py computes the same faster on a CPU. Sources:
+Touvron et al. 2023 (LLaMA 2); Yang et al. 2025 (Qwen3); Zhang & Sennrich 2019 (RMSNorm); Su et al. 2021 (rotary
+positions); Ainslie et al. 2023 (grouped queries); Shazeer 2020 (SwiGLU); Press & Wolf 2017 (tied embeddings); Henry et
+al. 2020 (QK-norm).
 
 In shapes below, B is the batch, T the length, D the model's dim, H the heads, K the key–value heads, C = D / H.
 """
@@ -31,7 +31,7 @@ Mask = Tensor | flex.BlockMask
 
 
 class RMSNorm(nn.Module):
-    """Scales each vector to a root mean square of 1, then by a learned weight. Unlike LayerNorm it does not centre."""
+    """Scales each vector to a root mean square of 1, then by a learned weight. Unlike LayerNorm it subtracts no mean."""
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
@@ -43,20 +43,20 @@ class RMSNorm(nn.Module):
 
 
 def document_numbers(ids: Tensor, start_id: int) -> Tensor:
-    """The number [B, T] within its row of the document that each of ids [B, T] belongs to.
+    """For each of ids [B, T] the number of its document within the row [B, T].
 
-    A document begins with its start token; what stands before a row's first one, the end of a document that began
-    earlier, is number 0. Works on any device, without waiting for it.
+    A document begins with its start token. What comes before a row's first start token, the end of an earlier document,
+    has number 0. Works on any device, without waiting for it.
     """
     return (ids == start_id).cumsum(dim=1)
 
 
 def document_mask(documents: Tensor, head_dim: int) -> Mask:
-    """What attention may see when it is causal and stays within documents [B, T].
+    """The mask for attention that is causal and stays within documents [B, T].
 
-    On a CPU a mask [B, 1, T, T] for scaled_dot_product_attention. On a GPU a block mask of FlexAttention (Dong et al.
-    2024), whose kernel skips the blocks of 128 × 128 positions in which nothing is seen; it takes heads of 16 channels
-    or more. Compiled there, so that the T × T mask it is counted from is never written to memory.
+    On a CPU it is a mask [B, 1, T, T] for scaled_dot_product_attention. On a GPU it is a block mask of FlexAttention (Dong
+    et al. 2024), whose kernel skips the blocks of 128 × 128 positions in which nothing is seen; it needs heads of at
+    least 16 channels. There the function is compiled, so that the T × T mask is never written to memory.
     """
     rows, length = documents.shape
     if not is_fused(documents, head_dim):
@@ -71,20 +71,20 @@ def document_mask(documents: Tensor, head_dim: int) -> Mask:
 
 
 def is_fused(documents: Tensor, head_dim: int) -> bool:
-    """Whether FlexAttention's kernel serves here: on a CPU it has no backward pass."""
+    """Whether FlexAttention's kernel can be used: on a CPU it has no backward pass."""
     return documents.is_cuda and head_dim >= 16
 
 
 @functools.cache
 def compiled(function: Any) -> Any:
-    """A function compiled when it is first called; each once a process."""
+    """The compiled function; each function is compiled once in a process, at its first call."""
     return torch.compile(function)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
     """Softmax attention of q [B, H, T, C] over k and v [B, K, S, C]; without a mask it is causal, and T = S.
 
-    A boolean mask is broadcast over [B, H, T, S] and true where a key is seen.
+    A boolean mask is broadcast to [B, H, T, S]; it is true where a key is seen.
     """
     grouped = q.shape[1] != k.shape[1]
     if isinstance(mask, flex.BlockMask):
@@ -114,7 +114,7 @@ class Attention(nn.Module):
         q = self.q_proj(x).view(batch, length, self.heads, self.head_dim)
         k = self.k_proj(x).view(batch, length, self.kv_heads, self.head_dim)
         v = self.v_proj(x).view(batch, length, self.kv_heads, self.head_dim).transpose(1, 2)
-        if self.qk_norm:  # autocast may norm in fp32; all three go on in one type
+        if self.qk_norm:  # autocast may norm in fp32, but q, k and v must have one type
             q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         q, k = rotate(q.transpose(1, 2), rotary), rotate(k.transpose(1, 2), rotary)
         if cache is not None:
@@ -136,7 +136,7 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then feed-forward, each on a normalised copy of the residual stream and added back to it."""
+    """Attention, then feed-forward. Each reads a normalised copy of the residual stream, and its result is added to it."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class Layer(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
     def by_hand(self, x: Tensor, rotary: Tensor, starts: Tensor) -> Tensor:
-        """The same by the kernels for CPUs. rotary [2, T, C / 2]; starts [B, T]: where each position's document begins."""
+        """The same with the kernels for CPUs. rotary [2, T, C / 2]; starts [B, T]: where each position's document begins."""
         attention, mlp = self.self_attn, self.mlp
         projections = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
         norms = (attention.q_norm.weight, attention.k_norm.weight) if attention.qk_norm else (None, None)
@@ -183,8 +183,8 @@ class Transformer(nn.Module):
     def initialise(self, seed: int) -> Transformer:
         """Draw the weights: N(0, init_std), and zeros for the two projections into the residual stream.
 
-        So each layer begins as one that changes nothing, and adds as it learns (Zhang et al. 2019, Fixup; Yang & Hu 2021
-        for the outputs of a network). Drawn on the CPU, so that every device starts from the same weights.
+        So at first a layer changes nothing (Zhang et al. 2019, Fixup; Yang & Hu 2021 for the outputs of a network). The
+        weights are drawn on the CPU, so that every device starts from the same ones.
         """
         draw = torch.Generator().manual_seed(seed)
         with torch.no_grad():
@@ -200,22 +200,22 @@ class Transformer(nn.Module):
     def hidden(self, ids: Tensor, cache: Cache | None = None, documents: Tensor | None = None) -> Tensor:
         """The last layer's normalised output [B, T, D] for ids [B, T].
 
-        With a cache the ids continue each row behind its length (which the caller then advances); without one they start
-        at position 0. documents [B, T], on the ids' device: numbers that are equal within a document and differ between
-        those of a row (document_numbers makes them); attention then stays within documents. Positions run on over their
-        borders, which changes nothing: rotary positions are relative. Documents and a cache exclude each other.
+        With a cache, the ids continue each row after its length (which the caller then increases); without one they start
+        at position 0. documents [B, T], on the ids' device: the number of each id's document within its row (see
+        document_numbers); attention then stays within documents. Positions are not reset at the start of a document. That
+        changes nothing, since rotary positions are relative. Documents and a cache cannot be used together.
         Raises ValueError for more positions than the context has.
         """
         length = ids.shape[1]
         if cache is None:
             if length > self.config.context:
-                raise ValueError(f"{length} tokens are over the model's context of {self.config.context}")
+                raise ValueError(f"{length} tokens are more than the model's context of {self.config.context}")
             if kernels.serve(self.embed_tokens.weight, length):
                 return self.norm(self.hidden_by_hand(ids, documents))
             rotary = self.rotary[:, :length]
             mask = None if documents is None else document_mask(documents, self.config.head_dim)
         elif documents is not None:
-            raise ValueError("a cache holds one document a row: it goes with no document numbers")
+            raise ValueError("a cache has one document a row: it cannot be used with document numbers")
         else:
             positions = cache.lengths[:, None] + torch.arange(length, device=ids.device)  # [B, T]
             rotary = self.rotary[:, positions.clamp(max=self.config.context - 1)].unsqueeze(2)  # [2, B, 1, T, C]
@@ -243,16 +243,16 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """Summed negative log-likelihood, in nats, of targets [B, T] after ids [B, T]; targets below 0 do not count.
 
-        documents: as for `hidden`. count: how many targets count, where the caller knows it. Logits are then computed
-        for these positions alone: in fine-tuning that is for replies alone. Without it they are on a CPU too, where
-        counting is free; on a GPU it would mean to wait for the device, so logits are computed everywhere, and those
-        without a target left out of the sum.
+        documents: as for `hidden`. count: how many targets count, if the caller knows it. Then logits are computed only
+        for these positions: in fine-tuning, only for replies. Without it, a CPU counts them itself, which costs nothing. On
+        a GPU counting would mean waiting for the device. So there all logits are computed, and those without a target are
+        left out of the sum.
         """
         hidden, wanted = self.hidden(ids, documents=documents).flatten(0, 1), targets.flatten()
         if count is None and wanted.device.type == "cpu":
             count = int((wanted >= 0).sum())
         if count is not None and count < len(wanted):
-            # The places of the targets, in order: a sort knows how many to keep, where a boolean index asks the device.
+            # The places of the targets, in order. A boolean index would have to ask the device how many there are.
             kept = (wanted < 0).to(torch.uint8).argsort(stable=True)[:count]
             hidden, wanted = hidden[kept], wanted[kept]
         by_hand = kernels.serve(self.embed_tokens.weight, ids.shape[1])

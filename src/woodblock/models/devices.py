@@ -1,4 +1,4 @@
-"""Devices: picking one by its name, and how torch computes there: with the same bits every time, and in which type."""
+"""Devices: pick one by its name, make torch compute the same bits every time, and choose the type of products."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from woodblock.base.errors import UserError
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of a name of params.yaml; auto is CUDA, then MPS, then the CPU. Raises UserError for one not there."""
+    """The device with a name of params.yaml. auto is CUDA, else MPS, else the CPU. Raises UserError for a missing one."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, is_there in there.items() if is_there)
     if not there[name]:
         raise UserError(
-            f"device: {name} is not on this machine; auto or {', '.join(d for d, t in there.items() if t)} would do"
+            f"device: {name} is not on this machine; use auto or {', '.join(d for d, t in there.items() if t)}"
         )
     return torch.device(name)
 

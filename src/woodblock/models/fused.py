@@ -1,12 +1,12 @@
-"""What a layer and the loss do between their matrix products, on a CPU in fp32: each in one pass over memory.
+"""The steps between the matrix products of a layer and of the loss, on a CPU in fp32: each in one pass over memory.
 
-Every operation of PyTorch reads its tensors from memory and writes one. Between two products a training step would so
-move its activations some thirty times, and two cores wait for memory meanwhile. These functions, compiled by numba, take
-a row (a token's activations, or a query's logits) through all that is to be done to it while it lies in the first cache.
-Each runs in one thread, without Python's lock: threads.py has one for each core.
+Every operation of PyTorch reads its tensors from memory and writes one. Between two products, a training step would move
+its activations some thirty times, and the cores would wait for memory. These functions, compiled by numba, do all steps
+for one row (a token's activations, or a query's logits) while it is in the first cache. Each runs in one thread, without
+Python's lock: threads.py has one thread for each core.
 
-Arrays are float32 and contiguous in their last dimension; what is written is named first in a docstring. NaN and infinity
-go through, so that a run that diverges is seen to.
+Arrays are float32 and contiguous in their last dimension. A docstring names first what is written. NaN and infinity are
+passed on, so that a run that diverges is noticed.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ Floats = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.int32]  # of floats, to work in
 Integers = npt.NDArray[np.int64]
 
-# Sums in the order that fills a vector register. Not numba's whole fastmath, which takes NaN to be impossible.
+# Sums in the order that fills a vector register. Not all of numba's fastmath: it assumes that there is no NaN.
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 LANES = 16
 
-# exp(x) = 2^k · exp(r), x = k ln 2 + r: ln 2 in two parts, so that r is exact; a polynomial of degree 7 for exp(r)
+# exp(x) = 2^k · exp(r) with x = k ln 2 + r. ln 2 is in two parts, so that r is exact. exp(r) is a polynomial of degree 7
 # (Cephes' expf: Moshier 1989).
 LOG2_E, LN2_HIGH, LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
 P0, P1, P2 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3), np.float32(8.3334519073e-3)
 P3, P4, P5 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.float32(5.0000001201e-1)
-LOWEST, HIGHEST = np.float32(-87.0), np.float32(88.0)  # beyond, 2^k is no normal number
+LOWEST, HIGHEST = np.float32(-87.0), np.float32(88.0)  # beyond these, 2^k is not a normal number
 BIAS, MANTISSA = np.int32(127), np.int32(23)
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")  # reordered, r would not be exact
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")  # not reordered: r would not be exact
 def exponential(x: Floats, bits: Bits) -> None:
-    """x [n] = exp(x), for x up to 88, within 1.2e-7 of it; bits: int32 [n] to work in."""
+    """x [n] = exp(x), for x up to 88, with an error of at most 1.2e-7; bits: int32 [n] to work in."""
     for j in range(len(x)):
         value = max(x[j], LOWEST)
         k = np.floor(value * LOG2_E + HALF)
@@ -50,7 +50,7 @@ def exponential(x: Floats, bits: Bits) -> None:
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def softmax(row: Floats, bits: Bits) -> tuple[np.float32, np.float32]:
-    """row [n] = exp(row − its maximum), yet to be divided by the sum; returns (sum, maximum)."""
+    """row [n] = exp(row − its maximum), not yet divided by the sum; returns (sum, maximum)."""
     n = len(row)
     lanes = np.full(LANES, row[0])
     whole = n - n % LANES
@@ -91,7 +91,7 @@ def normalise(normal: Floats, factors: Floats, x: Floats, eps: float) -> None:
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def normalise_backward(grad: Floats, normal: Floats, factors: Floats, beside: Floats) -> None:
-    """grad [N, D] = the gradient of x from that of normalise's result, plus `beside` [N, D], that of the residual."""
+    """grad [N, D] = the gradient of x, from that of normalise's result; plus `beside` [N, D], that of the residual."""
     count, dim = grad.shape
     share = np.float32(1.0 / dim)
     for i in range(count):
@@ -129,7 +129,7 @@ def swiglu(hidden: Floats, both: Floats) -> None:
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def swiglu_backward(grads: Floats, hidden: Floats, both: Floats) -> None:
-    """grads [N, 2 H] of gate and up; hidden [N, H], which holds its gradient, becomes silu(gate) · up itself."""
+    """grads [N, 2 H] = the gradients of gate and up. hidden [N, H] has its own gradient, and becomes silu(gate) · up."""
     count, size = hidden.shape
     e, bits = np.empty(size, np.float32), np.empty(size, np.int32)
     for i in range(count):
@@ -160,7 +160,7 @@ def turn(turned: Floats, x: Floats, cos: Floats, sin: Floats) -> None:
 def lay_out(q: Floats, k: Floats, v: Floats, joined: Floats, cos: Floats, sin: Floats, scale: float) -> None:
     """q [B, K, T, G, C], k and v [B, K, T, C] from joined [B, T, (G + 2) K, C]; q and k turned, q times scale.
 
-    Positions come before the heads of a group, so that a block of queries is one of memory.
+    Positions come before the heads of a group, so that a block of queries is one block of memory.
     """
     rows, kv_heads, length, group, channels = q.shape
     heads, by = group * kv_heads, np.float32(scale)
@@ -197,8 +197,8 @@ def lay_out_backward(joined: Floats, q: Floats, k: Floats, v: Floats, cos: Float
 def attention_weights(weights: Floats, firsts: Integers, start: int, group: int) -> None:
     """weights [B, K, queries · G, keys]: from logits to softmax over the keys that a query sees, 0 for the others.
 
-    Queries are positions from `start` on, those of a group's heads side by side. A query sees the keys from firsts [B,
-    T], where its document begins, to its own position.
+    Queries are positions from `start` on; those of the heads of a group are side by side. A query sees the keys from
+    firsts [B, T], where its document begins, to its own position.
     """
     rows, kv_heads, queries, keys = weights.shape
     bits = np.empty(keys, np.int32)
@@ -217,7 +217,7 @@ def attention_weights(weights: Floats, firsts: Integers, start: int, group: int)
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def attention_weights_backward(grads: Floats, weights: Floats) -> None:
-    """grads [N, keys]: from those of a softmax's results, which are `weights` [N, keys], to those of its logits."""
+    """grads [N, keys]: from the gradients of a softmax's results, `weights` [N, keys], to the gradients of its logits."""
     count, keys = grads.shape
     for i in range(count):
         along = ZERO
@@ -232,7 +232,7 @@ def attention_weights_backward(grads: Floats, weights: Floats) -> None:
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def cross_entropy(logits: Floats, targets: Integers) -> float:
-    """logits [N, V] become their own gradient; returns the loss in nats, summed over the targets [N] of 0 or more."""
+    """logits [N, V] become their own gradient; returns the loss in nats, summed over the targets [N] from 0 up."""
     count, vocabulary = logits.shape
     bits, loss = np.empty(vocabulary, np.int32), 0.0
     for i in range(count):

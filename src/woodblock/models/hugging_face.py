@@ -37,7 +37,7 @@ def hf_config(config: Config, tokenizer: Tokenizer) -> dict[str, Any]:
         "head_dim": config.head_dim,
         "max_position_embeddings": config.context,
         "rope_parameters": rope,
-        "rope_theta": config.rope_theta,  # where readers older than transformers 5 look for it, and for rope_scaling
+        "rope_theta": config.rope_theta,  # here and in rope_scaling for readers older than transformers 5
         **({"rope_scaling": {k: v for k, v in rope.items() if k != "rope_theta"}} if config.rope_scaling else {}),
         "rms_norm_eps": config.norm_eps,
         "initializer_range": config.init_std,
@@ -53,7 +53,7 @@ def hf_config(config: Config, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def rope_parameters(config: Config) -> dict[str, Any]:
-    """The rotary settings as transformers 5 names them; the constants that it would take by itself are said as well."""
+    """The rotary settings with the names of transformers 5. Its default constants are written too."""
     named = {"rope_type": config.rope_scaling or "default", "rope_theta": config.rope_theta}
     if config.rope_scaling:
         named["factor"] = config.rope_factor
@@ -85,14 +85,15 @@ def save(model: Transformer, tokenizer_folder: Path, out: Path) -> None:
 
 
 def read_config(folder: Path) -> Config:
-    """Our Config from a folder's config.json. Raises UserError where there is none, or it is not of our shape."""
+    """Our Config from a folder's config.json. Raises UserError where there is none, or for a model that we do not have."""
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise UserError(f"{path}: there is no such file; run the stage that makes it, or dvc checkout")
     values = json.loads(path.read_text(encoding="utf-8"))
     if values.get("model_type") not in ("llama", "qwen3") or not values.get("tie_word_embeddings"):
         raise UserError(
-            f"{path}: a {values.get('model_type')} model, not a Llama or Qwen3 with tied embeddings as made here"
+            f"{path}: the model type is {values.get('model_type')}, tie_word_embeddings is "
+            f"{values.get('tie_word_embeddings')}; only Llama and Qwen3 with tied embeddings can be read"
         )
     rope = values["rope_parameters"]
     config = Config(
@@ -112,15 +113,17 @@ def read_config(folder: Path) -> Config:
     )
     known = config.rope_scaling in (None, *get_args(RopeScaling))
     if not known or values["head_dim"] != config.head_dim or rope != rope_parameters(config):
-        raise UserError(f"{path}: its head_dim or rope_parameters are none that are made here; make the folder anew")
+        raise UserError(
+            f"{path}: this pipeline cannot use its head_dim or rope_parameters; run the stage that makes the folder again"
+        )
     return config
 
 
 def load(folder: Path, device: torch.device) -> tuple[Transformer, Tokenizer]:
     """The model of a folder, on a device and in evaluation mode, with its tokenizer.
 
-    Raises UserError for a file that is missing or torn, and for weights that are missing, left over or of another
-    shape: nothing is filled in silently.
+    Raises UserError for a file that is missing or damaged, and for weights that are missing, unknown or of another shape:
+    no weight is made up silently.
     """
     folder, tokenizer = Path(folder), Tokenizer.load(folder)
     config = read_config(folder)
@@ -129,14 +132,16 @@ def load(folder: Path, device: torch.device) -> tuple[Transformer, Tokenizer]:
         weights = load_file(folder / "model.safetensors")
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"{folder}/model.safetensors cannot be read ({type(error).__name__}); make the folder anew, or dvc checkout"
+            f"{folder}/model.safetensors cannot be read ({type(error).__name__}); run the stage that makes it again, or dvc "
+            f"checkout {folder}"
         ) from error
     wanted = {PREFIX + name: weight.shape for name, weight in model.state_dict().items()}
     found = {name: weight.shape for name, weight in weights.items()}
     if wanted != found:
         odd = sorted(set(wanted.items()) ^ set(found.items()), key=lambda item: item[0])[0][0]
         raise UserError(
-            f"{folder}/model.safetensors does not fit its config.json, first at {odd}; make the folder anew"
+            f"{folder}/model.safetensors does not match config.json; the first difference is {odd}; run the stage that "
+            "makes the folder again"
         )
     model.load_state_dict({name.removeprefix(PREFIX): weight for name, weight in weights.items()})
     return model.to(device).eval(), tokenizer

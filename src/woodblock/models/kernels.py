@@ -1,10 +1,10 @@
-"""The model's parts on a CPU, forward and backward by hand: the same functions as decoder.Layer and its loss, in less time
+"""The model's parts on a CPU, forward and backward written by hand: the same as decoder.Layer and its loss, in less time
 and memory.
 
 Each half of a layer is one autograd function, and so is the loss. Weights that read the same input are joined into one
-product, with the norm's weight in it; between products all is done in one pass (fused.py); attention is computed in
-blocks of queries against the keys up to them, so little of the triangle that nobody sees is computed, and its weights
-are kept for the backward pass. SwiGLU is computed anew there: two numbers a hidden channel are kept instead of four.
+product, with the norm's weight in it. Between products all is done in one pass (fused.py). Attention is computed in blocks
+of queries, each against the keys up to its end, so little is computed of what the causal mask hides. Its weights are kept
+for the backward pass. SwiGLU is computed again there: so two numbers for each hidden channel are kept instead of four.
 
 Shapes: B rows of T positions, N = B · T, D channels, K key–value heads with G query heads each, C channels a head.
 Source of the backward formulas: the chain rule; for softmax, Dao et al. 2022, FlashAttention, appendix B.
@@ -21,28 +21,28 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-BLOCK = 64  # queries at once: fewer skip more of the triangle, and make smaller, slower products
-LONGEST = 2048  # beyond, attention's weights (B · H · T² / 2 numbers a layer) are not worth their memory
-LOGITS = 2**22  # of the loss at once: 16 MiB, so that what two threads hold stays in a last cache of 32
+BLOCK = 64  # queries at once: fewer would skip more of what is masked, but make smaller, slower products
+LONGEST = 2048  # beyond this, attention's weights (B · H · T² / 2 numbers a layer) take too much memory
+LOGITS = 2**22  # numbers at once in the loss: 16 MiB, so that those of two threads stay in a last cache of 32 MiB
 
 
 def serve(weight: Tensor, length: int) -> bool:
-    """Whether these kernels take sequences of `length`, with weights as `weight` is: fp32 on a CPU, as it stands there
-    (no autocast, no compiler, which fuses by itself)."""
+    """Whether these kernels can compute sequences of `length` with weights like `weight`: in fp32 on a CPU, without
+    autocast, and without a compiler, which fuses operations itself."""
     plain = not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
     return plain and weight.device.type == "cpu" and weight.dtype == torch.float32 and length <= LONGEST
 
 
 @functools.cache
 def passes() -> ModuleType:
-    """fused.py, loaded at its first use: numba takes a second, and a machine that trains on a GPU need not have it."""
+    """fused.py, loaded when it is first used: numba takes a second, and a machine that trains on a GPU does not need it."""
     from woodblock.models import fused
 
     return fused
 
 
 def array(x: Tensor) -> npt.NDArray[Any]:
-    """A tensor's numbers, as fused.py takes them; not a copy."""
+    """A tensor as an array for fused.py; not a copy."""
     return x.detach().numpy()
 
 
@@ -54,7 +54,7 @@ def normalise(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def document_starts(documents: Tensor | None, rows: int, length: int) -> Tensor:
-    """The position [B, T] at which each position's document begins, from the documents' numbers [B, T]; 0 without."""
+    """For each position, where its document begins [B, T], from the documents' numbers [B, T]; without these, 0."""
     starts = torch.zeros(rows, length, dtype=torch.long)
     if documents is not None:
         begins = documents[:, 1:] != documents[:, :-1]
@@ -80,8 +80,8 @@ class SelfAttention(torch.autograd.Function):
         q_norm: Tensor | None,
         k_norm: Tensor | None,
     ) -> Tensor:
-        """x [B, T, D]; rotary: cosines and sines [2, T, C / 2]; starts [B, T], document_starts; the weights as Hugging
-        Face has them, those of QK-norm [C] or None. Returns [B, T, D]."""
+        """x [B, T, D]; rotary: cosines and sines [2, T, C / 2]; starts [B, T]: document_starts; the weights as in Hugging
+        Face's model, those of QK-norm [C] or None. Returns [B, T, D]."""
         rows, length, dim = x.shape
         channels = 2 * rotary.shape[2]
         kv_heads, heads = len(wk) // channels, len(wq) // channels
@@ -139,8 +139,8 @@ class SelfAttention(torch.autograd.Function):
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, starts: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """What queries [B · K, T · G, C] hear of values [B · K, T, C], by keys of that shape; and the weights of each block of
-    queries [B · K, block · G, keys up to its end]. starts [B, T]: document_starts."""
+    """Attention's results for queries [B · K, T · G, C] over keys and values [B · K, T, C]; and the weights of each block
+    of queries [B · K, block · G, keys up to its end]. starts [B, T]: document_starts."""
     (rows, length), group, heard, weights = starts.shape, q.shape[1] // k.shape[1], torch.empty_like(q), []
     for start in range(0, length, BLOCK):
         stop = min(length, start + BLOCK)
@@ -155,7 +155,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, starts: Tensor) -> tuple[Tensor, li
 def _attend_backward(
     heard_grad: Tensor, weights: list[Tensor], q: Tensor, k: Tensor, v: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of q, k and v from that of what was heard; shapes as in _attend."""
+    """Gradients of q, k and v from that of attention's results; shapes as in _attend."""
     length, group = k.shape[1], q.shape[1] // k.shape[1]
     q_grad, k_grad, v_grad = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
     for number, start in enumerate(range(0, length, BLOCK)):
@@ -172,7 +172,7 @@ def _attend_backward(
 def _norm_heads(
     projected: Tensor, heads: int, kv_heads: int, q_norm: Tensor, k_norm: Tensor, eps: float
 ) -> list[tuple[Tensor, Tensor]]:
-    """QK-norm of projected [B, T, H + 2 K, C], in place; of queries and of keys what the backward pass needs."""
+    """QK-norm of projected [B, T, H + 2 K, C], in place; returns what the backward pass needs, for queries and for keys."""
     kept = []
     for part, weight in zip(projected.split([heads, kv_heads, kv_heads], dim=2)[:2], (q_norm, k_norm), strict=True):
         kept.append(normalise(part.reshape(-1, part.shape[-1]), eps))
@@ -183,7 +183,7 @@ def _norm_heads(
 def _norm_heads_backward(
     grad: Tensor, heads: int, kv_heads: int, q_norm: Tensor, k_norm: Tensor, kept: list[tuple[Tensor, Tensor]]
 ) -> list[Tensor]:
-    """The gradient of `projected` from that of what _norm_heads made of it, in place; returns those of the weights."""
+    """The gradient of `projected`, in place, from that of _norm_heads' result; returns the gradients of the weights."""
     weight_grads = []
     parts = grad.split([heads, kv_heads, kv_heads], dim=2)[:2]
     for part, weight, (normal, factors) in zip(parts, (q_norm, k_norm), kept, strict=True):
@@ -196,15 +196,15 @@ def _norm_heads_backward(
 
 
 def _add_products(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add left @ right to total, in place; in a form that torch's counter of operations knows."""
+    """Add left @ right to total, in place, with an operation that torch's FLOP counter knows."""
     torch.baddbmm(total, left, right, out=total)
 
 
 def _projection_backward(
     grad: Tensor, normal: Tensor, factors: Tensor, joined: Tensor, norm: Tensor, beside: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `joined`, `norm` and x, from that of normalise(x) @ (joined · norm)ᵀ [N, rows of joined]; to that of x
-    `beside` [N, D] is added."""
+    """Gradients of `joined`, `norm` and x, from that of normalise(x) @ (joined · norm)ᵀ [N, rows of joined]. `beside`
+    [N, D] is added to the gradient of x."""
     joined_grad = grad.T @ normal
     norm_grad = torch.linalg.vecdot(joined_grad, joined, dim=0)
     x_grad = grad @ (joined * norm)
@@ -217,7 +217,7 @@ class FeedForward(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, eps: float, norm: Tensor, w_gate: Tensor, w_up: Tensor, w_down: Tensor) -> Tensor:
-        """x [B, T, D]; weights as Hugging Face has them. Returns [B, T, D]."""
+        """x [B, T, D]; weights as in Hugging Face's model. Returns [B, T, D]."""
         flat = x.flatten(0, 1)
         normal, factors = normalise(flat, eps)
         both = normal @ torch.cat([w_gate, w_up]).mul_(norm).T
@@ -240,7 +240,7 @@ class FeedForward(torch.autograd.Function):
 
 
 def rows_of_even_chunks(count: int, vocabulary: int) -> int:
-    """Rows of logits that are made at once, of `count`: as many as LOGITS allow, 256 at least, no chunk a small rest."""
+    """The rows of logits in a chunk, of `count` rows: as many as LOGITS allows, at least 256, in chunks of equal size."""
     chunks = -(-count // max(256, LOGITS // vocabulary))
     return max(1, -(-count // max(1, chunks)))
 
@@ -250,7 +250,7 @@ class CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-        """hidden [N, D], weight [V, D], targets [N] below V; returns the loss in nats, summed over targets of 0 or more."""
+        """hidden [N, D], weight [V, D], targets [N] below V. Returns the loss in nats, summed over the targets from 0 up."""
         count, vocabulary = len(hidden), len(weight)
         chunk = rows_of_even_chunks(count, vocabulary)
         room, loss, wanted = hidden.new_empty(chunk, vocabulary), 0.0, ctx.needs_input_grad[0]

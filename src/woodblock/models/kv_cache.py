@@ -1,6 +1,6 @@
-"""The key–value cache: what attention has read so far is kept, and not computed anew for each token that is generated.
+"""The key–value cache: keys and values of earlier tokens are kept, and not computed again for each generated token.
 
-In shapes B is the batch, T the length of what is new, K the key–value heads, C the channels of a head.
+In shapes B is the batch, T the length of the new part, K the key–value heads, C the channels of a head.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from woodblock.models.configuration import Config
 class Cache:
     """Keys and values of what was read so far, for generation: [layers, B, K, length, C] each.
 
-    lengths [B] counts the tokens of each row. Rows are aligned at their starts, so prompts of different lengths need no
-    padding on the left: what a shorter row holds beyond its length is masked, and then overwritten.
+    lengths [B] is the number of tokens in each row. Rows are aligned at their starts, so prompts of different lengths need
+    no padding on the left: in a shorter row, what is beyond its length is masked, and overwritten later.
     """
 
     def __init__(self, config: Config, batch: int, length: int, like: Tensor) -> None:
@@ -24,8 +24,8 @@ class Cache:
         self.lengths = torch.zeros(batch, dtype=torch.long, device=like.device)
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write new keys and values [B, K, T, C] behind each row's length; return all of the layer's."""
-        if keys.dtype != self.keys.dtype:  # under autocast: kept as attention takes them, in half the memory
+        """Write new keys and values [B, K, T, C] after each row's length; return all of the layer's."""
+        if keys.dtype != self.keys.dtype:  # under autocast: kept in attention's type, in half the memory
             self.keys, self.values = self.keys.to(keys.dtype), self.values.to(values.dtype)
         batch, kv_heads, new, _ = keys.shape
         rows = torch.arange(batch, device=keys.device)[:, None, None]
@@ -36,7 +36,7 @@ class Cache:
         return self.keys[layer], self.values[layer]
 
     def take(self, rows: Tensor) -> Cache:
-        """The cache of some rows alone; rows: a mask [B]."""
+        """The cache of only some rows. rows: a mask [B]."""
         left = object.__new__(Cache)
         left.keys, left.values, left.lengths = self.keys[:, rows], self.values[:, rows], self.lengths[rows]
         return left

@@ -1,5 +1,7 @@
-"""Rotary positions (Su et al. 2021): queries and keys are turned by an angle that grows with their position, so that their
-product depends on the distance between them alone. And how the angles are scaled for a longer context.
+"""Rotary positions (Su et al. 2021), and how they are scaled for a longer context.
+
+Queries and keys are turned by an angle that grows with their position. So their product depends only on the distance
+between them.
 
 In shapes B is the batch, T the length, C the channels of a head.
 """
@@ -13,18 +15,19 @@ from torch import Tensor
 
 from woodblock.models.configuration import Config
 
-YARN_ROTATIONS = (32.0, 1.0)  # a channel that turns more often within the context is kept, less often is stretched
-LLAMA3_ROTATIONS = (4.0, 1.0)  # Llama 3.1's bounds of the same kind
+YARN_ROTATIONS = (32.0, 1.0)  # turns within the context: channels with more are kept, channels with fewer are stretched
+LLAMA3_ROTATIONS = (4.0, 1.0)  # the same bounds for Llama 3.1
 
 
 def rotary_frequencies(config: Config) -> tuple[Tensor, float]:
-    """How far each pair of channels turns from one position to the next [C / 2], in radians; and a factor on the table.
+    """How far each pair of channels turns from one position to the next [C / 2], in radians; and a factor for the table.
 
-    Unscaled, pair i turns by θ^(−2i/C). Scaling by a factor f makes a context f times as long look like the one that θ
-    was chosen for: `linear` slows every pair by f (Chen et al. 2023, position interpolation). The others keep the fast
-    pairs, which tell neighbours apart, slow by f those that do not turn once within the original context, and mix between
-    the two: `llama3` in the number of turns (Grattafiori et al. 2024), `yarn` in the number of the pair, with a table
-    multiplied by 0.1 ln f + 1, as sharper attention suits a longer context (Peng et al. 2024).
+    Without scaling, pair i turns by θ^(−2i/C). Scaling by a factor f makes a context f times as long look like the one
+    that θ was chosen for. `linear` slows every pair by f (Chen et al. 2023, position interpolation). The others keep the
+    fast pairs, which tell neighbours apart, and slow by f the pairs that do not turn once within the original context.
+    Between these two they interpolate: `llama3` by the number of turns (Grattafiori et al. 2024), `yarn` by the number of
+    the pair. `yarn` also multiplies the table by 0.1 ln f + 1, since a longer context needs sharper attention (Peng et
+    al. 2024).
     """
     theta, size, factor = config.rope_theta, config.head_dim, config.rope_factor
     plain = 1.0 / theta ** (torch.arange(0, size, 2, dtype=torch.float32) / size)
@@ -44,7 +47,7 @@ def rotary_frequencies(config: Config) -> tuple[Tensor, float]:
                 size * math.log(config.rope_context / (2 * math.pi * r)) / (2 * math.log(theta)) for r in YARN_ROTATIONS
             )
             first, last = max(0, math.floor(many)), min(size - 1, math.ceil(few))
-            width = last - first or 0.001  # where both bounds are one pair
+            width = last - first or 0.001  # if both bounds are the same pair
             stretched = ((torch.arange(size // 2, dtype=torch.float32) - first) / width).clamp(0, 1)
             return (1 - stretched) * plain + stretched * plain / factor, 0.1 * math.log(factor) + 1.0
 
@@ -52,8 +55,8 @@ def rotary_frequencies(config: Config) -> tuple[Tensor, float]:
 def rotary_table(config: Config) -> Tensor:
     """Cosines and sines of the rotary angles [2, context, C].
 
-    Position p turns the pair (i, i + C/2) by p times its frequency. Halves are paired, as in Hugging Face's Llama, and
-    not neighbours, as in the paper: the two differ by a permutation of the channels of q and k.
+    Position p turns the pair (i, i + C/2) by p times its frequency. The paper pairs neighbouring channels; Hugging Face's
+    Llama pairs the two halves, and so do we. The two differ only in the order of the channels of q and k.
     """
     frequencies, factor = rotary_frequencies(config)
     angles = torch.outer(torch.arange(config.context, dtype=torch.float32), frequencies)

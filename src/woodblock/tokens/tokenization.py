@@ -1,8 +1,8 @@
 """The tokenizer: SentencePiece BPE with byte fallback and the tokens of a chat, as a Hugging Face folder.
 
-The folder holds tokenizer.model, which our own code reads, and tokenizer.json, which transformers and others read; both
-give the same ids. Ids 0 to 5 are control tokens. They belong to no text: encoding a user's "<|im_end|>" yields the
-pieces that spell it, so nobody can end a turn by typing.
+The folder has tokenizer.model, which our own code reads, and tokenizer.json, which transformers and others read; both
+give the same ids. Ids 0 to 5 are control tokens. No text gives them: a user's "<|im_end|>" is encoded as the pieces that
+spell it, so nobody can end a turn by typing it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ UNKNOWN, START, END, TURN_START, TURN_END, PAD = "<unk>", "<s>", "</s>", "<|im_s
 CONTROLS = (UNKNOWN, START, END, TURN_START, TURN_END, PAD)
 SPACE = "\u2581"  # SentencePiece's mark for a space
 
-# The book's ChatML, after the start token that every document of pretraining begins with.
+# The book's ChatML, after a start token: every document of pretraining begins with one.
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
-SENTENCE_BYTES = 4000  # SentencePiece drops longer "sentences" in silence
+SENTENCE_BYTES = 4000  # SentencePiece drops longer "sentences" without a message
 SENTENCE = re.compile(r"[^。！？\n]*[。！？]?")
 
 
@@ -42,7 +42,10 @@ class Tokenizer:
         self.vocab_size: int = processor.get_piece_size()
         ids = [processor.piece_to_id(piece) for piece in CONTROLS]
         if ids != list(range(len(CONTROLS))):
-            raise UserError(f"tokenizer.model: control tokens have the ids {ids}; it was not made by this pipeline")
+            raise UserError(
+                f"tokenizer.model was not made by this pipeline: its control tokens have the ids {ids}; run the tokenizer "
+                "stage"
+            )
         _, self.start_id, self.end_id, self.turn_start_id, self.turn_end_id, self.pad_id = ids
 
     @classmethod
@@ -54,7 +57,7 @@ class Tokenizer:
         return cls(sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes()))
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text, without start or end; never a control id, whatever the text spells."""
+        """Ids of a text, without start and end token; never a control id, whatever the text is."""
         ids: list[int] = self._processor.encode(text)
         return ids
 
@@ -63,22 +66,23 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids; control ids give nothing, bytes that are no UTF-8 give U+FFFD."""
+        """The text of ids. Control ids give nothing, bytes that are not UTF-8 give U+FFFD."""
         text: str = self._processor.decode([i for i in ids if i >= len(CONTROLS)])
         return text
 
     def encode_chat(self, messages: list[dict[str, str]], reply: bool = False) -> list[int]:
-        """Ids of a conversation in the chat template; with reply, up to where an assistant's reply begins.
+        """Ids of a conversation in the chat template; with reply, up to the place where the assistant's reply begins.
 
-        messages: dictionaries of role and content. Equal to the folder's chat template for contents free of control
-        tokens; for others this one is safe.
+        messages: dictionaries of role and content. The ids are those of the folder's chat template. But where a content
+        spells a control token, only this function is safe.
         """
         return [token for part, _ in self.chat_parts(messages) for token in part] + (
             [self.turn_start_id, *self.encode("assistant\n")] if reply else []
         )
 
     def chat_parts(self, messages: list[dict[str, str]]) -> Iterator[tuple[list[int], bool]]:
-        """A conversation as (ids, whether they are learned): the assistant's contents with the token that ends them."""
+        """A conversation as parts (ids, whether they are learned): learned are the assistant's contents, each with the
+        token that ends it."""
         yield [self.start_id], False
         for message in messages:
             head, content = self.encode(f"{message['role']}\n"), self.encode(message["content"])
@@ -88,28 +92,28 @@ class Tokenizer:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Cut a text after 。！？ and at newlines, none longer than SENTENCE_BYTES."""
+    """Cut a text after 。！？ and at newlines, into pieces of at most SENTENCE_BYTES."""
     for sentence in SENTENCE.findall(text):
         for start in range(0, len(sentence), SENTENCE_BYTES // 4):  # a character has at most four bytes
             yield sentence[start : start + SENTENCE_BYTES // 4]
 
 
-THREADS = 2  # stand in the model's bytes; BPE is trained in one: 2.9 M characters take as long with 1, 2 or 4
+THREADS = 2  # the model's bytes contain it. BPE trains in one thread: 2.9 M characters take as long with 1, 2 or 4
 
 
 def train(texts: Iterable[str], vocab_size: int, character_coverage: float) -> bytes:
     """Train a BPE on the texts; returns the serialised SentencePiece model.
 
-    Identity normalisation, byte fallback, no dummy prefix and all spaces kept: decoding gives back any text exactly.
-    Source: Sennrich et al. 2016 (BPE); Kudo & Richardson 2018 (SentencePiece). Raises UserError where the vocabulary
-    does not fit the text.
+    With identity normalisation, byte fallback, no dummy prefix and all spaces kept, decoding gives back any text exactly.
+    Source: Sennrich et al. 2016 (BPE); Kudo & Richardson 2018 (SentencePiece). Raises UserError where the vocabulary is
+    too large or too small for the text.
     """
     model = io.BytesIO()
     pieces = (sentence for text in texts for sentence in sentences(text) if sentence)
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=pieces,
-            model_writer=model,  # a file's name would become part of the model's bytes
+            model_writer=model,  # with a file, its name would be in the model's bytes
             model_type="bpe",
             vocab_size=vocab_size,
             character_coverage=character_coverage,
@@ -138,17 +142,17 @@ def train(texts: Iterable[str], vocab_size: int, character_coverage: float) -> b
 
 
 def _explain(error: str, vocab_size: int) -> str:
-    """One of SentencePiece's errors ("CODE: file(line) [condition] text", the text often missing) as a user's line."""
+    """One of SentencePiece's errors ("CODE: file(line) [condition] text", often without the text), as one line for users."""
     misfit = f"tokenizer.vocab_size: {vocab_size} does not fit the training text"
     if found := re.search(r"set it to a value <= (\d+)", error):
-        return f"{misfit}, which has pairs for {found[1]} pieces and no more; {found[1]} would do, or give more text"
+        return f"{misfit}, which gives at most {found[1]} pieces; use {found[1]}, or add text"
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", error):
         return (
-            f"{misfit}: {found[1]} pieces hold its characters, the bytes and the control tokens; {found[1]} or more "
-            "would do, or a lower tokenizer.character_coverage"
+            f"{misfit}: its characters, the bytes and the control tokens are {found[1]} pieces; use at least {found[1]}, "
+            "or lower tokenizer.character_coverage"
         )
     if "sentences_.empty()" in error or "all_chars_count" in error:
-        return "the training text is empty; look at what clean dropped, in metrics/clean.json"
+        return "the training text is empty; metrics/clean.json and metrics/dedup.json say what was dropped"
     condition, _, text = error[error.find("[") + 1 :].rpartition("]")
     return f"SentencePiece cannot train on this text ({text.strip() or condition or error.strip()})"
 
@@ -173,8 +177,8 @@ def save(model: bytes, folder: Path) -> None:
 def _fast(processor: sentencepiece.SentencePieceProcessor) -> FastTokenizer:
     """The same BPE for the `tokenizers` library.
 
-    SentencePiece merges the adjacent pair whose union is the piece of the best score. `tokenizers` wants a ranked list
-    of pairs instead: every way to cut a piece in two pieces, in the order of the pieces' scores.
+    SentencePiece merges the two neighbours that together are the piece with the best score. `tokenizers` needs a ranked
+    list of pairs: every way to cut a piece into two pieces, in the order of the pieces' scores.
     """
     size = processor.get_piece_size()
     vocabulary = {processor.id_to_piece(i): i for i in range(size)}
