@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,13 @@ def test_a_link_into_a_cache_becomes_a_writable_file_of_its_own(tmp_path: Path) 
     assert cache.read_text() == "kept" and cache.stat().st_mode & 0o777 == 0o444
     assert (out / "own").stat() == before, "what can be written is left alone"
     files.make_writable(tmp_path / "missing")
+
+
+def test_what_is_dated_in_the_future_is_dated_now_and_the_rest_as_it_was(tmp_path: Path) -> None:
+    future, past = tmp_path / "future", tmp_path / "past"
+    for path, when in ((future, time.time() + 1e6), (past, 1e9)):
+        path.write_text("x")
+        os.utime(path, (when, when))
+        files.end_at_now(path)
+    assert abs(future.stat().st_mtime - time.time()) < 60 and past.stat().st_mtime == 1e9
+    files.end_at_now(tmp_path / "missing")

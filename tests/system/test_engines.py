@@ -429,3 +429,29 @@ def test_the_tiny_preset_has_equal_bytes_by_either_engine(tmp_path: Path) -> Non
     )
     for project in projects:
         assert planned(project) == ([], [])
+
+
+@ENGINES
+def test_files_dated_in_the_future_change_nothing(after, first, second) -> None:
+    """An unpacked zip, a network share or a virtual machine's clock gives such times."""
+    project = after(first)
+    project.run(
+        "touch",
+        "-d",
+        "+2 days",
+        "src/pack.py",
+        "src/woodblock/tokens/packing.py",
+        "requirements/data.txt",
+        "params.yaml",
+    )
+    assert planned(project) == ([], [])
+    project.run(
+        "bash",
+        "-c",
+        "echo 'CHANGED = 1' >> src/woodblock/retrieval/bm25.py; touch -d '+2 days' src/woodblock/retrieval/bm25.py",
+    )
+    project.run(*second)
+    assert project.ran() == AFTER_RETRIEVAL
+    assert planned(project) == ([], [])
+    project.run(*first)
+    assert project.ran() == []

@@ -20,7 +20,7 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.envi
 from woodblock.run import graph, lineage
 from woodblock.run import params as params_module
 from woodblock.base.errors import UserError
-from woodblock.base.files import make_writable
+from woodblock.base.files import end_at_now, make_writable
 
 ADOPT = "PYTHONPATH=src python -m woodblock.run.adopt --finished"
 
@@ -30,6 +30,9 @@ try:
     PROCESSES = params_module.processes(VALUES)
     STAGES = graph.load()
     STALE = lineage.stale_stages(STAGES, VALUES)
+    # Snakemake deletes what a stage has made if it is older than what the stage read: no dep may be of the future.
+    for dep in {dep for stage in STALE for dep in STAGES[stage].deps} if workflow.is_main_process else ():
+        end_at_now(Path(dep))
 except UserError as error:
     sys.exit(f"error: {error}")
 

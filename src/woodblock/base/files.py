@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
+
+from woodblock.base.errors import UserError
 
 
 def write_text(target: Path, text: str) -> None:
@@ -33,3 +36,18 @@ def make_writable(path: Path) -> None:
         copy = path.with_name(f".{path.name}.{os.getpid()}.partial")
         shutil.copyfile(path, copy)
         os.replace(copy, path)
+
+
+def end_at_now(path: Path) -> None:
+    """Give a file or folder that is dated in the future the time of now; what is dated earlier stays as it is.
+
+    Raises UserError where the time cannot be changed.
+    """
+    now = time.time()
+    try:
+        if path.exists() and path.stat().st_mtime > now:
+            os.utime(path, (now, now))
+    except OSError as error:
+        raise UserError(
+            f"{path}: dated in the future, and its time cannot be changed ({error.strerror}); touch it"
+        ) from None
