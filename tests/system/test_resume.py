@@ -35,7 +35,7 @@ def test_a_kill_and_a_signal_cost_no_bit(tmp_path, unbroken):
     first = broken.saved()
     said = broken.kill(lambda: broken.saved() not in (0, first), how=signal.SIGTERM)
     assert said is not None and "goes on after step" in said
-    assert said.splitlines()[-1] == "error: pretrain: interrupted; the same command goes on from here"
+    assert said.splitlines()[-1] == "error: pretrain: interrupted; run the same command to continue"
     assert not list(tmp_path.glob("**/.*.partial*")) and not (tmp_path / "models/base").exists()
     assert "goes on after step" in broken.run()
     assert broken.outputs() == unbroken
