@@ -87,7 +87,9 @@ def test_what_was_killed_under_other_params_is_named(tmp_path):
     assert broken.kill(lambda: broken.saved() > 0) is not None
     broken.set(pretrain__clip=0.5)
     said = broken.run()
-    assert "is of other params (pretrain.clip: 1.0, here 0.5); this run begins anew" in said
+    assert (
+        "is of a run with different params (pretrain.clip: 1.0, here 0.5); this run starts from the beginning" in said
+    )
     assert "goes on after" not in said
 
 
@@ -98,13 +100,16 @@ def test_bad_input_is_refused_before_training(tmp_path):
     start = whole.index('"tokenizer_sha256": "') + len('"tokenizer_sha256": "')
     index.write_text(whole[:start] + "0" * 64 + whole[start + 64 :])
     said = wrong.run(code=1)
-    assert said.count("\n") == 1 and "data/packed was made with another tokenizer (sha256 000000000000…" in said
+    assert (
+        said.count("\n") == 1
+        and "data/packed was made with another tokenizer of the same size (sha256 000000000000…" in said
+    )
     index.write_text(whole)
     wrong.set(train__devices=3)
     said = wrong.run(code=1)
     assert said.count("\n") == 1
-    assert "makes 8 windows of model.context: 32, which 3 processes (train.devices) cannot share evenly" in said
-    assert "192 or 288 would do" in said
+    assert "makes 8 windows of model.context: 32, which 3 ranks (train.devices) cannot share evenly" in said
+    assert "use 192 or 288" in said
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_a_torn_one_gives_way_to_the_one_before(tmp_path, capsys, how):
     damage(tmp_path / "checkpoint.pt", how)
     assert checkpoint.load(tmp_path, IDENTITY, "pretrain")["position"]["step"] == 1
     said = capsys.readouterr().err
-    assert said.startswith(f"pretrain: {tmp_path}/checkpoint.pt ") and "going on from the one before it" in said
+    assert said.startswith(f"pretrain: {tmp_path}/checkpoint.pt ") and "continuing from the one before it" in said
     assert said.count("\n") == 1
     # The torn one must not become the one before: with the next one torn too, there is still a whole one.
     checkpoint.save(tmp_path, IDENTITY, state(0))
@@ -96,7 +96,7 @@ def test_without_a_whole_one_the_reason_is_said(tmp_path, how):
     checkpoint.save(tmp_path, IDENTITY, state(0))
     damage(tmp_path / "checkpoint.pt", how)
     with pytest.raises(
-        UserError, match=r"checkpoint.pt (cannot be read \(\w+\)|is of|does not match).*remove it to start"
+        UserError, match=r"checkpoint.pt (cannot be read \(\w+\)|has format|does not match).*remove it to start"
     ) as e:
         checkpoint.load(tmp_path, IDENTITY, "pretrain")
     assert "\n" not in str(e.value)
@@ -113,24 +113,26 @@ def test_without_a_whole_one_the_reason_is_said(tmp_path, how):
 @pytest.mark.parametrize(
     ("block", "name", "value", "says"),
     [
-        ("deps", "data/packed", "d2", r"of other data \(data/packed\);"),
-        ("deps", "models/tokenizer", "t2", r"of other tokenizer \(models/tokenizer\);"),
-        ("deps", "models/base", "b2", r"of other model \(models/base\);"),
-        ("deps", "src/woodblock/models/decoder.py", "c2", r"of other code \(src/woodblock/models/decoder.py\);"),
-        ("deps", "requirements/torch.txt", "r2", r"of other code \(requirements/torch.txt\);"),
-        ("params", "pretrain.clip", 2.0, r"of other params \(pretrain.clip: 1.0, here 2.0\);"),
-        ("params", "model.new", True, r"of other params \(model.new: None, here True\);"),
+        ("deps", "data/packed", "d2", r"different data \(data/packed\);"),
+        ("deps", "models/tokenizer", "t2", r"different tokenizer \(models/tokenizer\);"),
+        ("deps", "models/base", "b2", r"different model \(models/base\);"),
+        ("deps", "src/woodblock/models/decoder.py", "c2", r"different code \(src/woodblock/models/decoder.py\);"),
+        ("deps", "requirements/torch.txt", "r2", r"different code \(requirements/torch.txt\);"),
+        ("params", "pretrain.clip", 2.0, r"different params \(pretrain.clip: 1.0, here 2.0\);"),
+        ("params", "model.new", True, r"different params \(model.new: None, here True\);"),
     ],
 )
 def test_another_runs_is_refused_by_what_differs(tmp_path, block, name, value, says):
     checkpoint.save(tmp_path / "pretrain-one", IDENTITY, state(0))
     other = copy.deepcopy(IDENTITY)
     other[block][name] = value
-    with pytest.raises(UserError, match=f"belongs to another run, {says} remove it to start anew") as error:
+    with pytest.raises(
+        UserError, match=f"is the checkpoint of a run with {says} remove it to start from the beginning"
+    ) as error:
         checkpoint.load(tmp_path / "pretrain-one", other, "pretrain")
     assert "\n" not in str(error.value)
     assert checkpoint.others(tmp_path / "pretrain-two", other)[0].startswith(
-        f"{tmp_path}/pretrain-one/checkpoint.pt is of "
+        f"{tmp_path}/pretrain-one/checkpoint.pt is of a run with different "
     )
     assert checkpoint.others(tmp_path / "pretrain-one", other) == []
     assert checkpoint.others(tmp_path / "sft-two", other) == []

@@ -195,7 +195,7 @@ def test_a_torn_checkpoint_costs_steps_and_no_bit(tmp_path, capsys):
     newest.write_bytes(newest.read_bytes()[:-1000])
     stopped, result = run(tmp_path / "torn")
     said = capsys.readouterr().err
-    assert "going on from the one before it" in said and "goes on after step 4 of 12" in said
+    assert "continuing from the one before it" in said and "goes on after step 4 of 12" in said
     assert all(torch.equal(*pair) for pair in zip(straight.parameters(), stopped.parameters(), strict=True))
     assert result.curve.equals(wanted.curve)
 
@@ -203,7 +203,9 @@ def test_a_torn_checkpoint_costs_steps_and_no_bit(tmp_path, capsys):
 def test_a_foreign_checkpoint_is_refused_and_one_beside_is_named(tmp_path, capsys):
     run(tmp_path, steps=2)
     other = {**IDENTITY, "params": {"seed": 2}}
-    with pytest.raises(UserError, match=r"belongs to another run, of other params \(seed: 1, here 2\); remove it"):
+    with pytest.raises(
+        UserError, match=r"is the checkpoint of a run with different params \(seed: 1, here 2\); remove it"
+    ):
         run(tmp_path, steps=2, identity=other)
     (tmp_path / "work").rename(tmp_path / "work-one")
     capsys.readouterr()
@@ -211,7 +213,8 @@ def test_a_foreign_checkpoint_is_refused_and_one_beside_is_named(tmp_path, capsy
     beside.work = tmp_path / "work-two"
     train(small_models.model(vocab_size=40), task(2), settings(), PLACE, beside)
     assert (
-        "work-one/checkpoint.pt is of other params (seed: 1, here 2); this run begins anew" in capsys.readouterr().err
+        "work-one/checkpoint.pt is of a run with different params (seed: 1, here 2); this run starts from the beginning"
+        in capsys.readouterr().err
     )
 
 
@@ -242,7 +245,7 @@ def test_a_signal_ends_a_run_after_its_step_and_the_second_at_once(tmp_path, num
 
 
 @pytest.mark.parametrize(
-    ("step", "stands"), [(0, "no checkpoint stands yet"), (3, "the checkpoint of step 2 stands in ")]
+    ("step", "stands"), [(0, "there is no checkpoint yet"), (3, "the checkpoint of step 2 is in ")]
 )
 def test_a_loss_that_is_no_number_names_its_step_and_batch(tmp_path, step, stands):
     model = small_models.model(vocab_size=40)
@@ -253,7 +256,9 @@ def test_a_loss_that_is_no_number_names_its_step_and_batch(tmp_path, step, stand
                 model.norm.weight[0] = float("nan")
         return batch(number)
 
-    says = rf"loss nan, gradient norm nan at step {step}; its batch: rows of {step}; {stands}.*; lower pretrain"
+    says = (
+        rf"loss nan, gradient norm nan at step {step}; the batch was rows of {step}; {stands}.*; try a lower pretrain"
+    )
     with pytest.raises(UserError, match=says) as error:
         run(tmp_path, make=poisoned, model=model)
     assert "\n" not in str(error.value) and "matrix_learning_rate (0.02)" in str(error.value)
@@ -264,13 +269,17 @@ def test_a_loss_that_is_no_number_names_its_step_and_batch(tmp_path, step, stand
 @pytest.mark.parametrize(
     ("step", "windows", "says"),
     [
-        (0, 4, "at step 0, with pretrain.micro_batch_tokens: 128; 64 takes less, .*; no checkpoint stands yet"),
+        (0, 4, "at step 0, with pretrain.micro_batch_tokens: 128; lower it to 64, .*; there is no checkpoint yet"),
         (
             3,
             3,
-            "at step 3, with pretrain.micro_batch_tokens: 96; 32 takes less, .*; the checkpoint of step 2 stands in",
+            "at step 3, with pretrain.micro_batch_tokens: 96; lower it to 32, .*; the checkpoint of step 2 is in",
         ),
-        (3, 1, "at step 3, with pretrain.micro_batch_tokens: 32; it is one window already; with train.shard: true and"),
+        (
+            3,
+            1,
+            "at step 3, with pretrain.micro_batch_tokens: 32; it is one window, the smallest; with train.shard: true and",
+        ),
     ],
 )
 def test_a_full_gpu_is_one_line_that_says_what_would_do(tmp_path, monkeypatch, step, windows, says):
@@ -318,7 +327,7 @@ def test_a_batch_without_targets_is_one_line(tmp_path):
         ids, targets = batch(step)
         return ids, torch.full_like(targets, -1)
 
-    with pytest.raises(UserError, match="step 0: a batch without a single target, of rows of 0;") as error:
+    with pytest.raises(UserError, match="step 0: the batch \(rows of 0\) has no token to learn from;") as error:
         run(tmp_path, make=empty)
     assert "\n" not in str(error.value)
 

@@ -66,7 +66,7 @@ def test_what_cannot_fit_is_refused_with_what_would():
     )  # nothing is known of the machine
     memory.check_room(config, asked(), 64, need * 9 // 10, "cpu", memory.Parallelism(), "pretrain")  # it may just fit
     with pytest.raises(
-        UserError, match=r"pretrain.micro_batch_tokens: 2048 takes about .* GiB, and .* would fit"
+        UserError, match=r"pretrain.micro_batch_tokens: 2048 needs about .* GiB, but only .* would fit"
     ) as error:
         memory.check_room(config, asked(), 64, need // 2, "cpu", memory.Parallelism(), "pretrain")
     assert "\n" not in str(error.value)
@@ -112,7 +112,7 @@ def test_a_large_model_on_a_small_gpu_is_refused():
     book = Config(vocab_size=6144, dim=1024, layers=18, heads=16, kv_heads=8, hidden_dim=2752, context=512)
     assert memory.fixed_bytes(book, "adam", "cuda") == pytest.approx(18 * 215_127_040, rel=1e-3)
     sizes = asked(262144, 262144, "adam")
-    with pytest.raises(UserError, match=r"262144 takes about 1\d\d GiB, and 80 GiB .*; 131072 would fit"):
+    with pytest.raises(UserError, match=r"262144 needs about 1\d\d GiB, but only 80 GiB .*; 131072 would fit"):
         memory.check_room(book, sizes, 512, 80 * 2**30, "cuda", memory.Parallelism(), "pretrain")
 
 

@@ -52,7 +52,7 @@ def test_a_file_of_other_columns_has_no_rows(tmp_path):
 
 def test_the_command_prints_the_last_rows(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(watch, "FOLDER", tmp_path)
-    with pytest.raises(UserError, match=r"pretrain.csv: no rows yet"):
+    with pytest.raises(UserError, match=r"pretrain.csv has no rows yet"):
         watch.main([])
     log(tmp_path / "sft.csv", [10, 20, 30])
     watch.main(["sft", "--rows", "2"])

@@ -1,1 +1,1 @@
-"""Training: one loop for every stage that trains, its optimizers, checkpoints, devices, and what it trains on."""
+"""Training: one loop for every stage that trains, its optimizers, checkpoints and devices, and the data for it."""

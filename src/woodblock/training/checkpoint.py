@@ -1,8 +1,8 @@
-"""Checkpoints to resume from: written beside the old one and swapped; refused when torn, or another run's.
+"""Checkpoints to continue from: written beside the old one, then swapped; refused if damaged or from another run.
 
-A folder holds checkpoint.pt and, as checkpoint.previous.pt, the one before. Each carries the format's version, what the
-run depends on (its identity), and a digest of all that it holds: a file that a full disk cut short, or in which a bit
-fell over, is told from a whole one, and the one before takes its place.
+A folder has checkpoint.pt and, as checkpoint.previous.pt, the one before. Each has the version of the format, all that
+the run depends on (its identity), and a digest of its content. So a file that a full disk cut short, or in which a bit
+has changed, is noticed; then the checkpoint before it is used.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Identity = dict[str, Any]  # {"cmd": the command, "params": {path: value}, "deps
 
 
 def save(folder: Path, identity: Identity, state: dict[str, Any]) -> None:
-    """Write a checkpoint; a kill at any moment leaves the last one, or the one before it, whole under its name.
+    """Write a checkpoint. Whenever the process is killed, the last one or the one before it is whole under its name.
 
-    state: tensors, numbers, texts and None in dictionaries and lists of any depth.
+    state: tensors, numbers, texts and None, in dictionaries and lists of any depth.
     """
     folder.mkdir(parents=True, exist_ok=True)
     partial, newest = folder / f".{NEWEST}.partial", folder / NEWEST
@@ -45,8 +45,9 @@ def save(folder: Path, identity: Identity, state: dict[str, Any]) -> None:
 def load(folder: Path, identity: Identity, name: str) -> dict[str, Any] | None:
     """The state of the newest whole checkpoint in the folder, or None where there is none.
 
-    A torn one is set aside and said, under the stage's name, and the one before it taken. Raises UserError where neither
-    is whole, and, naming what differs, for one of other data, of another tokenizer, of other params or other code.
+    If the newest is damaged, a line with the stage's name says so, it is renamed, and the one before it is used. Raises
+    UserError where neither is whole; and for a checkpoint of other data, another tokenizer, other params or other code,
+    naming what differs.
     """
     newest, previous = folder / NEWEST, folder / PREVIOUS
     there = [path for path in (newest, previous) if path.is_file()]
@@ -59,23 +60,26 @@ def load(folder: Path, identity: Identity, name: str) -> dict[str, Any] | None:
             continue
         if differs := differences(found["identity"], identity):
             raise UserError(
-                f"{path} belongs to another run, of other {'; other '.join(differs)}; remove it to start anew"
+                f"{path} is the checkpoint of a run with different {'; different '.join(differs)}; remove it to start from "
+                "the beginning"
             )
         if faults and ranks.rank() == 0:
-            say(f"{name}: {faults[0]}; going on from the one before it")
-            # Set aside: the next save would otherwise make it the one before, in the place of this one, which is whole.
+            say(f"{name}: {faults[0]}; continuing from the one before it")
+            # Renamed: otherwise the next save would keep it as the one before, in place of the whole one.
             os.replace(newest, folder / "checkpoint.torn.pt")
         state: dict[str, Any] = found["state"]
         return state
     if faults:
-        raise UserError(f"{' and '.join(faults)}; remove {'it' if len(faults) == 1 else 'both'} to start anew")
+        raise UserError(
+            f"{' and '.join(faults)}; remove {'it' if len(faults) == 1 else 'both'} to start from the beginning"
+        )
     return None
 
 
 def others(folder: Path, identity: Identity) -> list[str]:
-    """What runs of the same stage were left unfinished beside this one, and how each differs from it, a line each.
+    """A line for each unfinished run of the same stage beside this one: its checkpoint, and how it differs from this run.
 
-    folder: this run's; its siblings bear the stage's name before their last dash.
+    folder: this run's. The folders of the others have the stage's name before their last dash.
     """
     lines = []
     stage = folder.name.rpartition("-")[0]
@@ -84,14 +88,15 @@ def others(folder: Path, identity: Identity) -> list[str]:
             continue
         try:
             found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            lines.append(f"{path} is of other {'; other '.join(differences(found['identity'], identity))}")
-        except Exception:  # torn, or of another format: of no use to name
+            differs = differences(found["identity"], identity)
+            lines.append(f"{path} is of a run with different {'; different '.join(differs)}")
+        except Exception:  # damaged, or of another format: not worth a line
             continue
     return lines
 
 
 class _Torn(Exception):
-    """Says, behind the file's name, why it is of no use."""
+    """A checkpoint is damaged. Its message, after the file's name, says why it cannot be used."""
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -103,14 +108,14 @@ def _read(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise _Torn(f"cannot be read ({type(error).__name__})") from error
     if version != FORMAT:
-        raise _Torn(f"is of format {version}, not {FORMAT}")
+        raise _Torn(f"has format {version}, not {FORMAT}")
     if not whole:
         raise _Torn("does not match its own digest")
     return found
 
 
 def digest(state: Any) -> str:
-    """sha256 over a state: each value with its place, tensors by type, shape and bytes."""
+    """sha256 over a state: each value with its place in it; tensors with type, shape and bytes."""
     total = hashlib.sha256()
 
     def feed(place: str, value: Any) -> None:
@@ -133,7 +138,7 @@ def digest(state: Any) -> str:
 
 
 def differences(found: Identity, wanted: Identity) -> list[str]:
-    """How two runs differ: data, tokenizer, model, code and params, each with what of it; empty where they do not."""
+    """How two runs differ: in data, tokenizer, model, code and params, each with details; empty if they are equal."""
     changed: dict[str, list[str]] = {}
     for path in code.changed(found["deps"], wanted["deps"]):
         changed.setdefault(_kind(path), []).append(path)
@@ -157,10 +162,10 @@ def _some(names: list[str], most: int = 4) -> str:
 
 
 def _sync_names(folder: Path) -> None:
-    """Have the file system keep the renames too, so that a machine that loses power loses nothing."""
+    """Make the file system write the renames to disk, so that nothing is lost if the power fails."""
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # a system that opens no folders
+    except OSError:  # a system on which folders cannot be opened
         return
     try:
         os.fsync(handle)

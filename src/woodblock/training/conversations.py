@@ -1,7 +1,7 @@
 """Conversations for fine-tuning: split by what they are about, tokenized with a loss mask, batched by length.
 
-Each row of a batch is one conversation from its own start token, as at inference; rows of like lengths share a batch, so
-little is padded and no conversation sees another.
+Each row of a batch is one conversation from its own start token, as at inference. So no conversation sees another. Rows
+of similar length share a batch, so there is little padding.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ class Conversation:
 
 
 def given(identity: str, messages: list[dict[str, str]], share: float) -> Conversation:
-    """A conversation of the data, held out by a hash of its first prompt: one prompt is never on both sides."""
+    """A conversation of the data. A hash of its first prompt decides whether it is held out: no prompt is in both splits."""
     prompt = next(m["content"] for m in messages if m["role"] == "user")
     return Conversation(identity, "given", "validation" if held_out(prompt, share) else "train", messages)
 
 
 def made(number: int, example: Example, share: float) -> Conversation:
-    """A conversation made from a statute, held out by a hash of the article it is about."""
+    """A conversation made from a statute. A hash of the article that it is about decides whether it is held out."""
     split = "validation" if held_out(example.key, share) else "train"
     return Conversation(f"{example.task}-{number}", example.task, split, example.messages)
 
 
 def with_system(messages: Sequence[dict[str, str]], system: str) -> list[dict[str, str]]:
-    """The messages under a system prompt, unless it is empty or they have their own."""
+    """The messages with a system prompt before them, unless it is empty or they have their own."""
     if system and messages[0]["role"] != "system":
         return [{"role": "system", "content": system}, *messages]
     return list(messages)
@@ -72,11 +72,11 @@ def opening(conversation: Conversation, system: str) -> list[dict[str, str]]:
 def encode(
     conversations: Sequence[Conversation], tokenizer: Tokenizer, system: str, max_tokens: int, given_repeats: int = 1
 ) -> tuple[list[Encoded], list[Encoded], dict[str, Any]]:
-    """Tokenize; returns those to train on, those held out, and counts.
+    """Tokenize conversations; returns those to train on, those held out, and counts.
 
-    Targets are the next tokens where the assistant speaks, the token that ends its turn among them, and −1 elsewhere.
-    Conversations over max_tokens are left out and counted: a reply that is cut teaches not to stop. given_repeats: how
-    often an epoch goes through those of the data, which may be few beside those that are made.
+    Targets are the next tokens where the assistant speaks, also the token that ends its turn; they are −1 elsewhere.
+    Conversations over max_tokens are left out and counted: from a reply that is cut, a model would learn not to stop.
+    given_repeats: how often an epoch reads the conversations of the data, which may be few beside those that are made.
     """
     sides: dict[str, list[Encoded]] = {"train": [], "validation": []}
     counts: Counter[str] = Counter(dropped_long=0)
@@ -108,7 +108,7 @@ def padded(rows: Sequence[Encoded], pad_id: int) -> tuple[Tensor, Tensor]:
 
 
 def by_length(lengths: Sequence[int], order: Sequence[int], batch_tokens: int) -> list[list[int]]:
-    """Cut an order of rows into batches of at most batch_tokens positions, padding counted (one row at least)."""
+    """Cut rows, in a given order, into batches of at most batch_tokens positions with padding, or of one longer row."""
     batches: list[list[int]] = [[]]
     width = 0
     for i in order:
@@ -121,9 +121,9 @@ def by_length(lengths: Sequence[int], order: Sequence[int], batch_tokens: int) -
 
 
 class Batches:
-    """Batches of all epochs, a list by number: shuffled, then sorted by length within pools of some batches' rows."""
+    """The batches of all epochs, by number. Rows are shuffled, then sorted by length within pools of some batches."""
 
-    POOL_BATCHES = 32  # enough for like lengths to meet, few enough to leave the order random
+    POOL_BATCHES = 32  # enough to find rows of similar length, few enough to keep the order random
 
     def __init__(self, rows: Sequence[Encoded], batch_tokens: int, epochs: int, pad_id: int, seed: int) -> None:
         self.rows, self.pad_id = rows, pad_id
@@ -148,7 +148,7 @@ class Batches:
 
 @torch.no_grad()
 def reply_loss(model: Transformer, rows: Sequence[Encoded], pad_id: int, batch_tokens: int) -> float:
-    """Mean negative log-likelihood of the reply tokens and the tokens that end replies, in nats a token."""
+    """Mean negative log-likelihood of reply tokens and of the tokens that end replies, in nats a token."""
     lengths = [len(ids) for ids, _ in rows]
     order = sorted(range(len(rows)), key=lambda i: lengths[i])
     device, loss, count = model.embed_tokens.weight.device, 0.0, 0

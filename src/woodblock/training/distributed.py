@@ -1,10 +1,10 @@
-"""Several ranks in one training run: rows of one batch shared out, gradients added up, weights whole or in shards.
+"""Several ranks in one training run: the rows of a batch are divided, gradients are added, weights are whole or sharded.
 
-A rank is a process that torchrun started, with a device of its own (run/ranks.py). The batch of a step is the same
-however many ranks share it: each takes its rows of it, and since losses are summed and divided by the targets of the
-whole batch, so is the gradient, to rounding. Every rank holds all the weights (data parallelism), or a part of each
-(fully_shard of PyTorch; Zhao et al. 2023), which gathers them layer by layer. Checkpoints hold them whole, so a run on
-N ranks goes on with M.
+A rank is a process that torchrun started, with a device of its own (run/ranks.py). The batch of a step is the same for
+any number of ranks; each takes some of its rows. Losses are summed and divided by the targets of the whole batch. So the
+gradient is the same too, except for rounding. Every rank has all the weights (data parallelism), or a part of each
+(fully_shard of PyTorch; Zhao et al. 2023), which gathers them layer by layer. Checkpoints have them whole, so a run on N
+ranks can continue on M.
 
 gloo connects ranks on a CPU, NCCL those on GPUs.
 """
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
     from torch.distributed.tensor import DTensor
 
-BUCKET = 16_000_000  # gradients summed in one message: large enough for the link's full speed, a small copy beside them
-PATIENCE = timedelta(minutes=30)  # how long a rank waits for the others: samples and checkpoints are rank 0's work
+BUCKET = 16_000_000  # gradients summed in one message: enough for the link's full speed, and only a small copy
+PATIENCE = timedelta(minutes=30)  # how long a rank waits for the others: only rank 0 makes samples and checkpoints
 
 
 class Place(Protocol):
-    """What the block `train` of params.yaml says of ranks: how many share a run, and whether each holds a part of the
-    weights alone."""
+    """What the block `train` of params.yaml says about ranks: how many share a run, and whether each has only a part of
+    the weights."""
 
     devices: int | str
     shard: bool
@@ -46,7 +46,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class World:
-    """The ranks that share a run, and this one's place among them."""
+    """The ranks that share a run, and which one this process is."""
 
     device: torch.device
     rank: int = 0
@@ -57,16 +57,16 @@ class World:
         return self.rank == 0
 
     def add_up(self, values: Tensor) -> Tensor:
-        """The sum of every rank's values, in each of them; in place."""
+        """The sum of the values over all ranks, in every rank; in place."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
 
     def share_out(self, items: Sequence[Any], numbers: Callable[[list[Any]], list[float]]) -> list[float]:
-        """numbers(items), one number an item: each rank computes those of its share of the items, and all have all."""
+        """numbers(items), one number for each item. Each rank computes a share of them, and gets all of them."""
         found = torch.zeros(len(items), dtype=torch.float64)
         found[self.rank :: self.size] = torch.tensor(numbers(list(items[self.rank :: self.size])), dtype=torch.float64)
-        if self.size > 1:  # NCCL knows what lies on a GPU alone
+        if self.size > 1:  # NCCL only knows tensors on a GPU
             found = self.add_up(found.to(self.device)).cpu()
         return found.tolist()
 
@@ -77,7 +77,7 @@ class World:
 
 
 def device_of_rank(name: str) -> torch.device:
-    """The device of a name of params.yaml for this rank: with several ranks on a machine, each has its own GPU.
+    """The device with a name of params.yaml for this rank. Of several ranks on a machine, each has its own GPU.
 
     On a CPU they share its threads. Raises UserError for a device that is not there.
     """
@@ -85,16 +85,19 @@ def device_of_rank(name: str) -> torch.device:
     if device.type == "cuda":
         number = int(os.environ.get("LOCAL_RANK", 0))
         if number >= torch.cuda.device_count():
-            raise UserError(f"rank {ranks.rank()} has no GPU: the machine has {torch.cuda.device_count()}")
+            there = torch.cuda.device_count()
+            raise UserError(
+                f"rank {ranks.rank()} has no GPU: this machine has only {there}; start at most {there} processes"
+            )
         torch.cuda.set_device(number)
         device = torch.device("cuda", number)
     return device
 
 
 def rank_count(wanted: int | str, device: torch.device) -> int:
-    """How many ranks share a run: those of torchrun where it started this one, else as train.devices says.
+    """How many ranks share a run: as many as torchrun started, or without torchrun as train.devices says.
 
-    auto is every GPU, and one rank elsewhere. Raises UserError for more than there are.
+    auto means every GPU, and one rank on other devices. Raises UserError for more devices than there are.
     """
     if ranks.size() > 1:
         return ranks.size()
@@ -102,26 +105,26 @@ def rank_count(wanted: int | str, device: torch.device) -> int:
     if wanted == "auto":
         return there
     if device.type == "cuda" and int(wanted) > there:
-        raise UserError(f"train.devices: {wanted}, but this machine has {there} GPUs; {there} or auto would do")
+        raise UserError(f"train.devices: {wanted}, but this machine has {there} GPUs; use {there} or auto")
     if device.type == "mps" and int(wanted) > 1:
-        raise UserError(f"train.devices: {wanted}, but there is one GPU of the kind mps; 1 would do")
+        raise UserError(f"train.devices: {wanted}, but an Apple GPU (mps) counts as one device; set it to 1")
     return int(wanted)
 
 
 def check_batch(batch_tokens: int, context: int, count: int) -> None:
-    """Raises UserError where `count` ranks cannot share the windows of a batch evenly, with what would do."""
+    """Raises UserError, which names possible sizes, if `count` ranks cannot share the windows of a batch evenly."""
     if (rows := batch_tokens // context) % count:
         near = sorted({max(1, rows // count) * count, (rows // count + 1) * count})
         raise UserError(
             f"pretrain.batch_tokens: {batch_tokens} makes {rows} windows of model.context: {context}, which "
             f"{count} ranks (train.devices) cannot share evenly; "
-            f"{' or '.join(str(rows * context) for rows in near)} would do"
+            f"use {' or '.join(str(rows * context) for rows in near)}"
         )
 
 
 @contextmanager
 def join(device: torch.device) -> Iterator[World]:
-    """Meet the other ranks, if torchrun started any."""
+    """Connect to the other ranks, if torchrun started any."""
     if ranks.size() == 1:
         yield World(device)
         return
@@ -132,13 +135,13 @@ def join(device: torch.device) -> Iterator[World]:
         torch.set_num_threads(max(1, torch.get_num_threads() // mates))
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE, device_id=device if on_gpu else None)
     yield World(device, ranks.rank(), ranks.size())
-    dist.destroy_process_group()  # not after an error, when the others may wait for this one
+    dist.destroy_process_group()  # not after an error: the others may be waiting for this one
 
 
 def rows_of(world: World, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """This rank's rows of the tensors [B, …] of a batch, as many for each: rows without targets fill the last up.
+    """This rank's rows of the tensors [B, …] of a batch. Every rank gets equally many: rows without targets are added.
 
-    batch: ids, targets (below 0: none), and what else has a row for each of theirs.
+    batch: ids, targets (below 0: none), and other tensors with one row for each of these.
     """
     if world.size == 1:
         return batch
@@ -151,7 +154,7 @@ def rows_of(world: World, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def add_gradients(world: World, model: nn.Module) -> None:
-    """Sum the gradients over the ranks; those of sharded weights are summed already."""
+    """Sum the gradients over the ranks. Those of sharded weights are summed already."""
     if world.size == 1 or is_sharded(model):
         return
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
@@ -173,20 +176,20 @@ def is_sharded(model: nn.Module) -> bool:
 
 
 def shard(model: Transformer, world: World) -> None:
-    """Leave a part of every weight on each rank: in place, before the optimizers are built."""
+    """Keep only a part of every weight on each rank. In place; call it before the optimizers are built."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     mesh = init_device_mesh(world.device.type, (world.size,))
     for layer in model.layers:
         fully_shard(layer, mesh=mesh)
-        register_fsdp_forward_method(layer, "by_hand")  # weights are whole within it, as within forward
+        register_fsdp_forward_method(layer, "by_hand")  # weights are whole in it, as in forward
     fully_shard(model, mesh=mesh)
     register_fsdp_forward_method(model, "loss")
 
 
 def whole_model(model: Transformer, world: World) -> Transformer:
-    """The model itself; of one in shards, a copy with whole weights, in every rank and in the same mode."""
+    """The model itself; for a sharded one a copy with whole weights, in every rank and in the same mode."""
     if not is_sharded(model):
         return model
     copy = Transformer(model.config).to(world.device).train(model.training)
@@ -206,9 +209,9 @@ def whole_state(state: Any) -> Any:
 
 
 def load_optimizer(stepper: Stepper, state: dict[str, Any]) -> None:
-    """Load an optimizer's whole state; what belongs to a sharded weight is sharded as it is.
+    """Load an optimizer's whole state. What belongs to a sharded weight is sharded in the same way.
 
-    Whether its step is one kernel stays as it was built here: the state may be of a run on another device.
+    Whether a step is one kernel stays as it was built here: the state may come from a run on another device.
     """
     built = [{"fused": group["fused"]} if "fused" in group else {} for group in stepper.param_groups]
     groups = [{**saved, **here} for saved, here in zip(state["param_groups"], built, strict=True)]
@@ -221,10 +224,10 @@ def load_optimizer(stepper: Stepper, state: dict[str, Any]) -> None:
 
 
 class OnWholeMatrices:
-    """Steps of an optimizer that needs whole matrices, as Muon does, where weights are sharded.
+    """The steps of an optimizer that needs whole matrices, such as Muon, for sharded weights.
 
-    Matrix by matrix: weight, gradient and state are gathered, every rank takes the same step, and each keeps its part.
-    This costs three gathers a step, and as much work in each rank as all of it; what it saves is memory.
+    It goes matrix by matrix: weight, gradient and state are gathered, every rank takes the same step, and each keeps its
+    part. This costs three gathers a step, and every rank does all the work. It saves memory.
     """
 
     def __init__(self, stepper: torch.optim.Optimizer) -> None:
@@ -272,17 +275,17 @@ Stepper = torch.optim.Optimizer | OnWholeMatrices
 
 
 def _is_shard(value: Any) -> bool:
-    # A DTensor, told by what it can do: its class takes a second to import, which a run of one rank need not spend.
+    # A DTensor is recognised by its method: importing its class takes a second, which a run with one rank can save.
     return isinstance(value, Tensor) and hasattr(value, "full_tensor")
 
 
 def _is_part_for(value: Any, weight: Tensor) -> bool:
-    """Whether a whole tensor of an optimizer's state is to be sharded as its weight is."""
+    """Whether a whole tensor of an optimizer's state must be sharded like its weight."""
     return isinstance(value, Tensor) and _is_shard(weight) and not _is_shard(value) and value.shape == weight.shape
 
 
 def _part_of(whole: Tensor, weight: Any) -> Any:
-    """The part of a whole tensor, equal in all ranks, that lies where the weight's part lies; nothing is sent."""
+    """The part of a whole tensor, equal in all ranks, that has the place of the weight's part; nothing is sent."""
     from torch.distributed.tensor import DTensor, Replicate
 
     mesh = weight.device_mesh

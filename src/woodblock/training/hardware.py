@@ -1,4 +1,4 @@
-"""What the machine that trains can do and hold: its peak in FLOP/s, the memory that is taken and that is free."""
+"""The machine that trains: its peak in FLOP/s, the memory that is used, and the memory that is free."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-# Dense bf16 products a second of one GPU, by a part of the name that CUDA gives it, the longer names first. Source: the
-# makers' data sheets, without sparsity; of cards in several forms, the fastest (SXM) unless the name says PCIe.
+# Dense bf16 operations a second of one GPU, by a part of CUDA's name for it, the longer names first. Source: the makers'
+# data sheets, without sparsity. For cards in several forms it is the fastest (SXM), unless the name says PCIe.
 PEAKS = {
     "B200": 2250e12,
     "H100 PCIe": 756e12,
@@ -33,10 +33,10 @@ PEAKS = {
 
 
 def peak_flops(device: torch.device) -> tuple[float, str]:
-    """What the device does at most in a second, in floating-point operations, and how that is known.
+    """The most floating-point operations that the device does in a second, and how this is known.
 
-    Of a GPU in the table it is the data sheet's bf16; of any other device the best of some square products, in the type
-    that training takes there: a peak that is reached, so what is under it has been lost by the program.
+    For a GPU in the table it is bf16 in the data sheet. For any other device it is the best of some square products, in
+    the type that training uses there. This peak can be reached, so what a run does not reach is lost by the program.
     """
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -63,16 +63,16 @@ def _synchronise(device: torch.device) -> None:
 
 
 def memory_mb(device: torch.device) -> float:
-    """The most memory that was held: the GPU's tensors, or this process's resident set."""
+    """The most memory that was used: by tensors on the GPU, or by this process (its resident set)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that a model may still take on the device; None where the system does not say.
+    """The bytes on the device that a model can still use; None where the system does not say.
 
-    On a CPU, what Linux counts as available, within the limit of the control group that the process may be in.
+    On a CPU it is what Linux calls available, within the limit of the process's control group, if it is in one.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]

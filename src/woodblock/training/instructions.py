@@ -1,8 +1,8 @@
 """Instructions made from statutes: five tasks in many phrasings, each reply grounded in an article's own words.
 
-Reciting an article that is given, or one of a well-known law that is not; naming the law that holds a rule; going on
-where an article breaks off; saying whether an article exists. A conversation's key names what it is about, so that a
-split by key keeps every phrasing about one article on one side.
+The tasks are: quote an article that is given; quote one of a well-known law from memory; name the law that a rule is
+from; continue an article; say whether an article exists. A conversation's key names what it is about. So a split by key
+keeps all phrasings about one article in the same split.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Article = Mapping[str, Any]  # law, article, number, text
 
 CLAUSE = re.compile(r"[^，。；：！？\n]+[，。；：！？]?")
 PASSAGE_CHARS = 160  # of an article in a prompt
-REPLY_CHARS = 60  # of an article in a reply: what a small model can learn to quote whole
+REPLY_CHARS = 60  # of an article in a reply: so much a small model can learn to quote
 CLAUSE_CHARS = (6, 30)
 SENTENCE = re.compile(r"[^。；\n]+[。；]?")
 
@@ -60,7 +60,7 @@ EXISTENCE_QUESTIONS = ("{cite}存在吗？", "《{law}》有{article}吗？", "�
 
 @dataclass(frozen=True)
 class Example:
-    """One conversation of two messages. key: the article or law it is about; task: how it was made."""
+    """One conversation of two messages. key: the article that it is about. task: how it was made."""
 
     task: str
     key: str
@@ -73,29 +73,29 @@ class Example:
 
 
 def passage(article: Article) -> str:
-    """An article as it stands in a prompt."""
+    """An article in the form that a prompt has it."""
     return f"{cite(article['law'], article['article'])}　{article['text']}"
 
 
 def grounded_question(question: str, passages: Sequence[Article], frame: str = GROUNDED_FRAMES[0]) -> str:
-    """The user's message that gives the passages and asks; passages: dictionaries of law, article and text."""
+    """The user's message with the passages and the question. passages: dictionaries of law, article and text."""
     return frame.format(passages="\n".join(map(passage, passages)), question=question)
 
 
 def opening_of_reply(article: Article) -> str:
-    """How a reply begins that rests on an article: with its citation."""
+    """The beginning of a reply that quotes an article: its citation."""
     return f"{cite(article['law'], article['article'])}规定："
 
 
 def grounded_reply(article: Article, clause: str = "") -> str:
-    """The reply that names its source and then lets it speak: the sentence that holds the clause which was asked about."""
+    """The reply: the citation of the article, then its text, or only the sentence with the clause that was asked about."""
     text = article["text"]
     sentence = next((s for s in SENTENCE.findall(text) if clause in s), text) if clause else text
     return opening_of_reply(article) + excerpt(sentence.strip(), REPLY_CHARS)
 
 
 def excerpt(text: str, limit: int = PASSAGE_CHARS) -> str:
-    """The beginning of a text up to the last end of a sentence, or else of a clause, within `limit` characters."""
+    """The beginning of a text, up to the last end of a sentence (or else of a clause) within `limit` characters."""
     if len(text) <= limit:
         return text
     head = text[:limit]
@@ -106,7 +106,7 @@ def excerpt(text: str, limit: int = PASSAGE_CHARS) -> str:
 
 
 def clauses(text: str) -> list[str]:
-    """The clauses of a text, without their punctuation: long enough to mean something and short enough to ask about."""
+    """The clauses of a text without their punctuation, if they are neither too short nor too long to ask about."""
     found = (clause.rstrip("，。；：！？") for clause in CLAUSE.findall(text))
     return [clause for clause in found if CLAUSE_CHARS[0] <= len(clause) <= CLAUSE_CHARS[1]]
 
@@ -117,7 +117,7 @@ def names(article: Article) -> dict[str, str]:
 
 
 def recite_given(article: Article, draw: Random) -> Example | None:
-    """What does this article say, or which one says this, with its text given."""
+    """Question: what does this article say, or which article says this? The article's text is given."""
     given = {**article, "text": excerpt(article["text"])}
     found = clauses(given["text"])
     clause = draw.choice(found) if found and draw.random() < 0.5 else ""
@@ -127,21 +127,21 @@ def recite_given(article: Article, draw: Random) -> Example | None:
 
 
 def recite_known(article: Article, draw: Random) -> Example | None:
-    """What does this article of a well-known law say, from memory."""
+    """Question: what does this article of a well-known law say? It must be known from memory."""
     prompt = draw.choice(ARTICLE_QUESTIONS).format(**names(article))
     return _example("recite_known", article, prompt, grounded_reply(article))
 
 
 def which_law(article: Article, draw: Random) -> Example | None:
-    """Which law holds this rule."""
+    """Question: which law is this rule from?"""
     if article["law"] in article["text"] or short_name(article["law"]) in article["text"]:
-        return None  # the answer would stand in the question
+        return None  # the answer would be in the question
     prompt = draw.choice(LAW_QUESTIONS).format(text=excerpt(article["text"]))
     return _example("which_law", article, prompt, f"这是《{article['law']}》的规定。")
 
 
 def continue_article(article: Article, draw: Random) -> Example | None:
-    """How does this article go on, from about its middle, behind a punctuation mark."""
+    """Question: how does this article continue? It is cut after a random punctuation mark."""
     text = excerpt(article["text"])
     # Not at the end of a paragraph: a reply does not begin with an empty line.
     cuts = [match.end() for match in re.finditer(r"[，。；：](?!\n)", text) if 8 <= match.end() <= len(text) - 8]
@@ -157,11 +157,12 @@ def _example(task: str, article: Article, prompt: str, reply: str) -> Example:
 
 
 def existence(articles: Sequence[Article], count: int, draw: Random) -> Iterator[Example]:
-    """Does this article exist: as many true as false, with numbers drawn from one distribution, each asked once.
+    """Question: does this article exist? Half of the answers are yes, and no question is asked twice.
 
-    Each number is that of a random article, and asked of one law that has it and of one that has not: the number alone
-    tells nothing. Numbers that no law lacks are not drawn. Laws that count with gaps (an amendment numbers its articles
-    as the amended law does) are not asked about: how many articles they have is not what their last number says.
+    Each number is that of a random article. It is asked once about a law that has it and once about a law that does not,
+    so the number alone does not tell the answer. A number that every law has is not used. Laws with gaps in their numbers
+    are not used either (an amendment numbers its articles like the amended law): their last number is not the number of
+    their articles.
     """
     held: dict[str, set[int]] = {}
     for article in articles:
@@ -185,13 +186,13 @@ def existence(articles: Sequence[Article], count: int, draw: Random) -> Iterator
             reply = f"有。{ending}" if exists else f"没有。{ending}"
             pair.append(Example("exists", f"{law}{about['article']}", prompt, reply))
         prompts = {example.prompt for example in pair}
-        if len(prompts) == 2 and not prompts & asked:  # both or neither, or the two would differ in their numbers
+        if len(prompts) == 2 and not prompts & asked:  # both or neither, so that yes and no are equally frequent
             asked |= prompts
             wanted -= 1
             yield from pair
 
 
-# Shares of the tasks: half of all is grounded in a given text, since that is what answering with sources builds on.
+# Shares of the tasks. Half of all examples have a given text, as in answering with sources.
 SHARES: dict[str, tuple[float, Callable[[Article, Random], Example | None]]] = {
     "recite_given": (0.5, recite_given),
     "recite_known": (0.1, recite_known),
@@ -202,7 +203,7 @@ EXISTENCE_SHARE = 0.1
 
 
 def from_statutes(articles: Sequence[Article], count: int, well_known: Sequence[str], seed: int) -> list[Example]:
-    """About `count` different examples from the articles of the training laws, drawn with the seed, task after task."""
+    """About `count` different examples from the articles of the training laws, drawn with the seed, task by task."""
     draw = Random(seed)
     articles = [article for article in articles if article["number"] >= 1]
     examples: dict[str, Example] = {}

@@ -1,8 +1,8 @@
 """The training loop, one for pretraining and fine-tuning: accumulate, clip, step; validate; save; resume.
 
-Batch b is a function of its number alone, so a run that was killed goes on from its last checkpoint with the same
-batches, and ends with the same bits. Nothing in the loop waits for a GPU but every tenth step, which reads the losses of
-the ten; how often they are read changes nothing that is kept.
+Batch b depends only on its number. So a run that was killed continues from its last checkpoint with the same batches, and
+ends with the same bits. The loop waits for a GPU only at every tenth step, where it reads ten losses. How often they are
+read changes no result.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from woodblock.training import optimizer as optimizers
 from woodblock.training.distributed import World
 from woodblock.training.prefetch import ahead, pinned
 
-Batch = tuple[Tensor, ...]  # ids, targets and, where attention is to stay within documents, their numbers; [B, T] each
-LOG_EVERY = 10  # steps a row of the live log
+Batch = tuple[Tensor, ...]  # ids, targets and, if attention stays within documents, the documents' numbers; [B, T] each
+LOG_EVERY = 10  # steps for each row of the live log
 
 
 class Settings(optimizers.Settings, Protocol):
@@ -42,7 +42,7 @@ class Settings(optimizers.Settings, Protocol):
 
 
 class Place(distributed.Place, Protocol):
-    """The block `train` of params.yaml: by how many ranks a run is computed, and how."""
+    """The block `train` of params.yaml: on how many devices a run is computed, and how."""
 
     compile: bool
 
@@ -51,10 +51,10 @@ class Place(distributed.Place, Protocol):
 class Task:
     """What is trained on.
 
-    batch(step): what the model's loss is given, on the CPU; targets are below 0 where there is none. steps: of the
-    optimizer. length: T. validate(model, world): figures of the curve by name. describe(step): what a step's batch is
-    made of, for errors. sample(model): texts for a reader, taken every samples_every steps (0: never). about: a line to
-    begin with.
+    batch(step): the arguments of the model's loss, on the CPU; targets below 0 do not count. steps: of the optimizer.
+    length: T. validate(model, world): numbers for the curve, by name. describe(step): what a step's batch consists of,
+    for errors. sample(model): texts for a reader, taken every samples_every steps (0: never). about: a line to print at
+    the start.
     """
 
     batch: Callable[[int], Batch]
@@ -69,21 +69,21 @@ class Task:
 
 @dataclass
 class Position:
-    """Where a run stands; kept in its checkpoints."""
+    """How far a run has come; kept in its checkpoints."""
 
     step: int = 0
     tokens: int = 0
-    seconds: float = 0.0  # spent in steps, those before the run was killed among them
+    seconds: float = 0.0  # spent in steps, also in those before the run was killed
     rows: list[dict[str, float]] = field(default_factory=list)  # of the curve
     since: list[list[float]] = field(default_factory=list)  # loss, targets, norm of each step after the last row
     samples: list[dict[str, Any]] = field(default_factory=list)  # step and texts
     trend: dict[str, Any] = field(default_factory=lambda: vars(divergence.Trend()))
-    peak: float = math.nan  # of all the devices together, FLOP/s; of the rank that saved
+    peak: float = math.nan  # of all devices together, in FLOP/s, as measured by the rank that saved
 
 
 @dataclass
 class Result:
-    """What a run gives. model: with whole weights; the one that was given, unless it was sharded."""
+    """The results of a run. model: with whole weights; it is the given model, unless that was sharded."""
 
     model: Transformer
     curve: pd.DataFrame
@@ -93,7 +93,7 @@ class Result:
 
 
 class Journal(Protocol):
-    """What a run is called, what it depends on, and where its checkpoints and its live log are kept (stage.Run)."""
+    """The name of a run, what it depends on, and the places of its checkpoints and its live log (stage.Run)."""
 
     name: str
     identity: checkpoint.Identity
@@ -106,12 +106,11 @@ class Journal(Protocol):
 def train(model: Transformer, task: Task, settings: Settings, place: Place, journal: Journal) -> Result:
     """Train in place, on the model's device and as many others as `place` says.
 
-    The curve has a row a validation: step, tokens (positions trained so far), train_loss (nats a target, the mean since
-    the last row), learning_rate, grad_norm (before clipping, likewise the mean) and the task's figures. Checkpoints are
-    kept in the journal's folder. SIGTERM and Ctrl-C end a run after the step under way, with a checkpoint, as
-    KeyboardInterrupt. Raises UserError, naming the step, its batch and the checkpoint that stands, when the loss is no
-    number any more or has left its running mean behind (divergence.Trend), and with what would do when a GPU's memory is
-    full.
+    The curve has a row for each validation: step, tokens (positions trained so far), train_loss (nats a target, the mean
+    since the last row), learning_rate, grad_norm (before clipping, also a mean) and the task's numbers. Checkpoints are
+    kept in the journal's folder. SIGTERM and Ctrl-C end a run after the present step, with a checkpoint, as
+    KeyboardInterrupt. Raises UserError if the loss is not finite or has diverged (divergence.Trend), naming the step, its
+    batch and the last checkpoint; and if a GPU's memory is full, with what can be done.
     """
     device = model.embed_tokens.weight.device
     if ranks.size() == 1 and not ranks.only_helps():
@@ -122,7 +121,7 @@ def train(model: Transformer, task: Task, settings: Settings, place: Place, jour
         loop = _Loop(model, task, settings, place, journal, world, interruption)
         loop.run()
         trained = distributed.whole_model(loop.model, world)
-    if interruption.asked:  # after the last step was saved: its results are still to be kept
+    if interruption.asked:  # it came after the last step was saved: the next run only writes the results
         raise KeyboardInterrupt
     if ranks.only_helps():
         raise ranks.RankDone(journal.name)
@@ -135,11 +134,11 @@ def _say_what_begins(task: Task, journal: Journal) -> None:
         say(f"{journal.name}: {task.about}")
     if not (journal.work / checkpoint.NEWEST).exists():
         for line in checkpoint.others(journal.work, journal.identity):
-            say(f"{journal.name}: {line}; this run begins anew")
+            say(f"{journal.name}: {line}; this run starts from the beginning")
 
 
 def _train_in_ranks(model: Transformer, count: int, work: Path) -> None:
-    """Start ranks that train up to the last checkpoint, and leave them this process's GPU meanwhile."""
+    """Start ranks that train up to the last checkpoint. Meanwhile this process leaves its GPU to them."""
     device = model.embed_tokens.weight.device
     model.cpu()
     if device.type == "cuda":
@@ -149,7 +148,7 @@ def _train_in_ranks(model: Transformer, count: int, work: Path) -> None:
 
 
 class Share(NamedTuple):
-    """A batch as one rank takes it: its rows, and of the whole batch the targets and the positions."""
+    """A rank's share of a batch: its rows, and the numbers of targets and of positions in the whole batch."""
 
     rows: Batch
     targets: int
@@ -157,7 +156,7 @@ class Share(NamedTuple):
 
 
 class _Loop:
-    """A run under way in one rank."""
+    """A run in one rank."""
 
     def __init__(
         self,
@@ -185,7 +184,7 @@ class _Loop:
             self.position = Position(**state["position"])
             self.saved = self.position.step
             torch.set_rng_state(state["random"])
-        self.unread: list[tuple[Tensor, int, Tensor]] = []  # loss, targets, norm: tensors that may still be under way
+        self.unread: list[tuple[Tensor, int, Tensor]] = []  # loss, targets, norm; a GPU may still be computing them
         self.unlogged: list[list[float]] = []  # loss, targets, norm, tokens
         self.clock = time.perf_counter()
         self.log: watch.Log | None = None
@@ -193,7 +192,7 @@ class _Loop:
         if self.position.step < task.steps:
             if self.position.step and world.leader:
                 say(f"{journal.name}: goes on after step {self.position.step} of {task.steps}")
-            self.compiled = place.compile and self.device.type == "cuda"  # a CPU has kernels by hand
+            self.compiled = place.compile and self.device.type == "cuda"  # a CPU has kernels written by hand
             if self.compiled:
                 compile_layers(model)
 
@@ -201,8 +200,8 @@ class _Loop:
         steps = self.world.add_up(torch.tensor([step, step * step], device=self.device))
         if self.world.size * int(steps[1]) != int(steps[0]) ** 2:
             raise UserError(
-                f"the ranks found checkpoints of different steps in {self.journal.work}; "
-                "all machines must share the project's folder"
+                f"the processes found different checkpoints in {self.journal.work}; all machines must use the same shared "
+                "project folder"
             )
 
     def run(self) -> None:
@@ -240,7 +239,7 @@ class _Loop:
             self.log.close()
 
     def _batches(self) -> Iterator[Share]:
-        """This rank's share of each batch that is left; for a GPU the next ones are made while it works."""
+        """This rank's share of each batch that is left. For a GPU the next ones are made while it computes."""
         left = range(self.position.step, self.task.steps)
         return ahead(self._share, left) if self.device.type == "cuda" else map(self._share, left)
 
@@ -249,8 +248,8 @@ class _Loop:
         count = int((batch[1] >= 0).sum())
         if not count:
             raise UserError(
-                f"{self.journal.name}, step {step}: a batch without a single target, of {self.task.describe(step)}; "
-                "no token of it would be learned; look at the data"
+                f"{self.journal.name}, step {step}: the batch ({self.task.describe(step)}) has no token to learn from; "
+                "look at these data"
             )
         rows = distributed.rows_of(self.world, batch)
         if self.device.type == "cuda":
@@ -266,32 +265,34 @@ class _Loop:
         try:
             loss = accumulate(self.model, batch.rows, batch.targets, settings.micro_batch_tokens)
             norm = update(self.model, self.steppers, settings.clip, self.world)
-        except torch.OutOfMemoryError:  # a GPU's; a CPU's system kills the process instead
+        except torch.OutOfMemoryError:  # only of a GPU; on a CPU the system kills the process instead
             raise UserError(self._out_of_memory()) from None
         position.step, position.tokens = position.step + 1, position.tokens + batch.positions
         self.unread.append((loss, batch.targets, norm))
 
     def _out_of_memory(self) -> str:
-        """What to do about it. A smaller micro-batch rounds otherwise and is another run; where weights lie is not."""
+        """The message. A smaller micro-batch rounds differently, so it is another run; another train.shard is not."""
         name, tokens, context = self.journal.name, self.settings.micro_batch_tokens, self.model.config.context
         windows = tokens // context
         fewer = next((n for n in range(windows // 2, 0, -1) if windows % n == 0), None)  # so that it divides the batch
-        smaller = f"{fewer * context} takes less, in a run that begins anew" if fewer else "it is one window already"
+        smaller = (
+            f"lower it to {fewer * context}, which starts a new run" if fewer else "it is one window, the smallest"
+        )
         return (
             f"the GPU's memory is full at step {self.position.step}, with {name}.micro_batch_tokens: {tokens}; {smaller}; "
-            f"with train.shard: true and train.devices: 2 or more each GPU holds a part of the weights; {self._stands()}"
+            f"with train.shard: true and train.devices: 2 or more, each GPU has only a part of the weights; {self._stands()}"
         )
 
     def _stands(self) -> str:
         if self.saved:
-            return f"the checkpoint of step {self.saved} stands in {self.journal.work}"
-        return "no checkpoint stands yet"
+            return f"the checkpoint of step {self.saved} is in {self.journal.work}"
+        return "there is no checkpoint yet"
 
     def _read(self) -> bool:
-        """Read the losses of the steps taken since the last time; returns whether somebody asked the run to end."""
+        """Read the losses of the steps since the last reading; returns whether somebody asked the run to end."""
         losses = torch.stack([loss for loss, _, _ in self.unread])
         asked = torch.full_like(losses[:1], float(self.interruption.asked))
-        numbers = self.world.add_up(torch.cat([losses, asked])).tolist()  # here a GPU's host waits for it
+        numbers = self.world.add_up(torch.cat([losses, asked])).tolist()  # here the CPU waits for the GPU
         norms = torch.stack([norm for _, _, norm in self.unread]).tolist()
         now = time.perf_counter()
         seconds, self.clock = now - self.clock, now
@@ -320,7 +321,7 @@ class _Loop:
             return
         name = self.journal.name
         raise UserError(
-            f"{what}; its batch: {self.task.describe(step)}; {self._stands()}; lower {name}.learning_rate "
+            f"{what}; the batch was {self.task.describe(step)}; {self._stands()}; try a lower {name}.learning_rate "
             f"({self.settings.learning_rate}) or {name}.matrix_learning_rate ({self.settings.matrix_learning_rate})"
         )
 
@@ -341,7 +342,7 @@ class _Loop:
         self.unlogged.clear()
 
     def rates(self) -> dict[str, float]:
-        """Over all the steps so far. MFU: model FLOPs utilisation, of all the devices' peak (Chowdhery et al. 2022)."""
+        """Rates over all steps so far. MFU: model FLOPs utilisation, of the peak of all devices (Chowdhery et al. 2022)."""
         rate = self.position.tokens / max(self.position.seconds, 1e-9)
         flops = rate * flops_per_token(self.model.config, self.task.length)
         return {
@@ -357,9 +358,9 @@ class _Loop:
         return f"loss {loss / count:.3f}, {self.rates()['tokens_per_second']:,.0f} tokens/s"
 
     def _look(self, shown: bool, sampled: bool) -> None:
-        """A row of the curve, and samples."""
+        """Add a row to the curve, and samples."""
         model = distributed.whole_model(self.model, self.world).eval()
-        # What is compiled is compiled for the shape of a training batch; other shapes would each compile anew.
+        # Layers are compiled for the shape of a training batch. Each other shape would be compiled again.
         with torch.compiler.set_stance("force_eager") if self.compiled else nullcontext():
             if shown:
                 figures = self.task.validate(model, self.world)
@@ -383,7 +384,7 @@ class _Loop:
         return {key: round(value, 6) for key, value in row.items()}
 
     def _save(self) -> None:
-        # No layer draws random numbers today; the generator's state is kept for the day that one does.
+        # No layer draws random numbers now. The generator's state is kept in case one does later.
         state = {
             "model": distributed.whole_state(dict(self.model.state_dict())),
             "optimizers": [distributed.whole_state(stepper.state_dict()) for stepper in self.steppers],
@@ -399,13 +400,13 @@ class _Loop:
 def accumulate(model: Transformer, batch: Batch, count: int, micro_batch_tokens: int) -> Tensor:
     """Add the gradient of a batch's mean loss to the weights' gradients; returns the summed loss in nats, on the device.
 
-    batch: ids and targets [B, T] on the CPU, and what else the model's loss takes. count: targets of the whole batch, of
-    which these rows may be a part. Rows are treated micro_batch_tokens at a time and weighted by their targets: the
-    gradient is that of the batch's mean, however it was cut.
+    batch: ids and targets [B, T] on the CPU, and the other arguments of the model's loss. count: the targets of the whole
+    batch; these rows may be a part of it. Rows are computed micro_batch_tokens at a time, and weighted by their targets.
+    So the gradient is that of the batch's mean, however the batch was cut.
     """
     device = model.embed_tokens.weight.device
     rows = max(1, micro_batch_tokens // batch[0].shape[1])
-    # Sharded gradients are averaged over the ranks where they are gathered; the others are summed.
+    # Sharded gradients are averaged over the ranks when they are gathered; the others are summed.
     sharded = distributed.is_sharded(model)
     scale = (ranks.size() if sharded else 1) / count
     weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -414,7 +415,7 @@ def accumulate(model: Transformer, batch: Batch, count: int, micro_batch_tokens:
         if device.type == "cpu" and not sharded:
             total += threads.backward(model.loss, weights, part, scale)
             continue
-        counted = int((part[1] >= 0).sum())  # here, where it is free: the model would have to ask the device
+        counted = int((part[1] >= 0).sum())  # costs nothing here; the model would have to wait for the device
         with autocast(device):
             loss = model.loss(*(tensor.to(device, non_blocking=True) for tensor in part), count=counted)
         (loss * scale).backward()
@@ -423,7 +424,7 @@ def accumulate(model: Transformer, batch: Batch, count: int, micro_batch_tokens:
 
 
 def update(model: Transformer, steppers: Sequence[distributed.Stepper], clip: float, world: World) -> Tensor:
-    """Sum the gradients over the ranks, clip them, step, and clear them; returns their norm, before clipping."""
+    """Sum the gradients over the ranks, clip them, take a step, and clear them; returns their norm before clipping."""
     distributed.add_gradients(world, model)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     for stepper in steppers:
@@ -440,10 +441,10 @@ def _optimizers(model: Transformer, settings: Settings) -> Sequence[distributed.
 
 
 def compile_layers(model: Transformer) -> None:
-    """Have torch.compile fuse what a layer does between its products.
+    """Let torch.compile fuse the operations of a layer between its products.
 
-    Layers share their code, so what is compiled for one serves all: seconds at the start, where the model as a whole
-    takes minutes.
+    All layers have the same code, so it is compiled once for all: this takes seconds at the start, and minutes for the
+    model as a whole.
     """
     for layer in model.layers:
         layer.compile()

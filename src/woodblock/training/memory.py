@@ -1,8 +1,8 @@
 """The memory that training takes, estimated from a model's shape before anything is allocated.
 
-At its peak a step holds weights, gradients and the optimizer's state, and whichever is more: what the forward pass keeps
-for the backward pass with what the backward pass is busy with, or what Muon's step is busy with. The libraries' own
-memory comes on top. What is counted here is what the code of decoder.py, kernels.py and optimizer.py keeps.
+At its peak, a step needs memory for weights, gradients and the optimizer's state, and the larger of two more: what the
+forward pass keeps for the backward pass together with what the backward pass works on; or what Muon's step works on. The
+libraries' own memory comes on top. Counted here is what the code of decoder.py, kernels.py and optimizer.py keeps.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ TOLERANCE = 0.15
 
 
 class Parallelism(NamedTuple):
-    """How many ranks share a batch, whether each keeps a part of the weights alone (FSDP), and the threads of a CPU that
-    each has."""
+    """How many ranks share a batch, whether each has only a part of the weights (FSDP), and how many threads of a CPU each
+    has."""
 
     ranks: int = 1
     shard: bool = False
@@ -35,7 +35,7 @@ class Parallelism(NamedTuple):
 
 
 class Settings(Protocol):
-    """What decides the memory, of a stage's block in params.yaml."""
+    """The keys of a stage's block in params.yaml that decide the memory."""
 
     optimizer: Optimizer
     batch_tokens: int
@@ -43,22 +43,22 @@ class Settings(Protocol):
 
 
 def training_bytes(config: Config, micro_batch_tokens: int, optimizer: Optimizer, device: str, threads: int = 1) -> int:
-    """Bytes that training holds at its peak, with windows of the model's context.
+    """The bytes that training needs at its peak, with windows of the model's context.
 
-    device: "cpu", where all is fp32 and it is within 15 % of what torch's allocator counts
-    (tests/training/test_memory.py); or a type of GPU, where matrices' inputs are bf16 and layers are compiled. There it is
-    what a compiler has to keep, inputs of norms and of products, and nobody has measured it yet. threads: of a CPU, which
-    share a micro-batch's windows and each have gradients of their own (threads.py).
+    device: "cpu", where all is fp32; there the estimate is within 15 % of what torch's allocator counts
+    (tests/training/test_memory.py). Or a type of GPU, where inputs of matrices are bf16 and layers are compiled; there it
+    counts what a compiler has to keep, the inputs of norms and products, and nobody has measured it yet. threads: of a
+    CPU; they share a micro-batch's windows, and each has gradients of its own (threads.py).
     """
     parts = max(1, min(threads, micro_batch_tokens // config.context)) if device == "cpu" else 1
     passes = parts * _pass_bytes(config, -(-micro_batch_tokens // parts), device)
-    if parts > 1:  # beside those of the micro-batches before
+    if parts > 1:  # each thread's gradients, beside the sum over earlier micro-batches
         passes += parts * NUMBER * (config.layers * sum(_matrices(config)) + config.vocab_size * config.dim)
     return fixed_bytes(config, optimizer, device) + max(passes, _step_bytes(config, optimizer))
 
 
 def largest_micro_batch(config: Config, room: int, optimizer: Optimizer, device: str, threads: int = 1) -> int:
-    """The most tokens of a micro-batch with which training_bytes stays within `room`; 0 where none does."""
+    """The most tokens in a micro-batch with which training_bytes stays within `room`; 0 if there is no such number."""
     return bisect.bisect_right(
         range(1, 2**32), room, key=lambda tokens: training_bytes(config, tokens, optimizer, device, threads)
     )
@@ -67,14 +67,14 @@ def largest_micro_batch(config: Config, room: int, optimizer: Optimizer, device:
 def check(config: Config, settings: Settings, place: Place, length: int, device: torch.device, name: str) -> None:
     """Refuse a micro-batch that the device has no room for, before the model is built.
 
-    settings: params' block `name`. length: of its sequences. A rank that only helps checks nothing: the others have taken
-    their memory by then, and it would see less. Raises UserError as check_room does.
+    settings: the block `name` of params. length: of its sequences. A rank that makes no outputs checks nothing: other
+    ranks may already use their memory, so it would see less. Raises UserError as check_room does.
     """
     if ranks.only_helps():
         return
     count = distributed.rank_count(place.devices, device)
     sharded = place.shard and count > 1
-    # Threads take rows of their own where each rank holds the weights whole (loop.accumulate).
+    # Threads take rows of their own only if each rank has the whole weights (loop.accumulate).
     each = 1 if sharded else max(1, torch.get_num_threads() // count)
     room = hardware.free_memory(device)
     check_room(config, settings, length, room, device.type, Parallelism(count, sharded, each), name)
@@ -85,14 +85,14 @@ def check_room(
 ) -> None:
     """Refuse a micro-batch that does not fit into `room` bytes.
 
-    settings: params' block `name`. length: of its sequences. room: free bytes of the device, or None where the system
-    does not say (nothing is refused then).
-    Raises UserError, with the largest micro-batch that would fit, where even TOLERANCE less than the estimate is over the
-    room: an estimate is no ground to refuse what may just fit.
+    settings: the block `name` of params. length: of its sequences. room: free bytes of the device, or None where the
+    system does not say (then nothing is refused).
+    Raises UserError, with the largest micro-batch that fits, if even TOLERANCE less than the estimate is over the room: as
+    it is only an estimate, what might just fit is not refused.
     """
     if room is None:
         return
-    if device == "cpu":  # they share it
+    if device == "cpu":  # the ranks share its memory
         room //= parallel.ranks
     here = replace(config, context=length)
     elsewhere = 0
@@ -109,7 +109,7 @@ def check_room(
     instead = f"{fitting} would fit" if fitting else "no micro-batch would fit: make the model smaller"
     each = "" if parallel.ranks == 1 else f" in each of {parallel.ranks} ranks"
     raise UserError(
-        f"{name}.micro_batch_tokens: {settings.micro_batch_tokens} takes about {need / 2**30:.3g} GiB{each}, and "
+        f"{name}.micro_batch_tokens: {settings.micro_batch_tokens} needs about {need / 2**30:.3g} GiB{each}, but only "
         f"{room / 2**30:.3g} GiB of memory are free for it; {instead}"
     )
 
@@ -131,14 +131,14 @@ def _matrices(config: Config) -> tuple[int, ...]:
 
 
 def _step_bytes(config: Config, optimizer: Optimizer) -> int:
-    """Muon takes all matrices of a shape at once, and holds five of each: gradients looked ahead, stacked, scaled,
-    orthogonalised, and a product under way."""
+    """Bytes that Muon's step works on. It takes all matrices of a shape at once, and needs five of each: the gradients
+    with momentum, stacked, scaled, orthogonalised, and one product."""
     return 5 * NUMBER * config.layers * max(_matrices(config)) if optimizer == "muon" else 0
 
 
 def _pass_bytes(config: Config, tokens: int, device: str) -> int:
-    """What is kept for the backward pass, and the most that is at work beside it: at a layer, at the logits, or where
-    the loss hands over its gradients, which it keeps instead of logits."""
+    """Bytes that are kept for the backward pass, and the most that is worked on beside them: in a layer, at the logits, or
+    where the loss returns its gradients, which it keeps instead of logits."""
     dim, hidden, vocabulary = config.dim, config.hidden_dim, config.vocab_size
     embedding = vocabulary * dim
     by_hand = device == "cpu" and config.context <= kernels.LONGEST
@@ -154,8 +154,8 @@ def _pass_bytes(config: Config, tokens: int, device: str) -> int:
 
 
 def _kept_by_hand(config: Config) -> float:
-    """Numbers that a layer of kernels.py keeps of a token: both halves their normalised input; attention queries, keys,
-    values, what was heard, and its weights; SwiGLU gate and up."""
+    """The numbers that a layer of kernels.py keeps for a token: for both halves the normalised input; for attention
+    queries, keys, values, its results and its weights; for SwiGLU gate and up."""
     dim, kv_dim, length = config.dim, config.kv_heads * config.head_dim, config.context
     seen = sum(
         (min(length, start + kernels.BLOCK) - start) * min(length, start + kernels.BLOCK)
@@ -166,16 +166,16 @@ def _kept_by_hand(config: Config) -> float:
 
 
 def _kept(config: Config) -> float:
-    """The same of a layer in single operations: a norm keeps its input, that input normalised, and its output; attention
-    in one fused operation keeps no weights."""
+    """The same for a layer in single operations. A norm keeps its input, the normalised input, and its output. Attention
+    is one fused operation and keeps no weights."""
     dim, kv_dim = config.dim, config.kv_heads * config.head_dim
     norms = 4 * dim + 2 * (dim + kv_dim) * config.qk_norm
     return norms + 4 * dim + 2 * kv_dim + 4 * config.hidden_dim
 
 
 def _kept_compiled(config: Config) -> float:
-    """The same of a compiled layer: the residual stream before each half in fp32; in bf16 what products read, and of
-    SwiGLU gate and up alone, from which the rest is computed anew."""
+    """The same for a compiled layer: in fp32 the residual stream before each half; in bf16 the inputs of products, but for
+    SwiGLU only gate and up, from which the rest is computed again."""
     dim, kv_dim = config.dim, config.kv_heads * config.head_dim
     halves = 2 * dim + (2 * dim + 2 * kv_dim) + 2 * config.hidden_dim + (dim + kv_dim) * config.qk_norm
     return 2 * dim + halves / 2

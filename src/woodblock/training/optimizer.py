@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Settings(Protocol):
-    """What the optimizer reads of a stage's block in params.yaml."""
+    """The keys of a stage's block in params.yaml that the optimizer reads."""
 
     optimizer: str
     learning_rate: float
@@ -28,24 +28,24 @@ class Settings(Protocol):
     schedule: str
 
 
-# Coefficients of the quintic of Newton–Schulz's iteration: they drive every singular value into about [0.7, 1.2]
-# within five steps, which serves as well as 1 and takes fewer steps (Jordan et al. 2024).
+# Coefficients of the quintic of the Newton–Schulz iteration. In five steps they bring every singular value to about
+# [0.7, 1.2]. This works as well as 1, and takes fewer steps (Jordan et al. 2024).
 QUINTIC = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
 
 
 def orthogonalise(gradients: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrices to `gradients` [N, rows, columns], about: U Vᵀ of each U S Vᵀ.
+    """Approximately the nearest semi-orthogonal matrices to `gradients` [N, rows, columns]: U Vᵀ for each U S Vᵀ.
 
-    A step takes X to P X with P = a + b G + c G² of the Gram matrix G = X Xᵀ. On a GPU in bf16, where that is fast and exact
-    enough; on a CPU in fp32, where bf16 is tens of times slower. There long matrices are iterated on by their Gram matrix
-    alone, which a step takes to P G P, while the P are multiplied up: all products but two are then of the short side, a
-    third less work for sides of 256 and 704.
+    A step takes X to P X with P = a + b G + c G² and the Gram matrix G = X Xᵀ. On a GPU it is computed in bf16, which is
+    fast and exact enough; on a CPU in fp32, since bf16 is tens of times slower there. For long matrices in fp32, only the
+    Gram matrix is iterated: a step takes it to P G P, and the P are multiplied together. Then all products but two have
+    only the short side, a third less work for sides of 256 and 704.
     """
     a, b, c = QUINTIC
     x = gradients.bfloat16() if gradients.is_cuda else gradients.float()
     tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if tall else x  # the products below are of the short side
+    x = x.mT if tall else x  # so that the products below have the short side
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # singular values of at most 1
     if x.dtype == torch.float32 and x.shape[-1] >= 2 * x.shape[-2]:
         x = _product_of_steps(x @ x.mT) @ x
@@ -57,8 +57,8 @@ def orthogonalise(gradients: Tensor) -> Tensor:
 
 
 def _product_of_steps(gram: Tensor) -> Tensor:
-    """The matrices [N, n, n] that all steps together multiply by, for Gram matrices [N, n, n]; the order is of no matter,
-    since all are polynomials of one matrix."""
+    """The products [N, n, n] of all steps' factors P, for Gram matrices [N, n, n]. The order of the factors does not
+    matter, since all are polynomials of one matrix."""
     a, b, c = QUINTIC
     product: Tensor | None = None
     for step in range(NEWTON_SCHULZ_STEPS):
@@ -72,11 +72,11 @@ def _product_of_steps(gram: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is orthogonalised: every direction of a matrix learns at one speed.
+    """Momentum whose update is orthogonalised: every direction of a matrix learns at the same speed.
 
-    The update is scaled by 0.2 · √(longer side), to the root mean square of an Adam update, so learning rates compare.
-    Matrices of one shape are stacked and treated in one product. For 2-D hidden weights alone: embeddings and norms
-    belong to AdamW.
+    The update is scaled by 0.2 · √(longer side), so that it has the root mean square of an Adam update and needs similar
+    learning rates. Matrices of the same shape are stacked and computed together. Muon is only for 2-D hidden weights:
+    embeddings and norms belong to AdamW.
     """
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
@@ -95,7 +95,7 @@ class Muon(torch.optim.Optimizer):
         gradients = [cast(Tensor, weight.grad) for weight in weights]  # every matrix has one: the loss reads it
         momenta = [self.state[w].setdefault("momentum", torch.zeros_like(w)) for w in weights]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        # Nesterov: look ahead along the momentum that the next step will have.
+        # Nesterov: the gradient with the momentum that the next step will have.
         ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
         updates = list(orthogonalise(torch.stack(ahead)).unbind())
         if group["weight_decay"]:
@@ -104,20 +104,20 @@ class Muon(torch.optim.Optimizer):
 
 
 def fused(weight: Tensor) -> bool:
-    """Whether Adam's step of a weight is to be one kernel: on CUDA, where it spares a launch for every operation of every
-    weight. PyTorch has it for sharded weights too (DTensor). Elsewhere it stays off: the bits of a CPU's runs are kept."""
+    """Whether Adam's step for a weight is one kernel. On CUDA it is: this saves a launch for every operation of every
+    weight, also of sharded ones (DTensor). Elsewhere it is not, so that runs on a CPU keep their bits."""
     return weight.is_cuda
 
 
 def build(model: nn.Module, settings: Settings) -> list[torch.optim.Optimizer]:
-    """The optimizers of a model; each group keeps its peak learning rate under "peak"."""
+    """The optimizers of a model. Each group has its peak learning rate under "peak"."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     embeddings = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" in name]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     lr, decay = settings.learning_rate, settings.weight_decay
     rest = [{"params": embeddings, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-    # β₂ of 0.95, not 0.999: gradients of a short run change fast, and its memory must not be longer than the run.
-    one_kernel = fused(embeddings[0]) or None  # None: as PyTorch has it
+    # β₂ is 0.95, not 0.999: in a short run gradients change fast, and the mean must not span more than the run.
+    one_kernel = fused(embeddings[0]) or None  # None: PyTorch's default
     eps = 1e-10 if settings.optimizer == "muon" else 1e-8
     adam: dict[str, Any] = {"lr": lr, "betas": (0.9, 0.95), "eps": eps, "fused": one_kernel}
     optimizers: list[torch.optim.Optimizer]
@@ -139,7 +139,7 @@ def learning_rate_share(step: int, steps: int, settings: Settings) -> float:
     """The share of the peak learning rate at a step (0 … steps − 1).
 
     wsd: linear warm-up, constant, linear decay. cosine: linear warm-up, then a half cosine. Both would reach
-    final_lr_share at step `steps`, so that the last step taken still learns where that is 0.
+    final_lr_share at step `steps`, one after the last. So the last step still learns something, also if that share is 0.
     """
     warmup = round(settings.warmup_share * steps)
     low = settings.final_lr_share

@@ -1,4 +1,4 @@
-"""Batches ahead: the next ones are made in a thread while one is trained on."""
+"""Prefetching: a thread makes the next batches while the model trains on one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Batch = TypeVar("Batch")
 
 
 def ahead(make: Callable[[int], Batch], steps: Iterable[int], count: int = 2) -> Iterator[Batch]:
-    """make(step) for each of the steps, in their order; up to `count` are made before they are asked for.
+    """make(step) for each of the steps, in order; up to `count` batches are made in advance.
 
-    One thread makes them, one after another, so `make` need not be safe for several. What it raises is raised where
-    its batch is due, and nothing after. The thread ends with the iterator: when it is exhausted, closed or let go, once
-    the batch under way is made.
+    One thread makes them, one after another, so `make` need not be thread-safe. If it raises, the exception is raised in
+    the place of its batch, and the iterator ends. The thread ends when the iterator is exhausted, closed or deleted, after
+    the batch that it is making.
     """
     pool, waiting = ThreadPoolExecutor(1, "batches"), deque[Future[Batch]]()
     try:
@@ -32,6 +32,6 @@ def ahead(make: Callable[[int], Batch], steps: Iterable[int], count: int = 2) ->
 
 
 def pinned(tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """Copies in page-locked memory, from which a GPU reads without the CPU's help: .to(device, non_blocking=True) then
-    returns at once. Needs CUDA; call it in the thread that makes the batches."""
+    """Copies in page-locked memory, which a GPU reads without the CPU: .to(device, non_blocking=True) then returns at
+    once. Needs CUDA; call it in the thread that makes the batches."""
     return tuple(tensor.pin_memory() for tensor in tensors)

@@ -1,9 +1,9 @@
-"""A CPU's threads, each with rows of the batch of its own.
+"""The threads of a CPU, each with its own rows of the batch.
 
-PyTorch by itself splits every operation among its threads, which wait for each other at the end of each, and read what
-another has in its cache. Here each thread takes some rows through the whole forward and backward pass, every operation
-by itself, and they meet once. Gradients are added in the threads' order: the bits depend on their number, as they do
-with PyTorch's own threads, and on nothing else.
+By default PyTorch splits every operation among its threads. They wait for each other at the end of each operation, and
+read data from each other's caches. Here each thread takes some rows through the whole forward and backward pass, and they
+wait for each other only once. Gradients are added in the order of the threads. So the bits depend on the number of
+threads, as with PyTorch's own threads, and on nothing else.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
 
 @functools.cache
 def pool(count: int) -> ThreadPoolExecutor:
-    """Threads in which PyTorch gives one thread to an operation."""
+    """Threads in which PyTorch uses one thread for an operation."""
     made, all_here = ThreadPoolExecutor(count, "rows"), threading.Barrier(count)
 
     def alone(_: int) -> None:
         all_here.wait()
-        torch.get_num_threads()  # at its first use in a thread PyTorch takes over what was set in another
+        torch.get_num_threads()  # at its first use in a thread, PyTorch copies the number that was set in another
         torch.set_num_threads(1)
 
     keep_freed_memory()
     list(made.map(alone, range(count)))
-    # Each thread has a number of its own; the last one that was set is for threads to come.
+    # Each thread keeps its own number; the one that was set last is for new threads.
     torch.set_num_threads(count)
     return made
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what is freed: by itself it hands back to the system, and asks for anew, some thousand pages a
-    step, each of which the system fills with zeros while every thread of the process waits for its map of memory."""
+    """Make glibc keep freed memory. By default it returns some thousand pages to the system in each step and requests them
+    again. The system fills each page with zeros, and meanwhile all threads of the process wait for its memory map."""
     if platform.libc_ver()[0] == "glibc":
         for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
             ctypes.CDLL(None).mallopt(option, 2**30)
@@ -51,7 +51,8 @@ def backward(
 ) -> Tensor:
     """Add the gradient of scale · loss(*rows) to those of the weights; returns the loss without its graph.
 
-    rows: tensors [B, …] on a CPU. The loss is a sum over rows: they are cut into as many parts as PyTorch has threads.
+    rows: tensors [B, …] on a CPU. The loss is a sum over rows, so they are divided into as many parts as PyTorch has
+    threads.
     """
     threads = torch.get_num_threads()
     count = min(threads, len(rows[0]))

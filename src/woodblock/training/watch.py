@@ -1,8 +1,8 @@
 """A live log of training, to look at while a model trains.
 
-It is .woodblock/watch/<stage>.csv, with rates and memory in it, and is nobody's output; the curve that a stage keeps has
-none of them. `python -m woodblock.training.watch` prints its last rows, with `--follow` (`make watch`) those that come
-too, and with `--tensorboard FOLDER` it writes them as TensorBoard's events.
+It is .woodblock/watch/<stage>.csv, with rates and memory. It is not an output; the curve that a stage keeps has no rates
+and no memory. `python -m woodblock.training.watch` prints its last rows; with `--follow` (`make watch`) it also prints new
+rows; with `--tensorboard FOLDER` it writes them as TensorBoard's events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLUMNS = ("step", "tokens", "loss", "learning_rate", "grad_norm", "tokens_per_s
 
 
 class Log:
-    """The live log of a run: a row every few steps. One that goes on cuts off what came after its checkpoint."""
+    """The live log of a run: a row every few steps. A run that continues removes the rows after its checkpoint."""
 
     def __init__(self, path: Path, step: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class Log:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a live log; those that a kill cut short are left out, and a file of other columns has none."""
+    """The rows of a live log. Rows that a kill cut short are left out; a file with other columns gives no rows."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -62,7 +62,7 @@ def _all_numbers(row: list[str]) -> bool:
 
 
 def follow(path: Path, seconds: float = 2.0) -> Iterator[dict[str, str]]:
-    """The rows of a log as they come, for ever; rows that a resumed run writes again come again."""
+    """The rows of a log as they are written, without end. Rows that a continued run writes again are given again."""
     seen = -1.0
     while True:
         rows = read(path)
@@ -78,14 +78,16 @@ def follow(path: Path, seconds: float = 2.0) -> Iterator[dict[str, str]]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m woodblock.training.watch", description="Look at a training run.")
     parser.add_argument("stage", nargs="?", default="pretrain")
-    parser.add_argument("--rows", type=int, default=10, help="how many of the last rows are printed")
-    parser.add_argument("--follow", action="store_true", help="go on as rows come, until Ctrl-C")
-    parser.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="write them as TensorBoard's events instead")
+    parser.add_argument("--rows", type=int, default=10, help="how many of the last rows to print")
+    parser.add_argument("--follow", action="store_true", help="also print new rows, until Ctrl-C")
+    parser.add_argument(
+        "--tensorboard", type=Path, metavar="FOLDER", help="write TensorBoard's events instead of printing"
+    )
     given = parser.parse_args(arguments)
     path = FOLDER / f"{given.stage}.csv"
     written = read(path)
     if not written and not given.follow:
-        raise UserError(f"{path}: no rows yet; they come with the {given.stage} stage's first steps")
+        raise UserError(f"{path} has no rows yet; they appear with the first steps of {given.stage}")
     rows: Iterable[dict[str, str]] = follow(path) if given.follow else written
     if given.tensorboard:
         _to_tensorboard(rows, given.tensorboard)
