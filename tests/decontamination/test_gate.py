@@ -43,7 +43,7 @@ def test_a_changed_question_is_not_clean():
 
 def test_records_that_contradict_themselves_are_refused(tmp_path):
     one, other = Overlaps.of([("b", QUESTION)], 32), Overlaps.of([("b", "咽的分部")], 32)
-    with pytest.raises(UserError, match="b is checked twice"):
+    with pytest.raises(UserError, match="two sources have the name b"):
         gate.record([one, other], {})
     with pytest.raises(ValueError, match="one length"):
         gate.record([one, Overlaps.of([("c", QUESTION)], 16)], {})

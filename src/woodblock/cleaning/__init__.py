@@ -1,1 +1,1 @@
-"""Cleaning of one document by itself: repair, markup, boilerplate, personal data, filters, quality."""
+"""Cleaning each document by itself: repair, markup, boilerplate, personal data, filters, quality."""

@@ -1,6 +1,6 @@
-"""Lines that every page of a site has: navigation, sharing, copyright, advertising.
+"""Remove boilerplate: lines that every page of a site has, such as navigation, sharing, copyright and advertising.
 
-Only a line that is nothing else goes, since the same words stand in running text too.
+A line is removed only if it is nothing else, since running text has the same words.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.uint32]
 Bits = npt.NDArray[np.uint32]
 
-LINE_CHARS = 200  # a longer line is text, whatever stands in it
+LINE_CHARS = 200  # a longer line is text, whatever is in it
 STATUTE = re.compile(r"第[零〇一二三四五六七八九十百千\d]{1,9}[编章节条款项]|[（(][一二三四五六七八九十]{1,3}[)）]")
-LIST_MARKS = ("- ", "* ", "+ ")  # of a list of Markdown, whose items are short by nature
+LIST_MARKS = ("- ", "* ", "+ ")  # of a list in Markdown, whose items are usually short
 LISTING = re.compile("[、，,；;]")
 TITLE_CHARS = 40
 TITLES = 12
-# The bit of the rule that has the pairs of headings of other pages: the last but one.
+# The bit of the last rule but one, which has the pairs of headings of other pages.
 HEAD_BIT = 1 << len(RULES) - 1
 NO_LINE = ("#", "|", "\t", "    ", "```", "~~~", "//", "/*", "$")
 
 
 def without_boilerplate(text: str) -> tuple[str, int]:
-    """The text without its lines of navigation, sharing, copyright, advertising and the like; and how many went.
+    """The text without its lines of navigation, sharing, copyright, advertising and the like; and their number.
 
-    A line goes only as a whole, and only if it is nothing else: sentences that say 版权所有 or 首页 stay, and so do
-    headings, rows of tables, articles of statutes and all code. What says little by itself (新闻, 微信, the title of
-    another page) goes where it stands beside such lines. Idempotent. Linear in time.
+    A line is removed only as a whole, and only if it is nothing else. Sentences with 版权所有 or 首页 stay, and so do
+    headings, rows of tables, articles of statutes and all code. What could also be text (新闻, 微信, the title of another
+    page) is removed only beside such lines. Idempotent. Linear in time.
     """
     suspects = _suspects(text)
     if not suspects:
@@ -66,14 +66,14 @@ def without_boilerplate(text: str) -> tuple[str, int]:
 
 
 class _Lines:
-    """The lines of a text, each looked at once at most."""
+    """The lines of a text. Each is analysed at most once."""
 
     def __init__(self, lines: list[str], suspects: dict[int, int], code: set[int]) -> None:
         self.lines, self.suspects, self.code = lines, suspects, code
         self._seen: dict[int, Counter[str]] = {}
 
     def gone(self) -> set[int]:
-        """The numbers of the lines that go."""
+        """The numbers of the lines to remove."""
         gone: set[int] = set()
         met: set[int] = set()
         for number in sorted(self.suspects):
@@ -86,7 +86,7 @@ class _Lines:
         return gone
 
     def _of(self, number: int) -> Counter[str]:
-        """What a line is made of; nothing where there is anything else in it."""
+        """The parts of a line, counted by kind; empty if there is anything else in it."""
         if number not in self._seen:
             line = self.lines[number]
             looked_at = number not in self.code and len(line) <= LINE_CHARS and not line.startswith(NO_LINE)
@@ -94,7 +94,7 @@ class _Lines:
         return self._seen[number]
 
     def _run(self, number: int) -> list[int]:
-        """The lines around one that are also of parts, with single empty lines between them."""
+        """The line and its neighbours that consist of parts too, with single empty lines between them."""
         run = [number]
         for step in (-1, 1):
             place, empty = number + step, 0
@@ -110,7 +110,7 @@ class _Lines:
         return run
 
     def _gone_of(self, run: list[int]) -> Iterator[int]:
-        """Those lines of a run that go: by themselves, or as words among others of a page."""
+        """The lines of a run to remove: those that are enough by themselves, and words beside such lines."""
         words = [
             number for number in run if (of := self._of(number)) and not set(of) & {"sure", "desk", "field", "link"}
         ]
@@ -122,7 +122,7 @@ class _Lines:
             yield from (number for number in words if not self.lines[number].startswith(LIST_MARKS))
 
     def _titles(self, head: int) -> list[int]:
-        """A heading of a list of other pages, and their titles."""
+        """The heading of a list of other pages, and the titles below it."""
         place = head + 1
         while place < len(self.lines) and place - head <= TITLES and _is_title(self.lines[place]):
             place += 1
@@ -130,7 +130,7 @@ class _Lines:
 
 
 def _parts_of(line: str, rules: int) -> Counter[str]:
-    """What a line is made of: parts by kind, "sure" or "link" where a rule knows all of it; nothing otherwise."""
+    """The parts of a line, counted by kind: "sure" or "link" if a rule matches all of it; empty if nothing does."""
     line = line.strip(" \u3000\xa0")
     if not line or STATUTE.match(line):
         return Counter()
@@ -158,14 +158,14 @@ def _parts_of(line: str, rules: int) -> Counter[str]:
 
 @cache
 def _part_beginnings() -> frozenset[str]:
-    """The characters that a part may begin with, and some others: what a line that has none of them is not made of."""
+    """The characters that a part can begin with, and some more. A line that begins with another does not have parts."""
     words = (word[0] for words in (BUTTONS, UI, WORDS, SITES) for word in words.replace("\\", "").split("|"))
     fields = (c for c in SURE_FIELDS + DESK + FIELDS if c.isalnum())
     return frozenset([*words, *fields, *"0123456789", *filter(re.compile(SEP).match, map(chr, range(0x10000)))])
 
 
 def _is_enough(found: Counter[str]) -> bool:
-    """Whether a line of such parts is of a page and of nothing else."""
+    """Whether such parts are enough to call the line boilerplate."""
     return bool(
         found["sure"]
         or found["link"]
@@ -179,7 +179,7 @@ def _is_enough(found: Counter[str]) -> bool:
 
 
 def _is_title(line: str) -> bool:
-    """Whether a line may be the title of another page: short and no sentence."""
+    """Whether a line may be the title of another page: it is short and not a sentence."""
     line = line.strip()
     return (
         4 <= len(line) <= TITLE_CHARS
@@ -210,8 +210,8 @@ def _rules() -> list[re.Pattern[str]]:
 
 @cache
 def _pairs() -> tuple[Bytes, Bits, Codes, Bits]:
-    """Which characters begin a pair (uint8 (65536,): 0 or one more than a bit) and end it (bits, uint32 (65536,)); the
-    pairs, sorted; the rules of each.
+    """Tables for pairs: which characters begin one (uint8 (65536,): 0, or the number of a bit plus one); which end one
+    (bits, uint32 (65536,)); the pairs, sorted; the rules of each pair, as bits.
     """
     rules: dict[int, int] = {}
     for number, pairs in enumerate([PART_PAIRS, *(pairs for pairs, _ in RULES)]):
@@ -228,7 +228,7 @@ def _pairs() -> tuple[Bytes, Bits, Codes, Bits]:
 
 
 def _suspects(text: str) -> dict[int, int]:
-    """The numbers of the lines that have a pair of some rule, each with the bits of its rules."""
+    """The numbers of the lines with a pair of some rule, each with its rules as bits."""
     if len(text) < 2:
         return {}
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16)
@@ -240,7 +240,7 @@ def _suspects(text: str) -> dict[int, int]:
 def _lines_with_pairs(
     units: npt.NDArray[np.uint16], firsts: Bytes, seconds: Bits, codes: Codes, rules: Bits, longest: int
 ) -> tuple[npt.NDArray[np.int64], Bits]:
-    """The numbers (int64) of the lines of up to `longest` units that have a pair, and the bits of their rules (uint32)."""
+    """The numbers (int64) of the lines of at most `longest` units that have a pair, and their rules as bits (uint32)."""
     numbers, bits = np.empty(16, np.int64), np.empty(16, np.uint32)
     found, number, start, of_line = 0, 0, 0, np.uint32(0)
     for place in range(len(units) + 1):

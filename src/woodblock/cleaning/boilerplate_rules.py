@@ -1,4 +1,4 @@
-"""What is said on every page of a site: the words of its bars and buttons, and rules that know a whole line of it."""
+"""The boilerplate of web pages: words of bars and buttons, and rules that match a whole line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FIELD = r"\s{0,3}[:：]\s{0,3}"
 VALUE = r"[^\s:：。！？|｜，,；]{1,20}+"
 VALUES = rf"{VALUE}(?: {VALUE}(?!\s{{0,3}}[:：])){{0,2}}"
 DATE = r"\d{2,4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}\s?日?(?:\s{0,3}\d{1,2}:\d{2}(?::\d{2})?)?"
-# The way to a page: arrows or bars between names; or dashes or strokes, which names then do not have.
+# The path to a page: arrows or bars between names; or dashes or slashes, which names then do not have.
 WAY = (
     r"(?:(?:\s{0,3}[>»›→＞|]{1,2}\s{0,3}[^\s>»›→＞|。．！？；，\n][^>»›→＞|。．！？；，\n]{0,40}){1,8}+|"
     r"(?:\s{0,3}[/—-]\s{0,3}[^\s/—。．！？；，\n-][^/—。．！？；，\n-]{0,40}){1,8}+)\s{0,3}[>»]?"
@@ -22,7 +22,7 @@ def _any(words: str) -> str:
     return "|".join(re.escape(word.replace("␠", " ")) for word in sorted(words.split(), key=lambda w: (-len(w), w)))
 
 
-# Said on buttons and in bars of a page, and as whole lines nowhere else.
+# Words on buttons and in bars of a page. As whole lines they are nowhere else.
 BUTTONS = _any(
     """
     返回顶部 回到顶部 返回页首 回顶部 返回首页 回到首页 返回主页 返回列表 返回上一页 返回上页 返回上一级 返回目录 网站首页
@@ -37,7 +37,7 @@ BUTTONS = _any(
     我知道了 同意并继续 接受并继续 同意并关闭 网警提醒您 请点击此处
     """
 )
-# Said there too, but also elsewhere: a line must have several of these, or stand beside such lines.
+# Words that are there too, but also elsewhere: a line must have several of them, or be beside such lines.
 UI = _any(
     """
     首页 主页 登录 登陆 注册 登录注册 退出 退出登录 会员中心 个人中心 我的订单 购物车 收藏 收藏夹 打印 关闭 返回 分享 转发
@@ -80,7 +80,7 @@ HEADS = _any(
     点击排行 点击排行榜 友情链接 网友评论 最新评论 全部评论 精彩评论
     """
 )
-# Headings of lists of other pages, in books and documents too: these go with the titles after them, if there are any.
+# Headings of lists of other pages, also in books and documents: removed only together with titles after them.
 READING = _any("相关阅读 延伸阅读 拓展阅读 推荐阅读 扩展阅读 更多阅读 更多推荐 更多文章")
 # Fields of the head and the foot of a page. One of the first is enough; of the others a line must have several.
 SURE_FIELDS = "|".join(
@@ -109,7 +109,7 @@ PARTS = re.compile(
     rf"(?:(?P<sure>{SURE_FIELDS}|{BUTTONS})|(?P<desk>{DESK})|(?P<field>{FIELDS})|(?P<ui>{UI})|"
     rf"(?P<word>{WORDS}|{SITES})|(?P<count>\d{{1,7}}[+万kKwW]?\s?[人条次个]?))(?={SEP}|$)|(?P<between>{SEP}+)"
 )
-# A line may match a rule only if it has one of the rule's pairs of characters (␠ is a space). These are the pairs of PARTS.
+# A line can match a rule only if it has one of the rule's pairs of characters (␠ is a space). These are those of PARTS.
 PART_PAIRS = (
     "回顶 回首 回主 回列 回上 回目 回页 到顶 到首 站首 站地 站导 点地 收藏 设为 首页 主页 打印 关闭 分享 登录 登陆 "
     "注册 忘记 找回 无障 长者 适老 脑版 触屏 户端 PP 告合 告服 良信 报中 S订 件订 阅我 注我 于我 系我 入我 务合 权声 "
@@ -135,12 +135,12 @@ FOOT = (
 HEAD = re.compile(
     rf"[【\[]?(?:{HEADS}|{READING})[】\]]?(?:\s?[(（]\d{{1,7}}[)）])?\s?[:：>»+…]{{0,3}}(?:更多>{{0,2}})?"
 )
-# (pairs, patterns) of each rule. The last two are known by their places: headings of other pages, and addresses.
+# (pairs, patterns) of each rule. The last two are used by their places: headings of other pages, and addresses.
 RULES: list[tuple[str, list[str]]] = [
     (
         "首页 主页 位置 位于 迎来 迎访 迎光 迎您 站内 一篇 一页 一章 一节 上篇 下篇 尾页 末页",
         [
-            # where a page stands in its site, and in a list
+            # the place of a page in its site, and in a list
             "(?:您|你|我)?(?:的|现在的|当前的|现在|目前|当前)?(?:所在的?)?(?:当前|现在|所在)?"
             rf"(?:位置|位于|在){FIELD}[^\s>»›→＞|/—-]{{1,16}}{WAY}",
             rf"(?:网站|中心)?(?:首页|主页){WAY}",

@@ -1,4 +1,4 @@
-"""Where code stands in a text: in fences, or indented after an empty line; all else is prose."""
+"""Code in a text: in fences, or indented after an empty line. All else is prose."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 
 FENCED, INDENTED = "fenced", "indented"
 FENCE = re.compile(r"`{3,}|~{3,}")
-TICKS = re.compile(r"````*")  # begins with a literal, by which it is found fast
+TICKS = re.compile(r"````*")  # it begins with a literal, so it is found fast
 ITEM = re.compile(r"\s*(?:[-*+] |\d+[.)、] |\?\?\?|!!!|=== )")
 MARKED = re.compile(r"\s*(?:[-*+] |\d+[.)] |!\[|\[|<(?:img|br|div|a|p|figure|center|table|ul|ol|details|span)\b)")
-ROW_CHARS = 4000  # of a line, within which its beginning and its end are looked for
+ROW_CHARS = 4000  # how far from a place the beginning and the end of its line are looked for
 
 
 def code_and_prose(text: str) -> Iterator[tuple[str, str]]:
-    """(FENCED, INDENTED or "" for prose; piece) of a text: code is in fences, or indented after an empty line."""
+    """Cut a text into code and prose: pairs of (FENCED, INDENTED, or "" for prose) and the piece."""
     written = 0
     for start, stop in fences(text):
         yield from _indented(text[written:start])
@@ -24,7 +24,7 @@ def code_and_prose(text: str) -> Iterator[tuple[str, str]]:
 
 
 def fences(text: str) -> Iterator[tuple[int, int]]:
-    """Where fenced code begins and ends, with its fences; a fence that is never closed has the rest of the text."""
+    """Where fenced code begins and ends, with its fences. A fence that is not closed goes to the end of the text."""
     start, mark = -1, ""
     found_marks = FENCE.finditer(text) if "~~~" in text else TICKS.finditer(text) if "```" in text else ()
     for found in found_marks:
@@ -46,7 +46,7 @@ def fences(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _indented(text: str) -> Iterator[tuple[str, str]]:
-    """The same as `code_and_prose`, of a text without fences."""
+    """The same as `code_and_prose`, for a text without fences."""
     if "\n    " not in text and "\n\t" not in text and not text.startswith(("    ", "\t")):
         yield "", text
         return
@@ -69,7 +69,8 @@ def _indented(text: str) -> Iterator[tuple[str, str]]:
 
 
 def outside_fences(text: str, function: Callable[[str], str]) -> Iterator[str]:
-    """The lines of a text: inside fences as they are, others by the function, without empty ones."""
+    """The lines of a text. Inside fences they are unchanged; the others go through the function, and empty ones are left
+    out."""
     inside = False
     for line in text.split("\n"):
         fence = line.startswith("```")

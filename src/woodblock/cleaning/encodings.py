@@ -1,10 +1,10 @@
-"""Text whose bytes were read in the wrong encoding: undone where nothing was lost, known as broken where something was.
+"""Text that was read in the wrong encoding: repaired if nothing was lost, otherwise recognised as broken.
 
-The three accidents of Chinese pages: UTF-8 read as Latin-1 or Windows-1252 (ä½ å¥½), UTF-8 read as GBK (浣犲ソ), GBK read
-as Latin-1 (ÄãºÃ). Each leaves traces that right text does not have, so a text without traces is never touched, and one
-in which a part cannot be undone stays as it is: `broken` then sees it. The tables come from the encodings themselves:
-GB/T 2312-1980 sorts its first 3,755 hanzi by use, Big5 its first 5,401; UTF-8 (RFC 3629) has few bytes that may follow
-one another.
+There are three common accidents with Chinese pages: UTF-8 read as Latin-1 or Windows-1252 (ä½ å¥½), UTF-8 read as GBK
+(浣犲ソ), GBK read as Latin-1 (ÄãºÃ). Each leaves traces that right text does not have. So a text without traces is never
+changed. A text with a part that cannot be repaired stays as it is, and `broken` then recognises it. The tables come from
+the encodings themselves: the first 3,755 hanzi of GB/T 2312-1980 are the common ones, and the first 5,401 of Big5; in
+UTF-8 (RFC 3629) few bytes can follow each other.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-# What is known of each character of the basic plane, as bits.
+# The properties of each character of the basic plane, as bits.
 COMMON = 1  # a hanzi of GB 2312's first level or of Big5's frequent plane
 RARE = 2  # any other hanzi
 FIRST = 4  # in GBK: the first two bytes of a hanzi or a mark in UTF-8
 SECOND = 8  # in GBK: the last byte of one and the first of the next
 THIRD = 16  # in GBK: the last two bytes of one
-ACCENTED = 32  # a letter or sign of Latin-1 or Windows-1252 that seldom stands beside another
+ACCENTED = 32  # a letter or sign of Latin-1 or Windows-1252 that is seldom beside another
 LOST = 64  # U+FFFD and private use
 LEAD = 128  # in Latin-1: the first byte of a character in UTF-8
 EURO = ACCENTED | SECOND  # byte 80: no other character has these two
 
-LOST_SHARE = 0.0015  # of the characters: names in old books lose a hanzi to private use now and then
-LOST_ALONE = 0.01  # one lost character is a mark only in a text as short as this
-SOUP_SHARE = 0.005  # of pairs of accented characters among the pairs of a text; 4 pairs at least, or half a short text
+LOST_SHARE = 0.0015  # of the characters: in old books, a rare hanzi of a name is sometimes in private use
+LOST_ALONE = 0.01  # one lost character counts only if it is so large a share of a short text
+SOUP_SHARE = 0.005  # pairs of accented characters, of all pairs; at least 4 pairs, or half of a short text
 MISREAD_SHARE = 0.004  # of the hanzi of a text that are UTF-8 read as GBK
-ALONE_HANZI = 30  # one such place is a mark only in a text of so few
-RARE_SHARE = 0.35  # of the hanzi of a text that has RARE_HANZI of them; names of places and of substances are rare too
+ALONE_HANZI = 30  # one such place counts only in a text with at most so many hanzi
+RARE_SHARE = 0.35  # rare hanzi in a text of at least RARE_HANZI; names of places and of substances are rare too
 RARE_HANZI = 60
-ALL_RARE = 0.8  # of the hanzi of a shorter one, of eight at least
-FILLER_SHARE = 0.015  # of the characters, three at least: uninitialised memory and replacement characters read as GBK
-MISREAD_HANZI = 4  # so many must come out of a text before a part of it is taken for UTF-8 read as GBK
-ALONE_SHARE = 0.5  # less will do where the parts that change are so much of the text
-COMMON_SHARE = 0.7  # of the hanzi that come out of what is mended
+ALL_RARE = 0.8  # rare hanzi in a shorter text, of at least eight
+FILLER_SHARE = 0.015  # of the characters, at least three: uninitialised memory and replacement characters read as GBK
+MISREAD_HANZI = 4  # a part is taken for UTF-8 read as GBK only if so many hanzi come out
+ALONE_SHARE = 0.5  # fewer hanzi are enough if the changed parts are so large a share of the text
+COMMON_SHARE = 0.7  # of the hanzi in what was repaired
 ROUNDS = 3  # a text may have been misread more than once
-SKIPPED = 4  # signs of right text that may stand before a run of Latin-1
-UNALIGNED = 64  # bytes after which a run of UTF-8 in GBK must have met the end of a character
+SKIPPED = 4  # signs of right text that may be before a run of Latin-1
+UNALIGNED = 64  # bytes within which a run of UTF-8 in GBK must reach the end of a character
 
 _LATIN = {
     ord(bytes([byte]).decode("cp1252")): byte for byte in range(0x80, 0xA0) if byte not in b"\x81\x8d\x8f\x90\x9d"
@@ -51,17 +51,17 @@ _CP1252 = "".join(map(chr, _LATIN))
 _TAIL = f"[\x80-\xbf{_CP1252}]"
 UTF8_IN_LATIN = re.compile(f"[\xc2-\xdf]{_TAIL}|[\xe0-\xef]{_TAIL}{{2}}|[\xf0-\xf4]{_TAIL}{{3}}")
 LATIN_RUN = re.compile(f"[\x20-\x7e\x80-\xff{_CP1252}]+")
-# Punctuation that right Chinese text has too: it may stand beside what was misread, and proves nothing.
+# Punctuation of right Chinese text too: it may be beside what was misread, and proves nothing.
 AMBIGUOUS = "–—‘’“”•…™‹›·×°±÷§®©"
 BEFORE_LETTER = re.compile("[\u3400-\u9fff](?=[A-Za-z])")
 FILLERS = ("烫烫烫", "屯屯屯", "锟斤拷")
 
 
 def mend(text: str) -> str:
-    """The text with misread parts (whole, or lines, or from somewhere on) as they were written. Idempotent.
+    """The text with its misread parts as they were written (all of it, some lines, or a part). Idempotent.
 
-    A text that is right, or that lost bytes so that a part cannot be undone, is returned as it is. Give it the text
-    as it was read: what removes control characters also removes the tails of UTF-8 read as Latin-1.
+    A text that is right is returned as it is; so is a text with a part that cannot be repaired, since bytes are missing.
+    Call it before control characters are removed: they may be the tails of UTF-8 read as Latin-1.
     """
     for _ in range(ROUNDS):
         mended = _mend_once(text)
@@ -72,7 +72,7 @@ def mend(text: str) -> str:
 
 
 def broken(text: str) -> bool:
-    """Whether a text holds the marks of an encoding that was lost, at rates that right text does not reach."""
+    """Whether a text has the traces of a wrong encoding, at rates that right text does not reach."""
     if text.isascii():
         return False
     found = _found(text)
@@ -144,7 +144,7 @@ def _begins(byte: int) -> bool:
 
 
 def _decoded(raw: bytes, encoding: str) -> int:
-    """The character of two bytes, or 0 where they are not one of the basic plane."""
+    """The character of two bytes, or 0 if they are not one character of the basic plane."""
     text = raw.decode(encoding, "ignore")
     return ord(text) if len(text) == 1 and ord(text) < 0x10000 else 0
 
@@ -155,7 +155,7 @@ def _kinds(text: str) -> npt.NDArray[np.uint8]:
 
 
 class _Found(NamedTuple):
-    """What a text holds, as numbers."""
+    """Counts of what a text has."""
 
     units: int  # of UTF-16
     hanzi: int
@@ -184,7 +184,7 @@ def _count(units: npt.NDArray[np.uint16], table: npt.NDArray[np.uint8]) -> tuple
         lost += kind & LOST != 0
         lead += kind & LEAD != 0
         soup += kind & before & ACCENTED != 0
-        # No `and`: to guess where it would stop takes longer than to go on.
+        # `&` and not `and`: a wrong guess of the processor takes longer than computing all of it.
         misread += (first & FIRST != 0) & (before & SECOND != 0) & (kind & THIRD != 0)
         misread += (before & FIRST != 0) & (kind == EURO)
         first, before = before, kind
@@ -192,24 +192,24 @@ def _count(units: npt.NDArray[np.uint16], table: npt.NDArray[np.uint8]) -> tuple
 
 
 def _characters(bit: int) -> str:
-    """The characters that have a bit, as a class of a regular expression."""
+    """The characters with a bit, for a character class of a regular expression."""
     return re.escape("".join(chr(code) for code in np.flatnonzero(_table() & bit)))
 
 
 @cache
 def _misread_pattern() -> re.Pattern[str]:
-    """What _Found.misread counts."""
+    """Matches what _Found.misread counts."""
     return re.compile(f"[{_characters(FIRST)}](?:€|[{_characters(SECOND)}][{_characters(THIRD)}])")
 
 
 def _misread_surely(text: str) -> int:
-    """The places of _Found.misread where two common hanzi or marks come out: 韬光父 would be 霰庸."""
+    """The number of places of _Found.misread that give common hanzi or marks. (韬光父, a right text, would give 霰庸.)"""
     read = (_gbk_bytes(match.group()).decode("utf-8", "replace") for match in _misread_pattern().finditer(text))
     return sum(not (_kinds(characters) & (RARE | LOST)).any() for characters in read)
 
 
 def _common_hanzi(text: str) -> tuple[int, bool]:
-    """The hanzi of a text; and whether they are common ones for the most part, and nothing in it is lost."""
+    """The number of hanzi in a text; and whether most of them are common and no character is lost."""
     kinds = _kinds(text)
     common, rare, lost = (np.count_nonzero(kinds & bit) for bit in (COMMON, RARE, LOST))
     return int(common + rare), bool(not lost and common >= COMMON_SHARE * (common + rare))
@@ -223,7 +223,7 @@ def _enough(hanzi: int, changed: int, text: str) -> bool:
 
 
 def _from_latin_utf8(text: str) -> str:
-    """The text with each run of Latin letters that is UTF-8 decoded; as it is where such runs are cut or mixed."""
+    """The text with each run of Latin letters that is UTF-8 decoded. If such runs are cut or mixed, it is unchanged."""
     found = sure = 0
     whole = True
 
@@ -236,7 +236,7 @@ def _from_latin_utf8(text: str) -> str:
             whole = False
             return run
         found += 1
-        # "é——" is French and a dash, and also three bytes of UTF-8; "Ã©" and "ä½\xa0" are nothing else.
+        # "é——" may be French and a dash, or three bytes of UTF-8. "Ã©" and "ä½\xa0" can only be UTF-8.
         sure += any(c not in AMBIGUOUS for c in run[1:]) if len(run) > 2 else run[0] in "ÂÃ" and run[1] <= "\xff"
         return character
 
@@ -253,7 +253,7 @@ def _from_latin_utf8(text: str) -> str:
 
 
 def _latin_bytes(text: str) -> bytes:
-    """The bytes that were read as Latin-1 or Windows-1252 to make a text."""
+    """The bytes that give a text when they are read as Latin-1 or Windows-1252."""
     return text.translate(_LATIN).encode("latin-1")
 
 
@@ -261,7 +261,7 @@ def _latin_bytes(text: str) -> bytes:
 
 
 def _from_latin_gbk(text: str) -> str:
-    """The text with each run of Latin-1 that is GBK decoded; as it is where a run with pairs of letters is not."""
+    """The text with each run of Latin-1 that is GBK decoded. If a run with accented pairs is not GBK, it is unchanged."""
     runs: list[tuple[int, int, str]] = []
     hanzi = changed = 0
     for match in LATIN_RUN.finditer(text):
@@ -292,7 +292,7 @@ def _from_latin_gbk(text: str) -> str:
 
 
 def _gbk(run: str) -> tuple[int, str, int]:
-    """A run of Latin-1 as GBK: the characters before it that are right, the text ("" if it is none), its hanzi."""
+    """A run of Latin-1 as GBK: the number of right characters before it, the text ("" if it is not GBK), its hanzi."""
     first = next(n for n, c in enumerate(run) if not c.isascii())
     for start in range(first, min(first + SKIPPED, len(run))):
         raw = _latin_bytes(run[start:])
@@ -301,7 +301,7 @@ def _gbk(run: str) -> tuple[int, str, int]:
         whole = text and text.encode("gb18030") == raw
         wide = sum(c > "\x7f" for c in text)
         high = sum(byte > 0x7F for byte in raw)
-        # Nearly every character is of GB 2312, whose bytes are both above 7F.
+        # Nearly every character must be of GB 2312, whose bytes are both above 7F.
         if whole and common and high >= 1.9 * wide and _chinese(text) and not _out_of_step(text):
             return start, text, hanzi
         if run[start] not in AMBIGUOUS:
@@ -310,12 +310,12 @@ def _gbk(run: str) -> tuple[int, str, int]:
 
 
 def _chinese(text: str) -> bool:
-    """Whether what is not ASCII in a text is of Chinese text."""
+    """Whether all characters of a text that are not ASCII can be in Chinese text."""
     return all(c <= "\x7f" or "\u2010" <= c <= "\u266f" or "\u3000" <= c <= "\uffef" for c in text)
 
 
 def _out_of_step(text: str) -> bool:
-    """Whether a hanzi of GBK took the first letter of a word (珿uava): a byte is missing before it."""
+    """Whether a hanzi of GBK swallowed the first letter of a word (珿uava): a byte is missing before it."""
     before = (match.group().encode("gb18030") for match in BEFORE_LETTER.finditer(text))
     return any(len(code) == 2 and code[1:].isalpha() for code in before)
 
@@ -324,7 +324,7 @@ def _out_of_step(text: str) -> bool:
 
 
 def _from_gbk_utf8(text: str) -> str:
-    """The text with each run of GBK that is UTF-8 decoded; as it is where bytes of such a run are missing."""
+    """The text with each run of GBK that is UTF-8 decoded. If bytes of such a run are missing, it is unchanged."""
     decoded = _utf8(text)
     if decoded and _enough(_common_hanzi(decoded)[0], len(text), text):
         return decoded
@@ -337,19 +337,19 @@ def _from_gbk_utf8(text: str) -> str:
         if not mended:
             return text
         gained = _common_hanzi(mended)[0] - 2 * (len(mended) - len(line)) if len(mended) > len(line) else 0
-        hanzi += max(gained, 2 * (len(line) - len(mended)))  # three characters of GBK make two
+        hanzi += max(gained, 2 * (len(line) - len(mended)))  # three characters of GBK give two
         changed += len(line)
         lines[n] = mended
     if not _enough(hanzi, changed, text):
         return text
-    for n, line in enumerate(lines):  # lines of one hanzi or mark have no trace of their own
+    for n, line in enumerate(lines):  # lines with only one hanzi or mark have no trace of their own
         if not line.isascii() and (decoded := _utf8(line)) and all(c <= "\x7f" or c >= "\u0800" for c in decoded):
             lines[n] = decoded
     return "\n".join(lines)
 
 
 def _gbk_bytes(text: str) -> bytes:
-    """The bytes that were read as GBK to make a text; b"" where no bytes make it."""
+    """The bytes that give a text when they are read as GBK; b"" if no bytes do."""
     try:
         return b"\x80".join(part.encode("gb18030") for part in text.split("€"))
     except UnicodeEncodeError:
@@ -357,7 +357,7 @@ def _gbk_bytes(text: str) -> bytes:
 
 
 def _utf8(text: str) -> str:
-    """A text that was UTF-8 read as GBK as it was written; "" if it was not."""
+    """The text as it was written, if it was UTF-8 read as GBK; otherwise ""."""
     try:
         decoded = _gbk_bytes(text).decode("utf-8")
     except UnicodeDecodeError:
@@ -366,7 +366,7 @@ def _utf8(text: str) -> str:
 
 
 def _utf8_runs(line: str) -> str:
-    """A line with the runs that were UTF-8 read as GBK decoded; "" where bytes are missing beside one, or none is."""
+    """A line with its runs of UTF-8 read as GBK decoded; "" if bytes are missing beside a run, or if there is none."""
     raw = _gbk_bytes(line)
     characters = _character_places(raw)
     pieces, written, start = [], 0, 0
@@ -389,7 +389,7 @@ def _utf8_runs(line: str) -> str:
 
 
 def _character_places(raw: bytes) -> list[int]:
-    """For each place in bytes of GB 18030, and for their end, the number of the character that begins there; or -1."""
+    """For each place in bytes of GB 18030, and for their end: the number of the character that begins there, or -1."""
     characters = [-1] * len(raw) + [0]
     place = number = 0
     while place < len(raw):
@@ -404,7 +404,7 @@ def _character_places(raw: bytes) -> list[int]:
 
 
 def _aligned_utf8(raw: bytes, characters: list[int], start: int) -> int:
-    """Where the UTF-8 that begins at `start` ends, at the end of a character of GB 18030; `start` if there is none."""
+    """Where the UTF-8 from `start` on ends together with a character of GB 18030; `start` if there is no such place."""
     place = aligned = start
     while place < len(raw) and place - aligned <= UNALIGNED:
         lead = raw[place]

@@ -1,7 +1,7 @@
-"""HTML in a text: a whole page becomes its readable text; and what stands instead of a tag, a comment or an entity.
+"""HTML in a text: the readable text of a whole page; and the replacement for a tag, a comment or an entity.
 
-Pages are parsed by lexbor, as browsers parse them. Pieces of HTML within other text are found by their form alone: what
-has no end or no attribute may be something else in angle brackets, and stays.
+Pages are parsed by lexbor, as browsers parse them. Pieces of HTML in other text are recognised only by their form. A tag
+without an end tag and without attributes may be something else in angle brackets, so it stays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from woodblock.cleaning.code_blocks import ROW_CHARS, outside_fences
 
-GONE = "\0"  # stands for what was taken out, until it is known whether its line has anything else
+GONE = "\0"  # replaces what was removed, until it is known whether its line has anything else
 
 
 def _words(text: str) -> frozenset[str]:
@@ -26,7 +26,7 @@ BLOCKS = _words(
     "figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr html legend li main nav ol p pre section "
     "summary table tbody tfoot thead tr ul"
 )
-# Tags that also stand for something else in angle brackets (<time>, List<b>): these must have an attribute or an end.
+# Names that may also be something else in angle brackets (<time>, List<b>): these must have an attribute or an end tag.
 DOUBTFUL = _words(
     "a b i s q u address article base body button caption code col data dialog em embed figure font "
     "footer form frame head header input label legend li link main map mark menu meta object option p "
@@ -51,7 +51,7 @@ AFTER_ANGLE = re.compile(rf"!--|/?(?:{_NAME})(?![A-Za-z0-9])")
 ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 END_TAG = re.compile(r"</([A-Za-z][A-Za-z0-9]*)\s*>")
 PAGE = re.compile(r"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
-PAGE_HEAD = 2000  # characters at the beginning in which a page says what it is
+PAGE_HEAD = 2000  # characters at the beginning in which a page says that it is one
 MOSTLY_TAGS = 0.25  # of the characters
 MANY_TAGS = 12
 SILENT = _words(
@@ -85,7 +85,7 @@ def is_page(text: str) -> bool:
 
 def page_text(text: str) -> str:
     """The readable text of a page: blocks as lines, items with a dash or a number, bars between the cells of tables."""
-    tree = LexborHTMLParser(text.encode("utf-8", "replace").decode("utf-8"))  # half a surrogate pair is no text
+    tree = LexborHTMLParser(text.encode("utf-8", "replace").decode("utf-8"))  # replaces halves of surrogate pairs
     if tree.body is None:
         return ""
     pieces: list[str] = []
@@ -139,7 +139,7 @@ def _within(node: LexborNode, tags: tuple[str, ...]) -> bool:
 
 
 def _around(node: LexborNode, numbers: dict[int, int]) -> tuple[str, str]:
-    """What stands before and after the text of an element."""
+    """What is put before and after the text of an element."""
     if node.tag == "li":
         return f"\n{numbers[node.mem_id]}. " if node.mem_id in numbers else "\n- ", "\n"
     if node.tag in ("td", "th"):
@@ -153,10 +153,10 @@ def _around(node: LexborNode, numbers: dict[int, int]) -> tuple[str, str]:
 
 
 def tag_at(text: str, start: int, closed: frozenset[str], never: set[str]) -> tuple[int, str | None]:
-    """(end, what stands instead) of a comment, a script, a style, preformatted code or a tag; None where it stays.
+    """(end, replacement) of a comment, a script, a style, preformatted code or a tag; None as replacement: it stays.
 
-    closed: the names of the tags that end somewhere in the whole text. never: marks that are known not to come any
-    more; it grows, so that no text is searched twice in vain.
+    closed: the names of the tags that have an end tag somewhere in the whole text. never: marks that are known not to
+    come any more; marks are added to it, so that no text is searched twice for nothing.
     """
     if text.startswith("<!--", start):
         stop = _end(text, "-->", start + 4, never)
@@ -183,7 +183,7 @@ def tag_at(text: str, start: int, closed: frozenset[str], never: set[str]) -> tu
 
 
 def _end(text: str, mark: str, start: int, never: set[str]) -> int:
-    """Where a mark ends; 0 if it does not come."""
+    """The end of the next such mark; 0 if there is none."""
     place = -1 if mark in never else text.find(mark, start)
     if place < 0:
         never.add(mark)
@@ -192,7 +192,7 @@ def _end(text: str, mark: str, start: int, never: set[str]) -> int:
 
 
 def entity_at(text: str, start: int) -> tuple[int, str | None]:
-    """(end, what stands instead) of an entity, or of a tag in entities, which becomes code; None where it stays."""
+    """(end, replacement) of an entity, or of a tag in entities, which becomes code; None as replacement: it stays."""
     if found := ESCAPED_TAG.match(text, start):
         return found.end(), f"`{html.unescape(found[0])}`"
     found = ENTITY.match(text, start)
@@ -200,7 +200,7 @@ def entity_at(text: str, start: int) -> tuple[int, str | None]:
 
 
 def _character(match: re.Match[str]) -> str | None:
-    """The character of an entity; None where it is unknown, or would make a tag or another entity."""
+    """The character of an entity; None if it is unknown, or would make a tag or another entity."""
     character = html.unescape(match[0])
     after = match.string[match.end() : match.end() + 1]
     if character == match[0] or character in ("\ufffd", "") or (match[1][0] != "#" and match[1] + ";" not in html5):

@@ -1,4 +1,4 @@
-"""Markdown that carries no words: front matter, targets of links, images, tables of contents."""
+"""The parts of Markdown that are no text: front matter, targets of links, images, tables of contents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FRONT_MATTER = re.compile(
     r"|\s*\+\+\+[ \t]*\n(?:(?:[\w.-]+[ \t]*=[^\n]*|\[[^\n]*|[ \t]+[^\n]*|[\])}#][^\n]*)?\n){1,400}?"
     r"\+\+\+[ \t]*(?:\n+|\Z)"
 )
-# The same without its fences, which look like rules that are drawn.
+# The same without its fences, which may have been removed as drawn rules.
 FRONT_KEYS = re.compile(rf"\s*(?:{KEYS}):(?:[ \t][^\n]*)?\n(?:{FRONT_LINE}\n)*\n+(?=\S)")
 SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)[^`\n]{1,1000}\1(?!`)|\$\$[^$]{1,4000}\$\$|(?<![\\$])\$[^$\n]{1,400}\$")
 LINK_TEXT = r"(?:[^\[\]\n]|\\[\[\]]|\[[^\[\]\n]{0,200}\]){0,400}"
@@ -45,12 +45,12 @@ TOC_HEADING = re.compile(
 )
 TOC_WORDS = ("目录", "目次", "ontents", "TOC")
 TOC_ITEMS = 3
-FRONT_CHARS = 200  # within which front matter begins
+FRONT_CHARS = 200  # front matter begins within so many characters
 NOT_EMPTY = re.compile(r"\S")
 
 
 def front_matter(text: str) -> int:
-    """Where the text begins after its front matter (YAML: title, author, tags)."""
+    """The place where the text begins, after its front matter (YAML: title, author, tags)."""
     if not text[:FRONT_CHARS].lstrip().startswith(("---", "+++")) and ":" not in text[:40]:
         return 0
     start = 0
@@ -94,7 +94,7 @@ def without_contents(text: str) -> str:
 
 
 def link_at(text: str, start: int, references: frozenset[str]) -> tuple[int, str | None]:
-    """(end, what stands instead) of a link: its text; None where all stays, as of code such as f[0](x).
+    """(end, replacement) of a link, which is its text; None as replacement: all stays, as in code such as f[0](x).
 
     references: the names of links that are defined somewhere in the whole text.
     """

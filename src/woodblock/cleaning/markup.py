@@ -1,7 +1,7 @@
-"""Markup out of a text: an HTML page becomes its text; tags, entities and the marks of Markdown go, what is said stays.
+"""Remove markup from a text: an HTML page becomes its text; tags, entities and marks of Markdown are removed.
 
-Code stays as it is: in fences, indented, and in back quotes. A mark may lie in another, so a text is gone through until
-nothing changes any more.
+Code stays as it is: in fences, indented, and in back quotes. A mark may be inside another, so the steps are repeated
+until nothing changes any more.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from woodblock.cleaning.html_text import GONE
 
 ROUNDS = 6  # markup inside markup: [![badge](…)](…), <<b>i>
 NESTED = re.compile(r"[`$<&{!\[]")
-LINE_MARKS = tuple("#-+*>~`:[|!0123456789{")  # at the beginning of a line they mark all of it
-NESTING = tuple("<[!{&`$")  # before a link's words, which may then be part of another mark
-ROW_START = 40  # within which what begins a line begins, after spaces
+LINE_MARKS = tuple("#-+*>~`:[|!0123456789{")  # at the beginning of a line they change the meaning of the line
+NESTING = tuple("<[!{&`$")  # after one of these, the words of a link may be part of another mark
+ROW_START = 40  # how far back the beginning of a line is looked for, over spaces
 EMPTIED = re.compile(rf"[ \t]*(?:(?:[-*+>]|\d+[.)])[ \t]*)?(?:{GONE}[ \t]*)+\n?")
 
 
 def plain(text: str) -> str:
-    """The text of an HTML page; or the text without its pieces of HTML and without what in Markdown says nothing.
+    """The text of an HTML page; or a text without its pieces of HTML and without the parts of Markdown that are no text.
 
-    Kept are headings, lists, emphasis, tables, formulas and all code; of a link its text. Idempotent. Linear in time, but
-    for pages whose elements lie in one another by the thousand: lexbor's time grows with the square of the depth.
+    Headings, lists, emphasis, tables, formulas and all code are kept; of a link only its text. Idempotent. Linear in time,
+    except for pages with thousands of nested elements: lexbor's time grows with the square of the depth.
     """
     if not _has_markup(text):
         return text
@@ -41,14 +41,14 @@ def plain(text: str) -> str:
         text = "".join(piece if code else _prose(piece, marks) for code, piece in pieces)
         if text == before:
             break
-        # Where lines went, others may be indented for another reason; where the first went, front matter may begin.
+        # After lines were removed, others may count as indented code, and front matter may now be at the beginning.
         if not marks.again and not any(code == INDENTED for code, _ in pieces) and not markdown_text.front_matter(text):
             break
     return text if text == given else text.strip("\n")
 
 
 def _has_markup(text: str) -> bool:
-    """Whether there is anything that `plain` might take out."""
+    """Whether there is anything that `plain` might remove."""
     return (
         ("[" in text and any(mark in text for mark in ("](", "]:", "[toc]", "[TOC]")))
         or ("{" in text and any(mark in text for mark in ("{{<", "{{%", "{#", "{:", "{ #")))
@@ -61,7 +61,7 @@ def _has_markup(text: str) -> bool:
 
 @dataclass
 class _Marks:
-    """What of a whole text its pieces must know; and whether what was found in them may hold more."""
+    """What the pieces must know about the whole text; and whether another round may find more marks."""
 
     references: frozenset[str]  # names of links that are defined somewhere
     closed: frozenset[str]  # names of tags that end somewhere
@@ -75,7 +75,7 @@ class _Marks:
 
 
 def _prose(text: str, marks: _Marks) -> str:
-    """A piece without code as `plain` leaves it."""
+    """A piece of prose without its marks."""
     brackets = "[" in text
     links = brackets and "](" in text
     before = text
@@ -94,15 +94,16 @@ def _prose(text: str, marks: _Marks) -> str:
         return _settled(text)
     candidate = _any_of(wanted + "".join(mark for mark in "`$" if mark in text))
     pieces, written, place = [], 0, 0
-    begins = True  # whether what was written last is the beginning of a line
-    never: set[str] = set()  # ends of comments and scripts that do not come any more
+    begins = True  # whether the next character is at the beginning of a line
+    never: set[str] = set()  # ends of comments and scripts that are known not to come any more
     while match := candidate.search(text, place):
         start = match.start()
         stop, instead = _mark_at(text, start, marks, never)
         if instead is not None:
             if tail := text[max(written, start - ROW_START) : start].rstrip(" \t"):
                 begins = tail.endswith("\n")
-            # A whole line that goes, and words of a link within a line, are no mark's part; of all else look again.
+            # A whole removed line, and the words of a link within a line, cannot be part of another mark. After anything
+            # else another round is needed.
             whole_line = instead == GONE and begins and text[stop : stop + 1] in ("", "\n")
             within = text[start] == "[" and instead != GONE and not NESTED.search(instead)
             within = within and not (begins and instead[0] in LINE_MARKS) and text[start - 1 : start] not in NESTING
@@ -115,7 +116,7 @@ def _prose(text: str, marks: _Marks) -> str:
 
 
 def _settled(text: str) -> str:
-    """A text without GONE, and without the lines that had nothing else."""
+    """A text without GONE, and without the lines that have nothing else."""
     if GONE not in text:
         return text
     pieces, written = [], 0
@@ -134,7 +135,7 @@ def _any_of(characters: str) -> re.Pattern[str]:
 
 
 def _mark_at(text: str, start: int, marks: _Marks, never: set[str]) -> tuple[int, str | None]:
-    """(end, what stands instead) of the mark that begins at a place; None where it stays up to its end."""
+    """(end, replacement) of the mark that begins at a place; None as replacement: it stays, up to its end."""
     character = text[start]
     if character in "`$":
         found = markdown_text.SPAN.match(text, start)

@@ -1,8 +1,8 @@
-"""Measures of a text for filters: what its characters are, how its lines end, how much it repeats itself.
+"""Measures of a text for filters: its kinds of characters, how its lines end, how much it repeats itself.
 
-After Gopher (Rae et al. 2021, arXiv:2112.11446, table A1), which counts words between spaces. Chinese has none, and
-segmenting it first costs a hundred times more than all of this: so everything here is of characters. The kernels run
-over code points; a table says of each to which class it belongs.
+They follow Gopher (Rae et al. 2021, arXiv:2112.11446, table A1), which counts words between spaces. Chinese has no spaces,
+and segmenting it first would take a hundred times longer than all of this. So everything here counts characters. The
+kernels run over code points; a table has the class of each.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numba import njit
 
 Points = npt.NDArray[np.uint32]  # code points
 Starts = npt.NDArray[np.int64]  # where each text begins in them, and where the last one ends
-Slots = npt.NDArray[np.uint64]  # of a table of open addressing
+Slots = npt.NDArray[np.uint64]  # of a hash table with open addressing
 
 SPACE, NEWLINE, HAN, KANA, HANGUL, LETTER, DIGIT, STOP, PAUSE, SYMBOL = range(10)
 CLASSES = 10
@@ -27,11 +27,11 @@ FULL_STOP = 0x2E
 # Other marks of running text. Brackets, slashes, pipes and the like are symbols: texts have few, code and tables many.
 PAUSES = "，、：,:.“”‘’\"'「」『』《》〈〉（）()—－-·～"
 
-CHUNK = 1 << 15  # characters among which repetition is looked for: the tables of a chunk fit into a core's cache
+CHUNK = 1 << 15  # characters in which repetition is looked for at once: the tables of a chunk fit into a core's cache
 TOP = 4  # characters of the n-gram whose share is measured: about a word and a half
-REPEAT = 16  # characters of an n-gram that comes again: about ten words
+REPEAT = 16  # characters of an n-gram that counts as repeated: about ten words
 
-# What `measure` returns, in the order of its columns. Shares are of the characters that are no white space.
+# The columns of what `measure` returns, in order. Shares are of the characters that are not white space.
 MEASURES = (
     "characters",  # white space not counted
     "han",
@@ -42,13 +42,13 @@ MEASURES = (
     "symbol",
     "stop",  # sentence ends
     "punctuation",  # sentence ends and pauses
-    "variety",  # different characters for one of a chunk, relative to what running text of that length has
+    "variety",  # different characters in a chunk, relative to running text of the same length
     "longest_run",  # longest run of one character, as a share
-    "ended_lines",  # of the lines, those that end with a mark of punctuation
-    "line_length",  # characters of a line, on average; empty lines are none
+    "ended_lines",  # the share of lines that end with a punctuation mark
+    "line_length",  # characters of a line, on average; empty lines do not count
     "repeated_lines",  # characters in lines that came before, as a share
-    "templated",  # characters in lines of the same shape as one before, other hanzi, letters and digits in it, as a share
-    "top_ngram",  # characters in the most frequent TOP-gram, as a share; 0 where none comes three times
+    "templated",  # characters in lines with the same shape as an earlier one but other hanzi, letters or digits, as a share
+    "top_ngram",  # characters in the most frequent TOP-gram, as a share; 0 if none comes three times
     "repeated_ngrams",  # characters covered by REPEAT-grams that came before, as a share
 )
 
@@ -107,7 +107,8 @@ def _measure(points: Points, starts: Starts, kinds: npt.NDArray[np.uint8], out: 
     all_shapes = np.zeros(2 * CHUNK, dtype=np.uint64)
     for text in range(len(starts) - 1):
         first, last = starts[text], starts[text + 1]
-        # Of the tables a short text takes as much as keeps them half empty: to empty them whole would take longer than it.
+        # A short text uses only a part of the tables, which keeps them half empty. Emptying all of them would take longer
+        # than measuring the text.
         room = 2
         while room < 2 * min(CHUNK, last - first):
             room *= 2
@@ -128,18 +129,18 @@ def _measure(points: Points, starts: Starts, kinds: npt.NDArray[np.uint8], out: 
                 and line_kind == LETTER
                 and (place + 1 == last or kinds[points[place + 1]] <= NEWLINE)
             ):
-                kind = STOP  # it ends a sentence, and is no part of a number, a name or an address
+                kind = STOP  # it ends a sentence, and is not part of a number, a name or an address
             if kind == NEWLINE:
                 if line_length:
                     ended += line_kind in (STOP, PAUSE)
                     total_lines += 1
-                    # The table of lines is emptied where it would grow full: a text of 30,000 lines.
+                    # The table of lines is emptied before it is full: after some 30,000 lines.
                     if total_lines % CHUNK == 0:
                         lines[:] = 0
                         shapes[:] = 0
                     if line_length > 1 and _seen(lines, line_hash):
                         repeated += line_length
-                    # Verse has lines of one shape too, but of hanzi and their punctuation alone.
+                    # Lines of verse have the same shape too, but only hanzi and their punctuation.
                     if marked and line_length > 3 and _seen(shapes, shape):
                         templated += line_length
                 line_hash, line_length, line_kind = np.uint64(0), 0, SPACE
@@ -149,7 +150,7 @@ def _measure(points: Points, starts: Starts, kinds: npt.NDArray[np.uint8], out: 
                 line_hash = (line_hash ^ np.uint64(point)) * np.uint64(0x9E3779B97F4A7C15)
                 line_hash ^= line_hash >> np.uint64(29)
                 line_length += 1
-                # A run of hanzi, of letters or of digits is one mark of the line's shape; anything else is itself.
+                # In a line's shape, a run of hanzi, of letters or of digits is one mark; any other character is itself.
                 if kind in (STOP, PAUSE, SYMBOL) or kind != line_kind:
                     mark = point if kind in (STOP, PAUSE, SYMBOL) else np.uint32(kind)
                     shape = (shape ^ np.uint64(mark)) * np.uint64(0xC2B2AE3D27D4EB4F)
@@ -159,7 +160,9 @@ def _measure(points: Points, starts: Starts, kinds: npt.NDArray[np.uint8], out: 
                 run = run + 1 if point == before else 1
                 longest = max(longest, run)
                 before = point
-                if kind != SYMBOL and kind != PAUSE and kind != STOP:  # rules and frames of tables repeat in any text
+                if (
+                    kind != SYMBOL and kind != PAUSE and kind != STOP
+                ):  # rules and frames repeat in every text with tables
                     dense[filled] = point
                     filled += 1
             if filled == CHUNK or (place == last and filled):
@@ -199,7 +202,7 @@ def _measure(points: Points, starts: Starts, kinds: npt.NDArray[np.uint8], out: 
 
 @njit(cache=True, nogil=True, inline="always")
 def _seen(slots: Slots, key: np.uint64) -> bool:
-    """Whether a key stands in a table of open addressing; it does afterwards. 0 means an empty slot."""
+    """Whether a key is in a hash table with open addressing; if not, it is added. 0 means an empty slot."""
     key |= np.uint64(1)
     mask = len(slots) - 1
     at = np.int64((key * np.uint64(0xBF58476D1CE4E5B9)) >> np.uint64(40)) & mask
@@ -213,7 +216,7 @@ def _seen(slots: Slots, key: np.uint64) -> bool:
 
 @njit(cache=True, nogil=True)
 def _top(dense: Points, filled: int, slots: Slots, counts: npt.NDArray[np.int32]) -> int:
-    """Characters in the most frequent TOP-gram of a chunk, 0 where none comes three times."""
+    """Characters in the most frequent TOP-gram of a chunk; 0 if none comes three times."""
     slots[:] = 0
     counts[:] = 0
     mask = len(slots) - 1
@@ -234,7 +237,7 @@ def _top(dense: Points, filled: int, slots: Slots, counts: npt.NDArray[np.int32]
 
 @njit(cache=True, nogil=True)
 def _repeated(dense: Points, filled: int, slots: Slots) -> int:
-    """Characters of a chunk that REPEAT-grams cover which came before in it."""
+    """Characters of a chunk that are in a REPEAT-gram which came earlier in the chunk."""
     slots[:] = 0
     base = np.uint64(0x9E3779B97F4A7C15)
     power = np.uint64(1)

@@ -1,9 +1,8 @@
 """Personal data: numbers and addresses that lead to a person, each replaced by the name of its kind in brackets.
 
-What has a checksum is checked: ID cards by GB 11643-1999 (ISO 7064, MOD 11-2) and their date of birth, bank cards by
-ISO/IEC 7812 (Luhn) and an issuer's prefix. Mobile numbers have none, so they must begin as the numbering plan says and
-stand by themselves. Addresses of networks are masked where they can be a person's: those of RFC 6890's special ranges
-are not.
+Checksums are checked: ID cards by GB 11643-1999 (ISO 7064, MOD 11-2) and their date of birth, bank cards by ISO/IEC 7812
+(Luhn) and an issuer's prefix. Mobile numbers have no checksum, so they must begin as the numbering plan says and be
+separate numbers. IP addresses are masked if they can be a person's; those in RFC 6890's special ranges cannot.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ PLACEHOLDERS = {
 }
 KINDS = tuple(PLACEHOLDERS)
 
-SHORT_CHARS = 500  # a text as short is searched at once: looking for clues takes longer
+SHORT_CHARS = 500  # a shorter text is searched without looking for clues first, which would take longer
 _HALF_WIDTH = str.maketrans("０１２３４５６７８９Ｘｘx－", "0123456789XXX-")
 _DIGIT = "[0-9０-９]"
-# Eleven digits or more, single spaces or dashes between them: what may be a number of a person, or several.
-# (Each expression begins with a class of characters, by which it is found fast, and then looks back before it.)
+# Eleven or more digits, with at most a space or a dash between two: perhaps one number of a person, or several.
+# (Each expression begins with a class of characters, so that it is found fast, and then looks at what is before it.)
 NUMBERS = re.compile(
     rf"{_DIGIT}(?<![A-Za-z0-9０-９_.=#$%\-].)(?<![^0-9０-９]/.)(?:[ \-－]?{_DIGIT}){{10,}}[XxＸｘ]?"
     rf"(?![A-Za-z0-9０-９_%]|[.\-]{_DIGIT})"
@@ -38,7 +37,7 @@ NUMBERS = re.compile(
 TOKEN = re.compile(r"\d+X?")
 
 MOBILE = re.compile(r"1(?:3\d|4[5-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])\d{8}")
-ROUND = (1 << 16, 10**6)  # 17179869184 is 16 GiB, and 13800000000 a bound: multiples of these are no telephones
+ROUND = (1 << 16, 10**6)  # multiples of these are no telephone numbers: 17179869184 is 16 GiB, 13800000000 a limit
 COUNTRY = ("86", "0086")
 
 ID_CARD = re.compile(r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])\d{4}((?:18|19|20)\d{6})\d{3}[\dX]")
@@ -63,14 +62,14 @@ NO_MAILBOX = re.compile(
 IPV4 = re.compile(
     r"[0-9](?<![A-Za-z0-9_.\-].)(?<![A-Za-z]/.)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![A-Za-z0-9_\-]|\.[A-Za-z0-9])"
 )
-# Addresses of persons are of 2000::/3.
+# Public IPv6 addresses are in 2000::/3.
 IPV6 = re.compile(r"[23](?<![A-Za-z0-9_:.].)[0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![A-Za-z0-9_:]|\.[0-9])")
 VERSION = re.compile(
     r"(?:\bv|\bver\.?|version|release|版本|版本号|版|第|[§§]|章|节|条|图|表)\s*(?:为|是)?\s*[:：]?\s*$", re.I
 )
 BEFORE_CHARS = 16
-SECTION = 31  # numbers of sections and versions are small throughout
-# Not of a person: private, shared, loopback, link-local, documentation, benchmarking, multicast, reserved (RFC 6890).
+SECTION = 31  # in numbers of sections and versions, all parts are small
+# Not a person's: private, shared, loopback, link-local, documentation, benchmarking, multicast, reserved (RFC 6890).
 _SPECIAL: list[IPv4Network | IPv6Network] = [
     *map(IPv4Network, ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12")),
     *map(IPv4Network, ("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15")),
@@ -82,11 +81,11 @@ _SPECIAL: list[IPv4Network | IPv6Network] = [
 def mask(text: str, kinds: Collection[str] = KINDS) -> tuple[str, dict[str, int]]:
     """The text with each piece of personal data replaced by its placeholder, and how many of each kind there were.
 
-    kinds: which of KINDS are looked for; the counts name only those that were found. Idempotent. Nothing is masked
-    inside a longer string of digits or letters. Raises ValueError for an unknown kind.
+    kinds: which of KINDS to look for; the counts have only those that were found. Idempotent. Nothing is masked inside a
+    longer string of digits or letters. Raises ValueError for an unknown kind.
     """
     if unknown := sorted(set(kinds) - set(KINDS)):
-        raise ValueError(f"{unknown[0]}: no kind of personal data; there are {', '.join(KINDS)}")
+        raise ValueError(f"{unknown[0]} is not a kind of personal data; the kinds are {', '.join(KINDS)}")
     counts: dict[str, int] = {}
 
     def masked(kind: str) -> str:
@@ -105,7 +104,7 @@ def mask(text: str, kinds: Collection[str] = KINDS) -> tuple[str, dict[str, int]
 
 
 def _clues(text: str) -> tuple[bool, bool, bool]:
-    """Whether a text may hold a number of eleven digits, an IPv4 and an IPv6 address: without any it is not searched."""
+    """Whether a text may have a number of eleven digits, an IPv4 address, an IPv6 address; if not, it is not searched."""
     if len(text) < SHORT_CHARS:
         return True, "." in text, ":" in text
     return _near_one_another(np.frombuffer(text.encode("utf-16-le", "surrogatepass"), np.uint16))
@@ -113,10 +112,10 @@ def _clues(text: str) -> tuple[bool, bool, bool]:
 
 @njit(cache=True, nogil=True)
 def _near_one_another(units: npt.NDArray[np.uint16]) -> tuple[bool, bool, bool]:
-    """Whether there are 11 digits with a space or dash between each at most, 3 dots between digits, and 2 colons, as
-    near one another as in a number and in the two kinds of addresses.
+    """Whether there are 11 digits, 3 dots between digits, and 2 colons, as close together as in a number and in the two
+    kinds of addresses.
     """
-    digits = np.full(11, -100, np.int64)  # the places of the last
+    digits = np.full(11, -100, np.int64)  # the places of the last eleven
     dots = np.full(3, -100, np.int64)
     colon, number, of_dots = -100, 0, 0
     numbers = addresses = new_addresses = False
@@ -142,14 +141,14 @@ def _near_one_another(units: npt.NDArray[np.uint16]) -> tuple[bool, bool, bool]:
 
 
 def _no_mailbox(match: re.Match[str]) -> bool:
-    """Whether an address is of nobody: xxx@qq.com, the user of a repository or a service, a domain kept for examples."""
+    """Whether an address is nobody's: xxx@qq.com, the user of a repository or a service, a domain for examples."""
     if PASSWORD.search(match.string, max(0, match.start() - BEFORE_CHARS * 4), match.start()):
         return True
     return bool(NAMELESS.fullmatch(match[1]) or NO_MAILBOX.search(match[2]))
 
 
 def _numbers(text: str, kinds: Collection[str], masked: Callable[[str], str]) -> str:
-    """A text with its numbers of persons masked."""
+    """The text with the numbers of persons masked."""
     pieces, end = [], 0
     for match in NUMBERS.finditer(text):
         half = match[0].translate(_HALF_WIDTH)
@@ -163,11 +162,11 @@ def _numbers(text: str, kinds: Collection[str], masked: Callable[[str], str]) ->
 
 
 def _found(half: str, kinds: Collection[str], match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
-    """(kind, start, end) of the numbers of persons in a run of digits in half width, in order."""
+    """(kind, start, end) of each number of a person in a run of digits in half width, in order."""
     tokens = [(m.start(), m.end()) for m in TOKEN.finditer(half)]
     at = 0
     while at < len(tokens):
-        for size in (1, 2, 3, 4, 5):  # a country's code and 3-4-4; a card in fours
+        for size in (1, 2, 3, 4, 5):  # groups: a country code and 3-4-4; a card in fours
             group = tokens[at : at + size]
             if len(group) < size:
                 continue
@@ -184,7 +183,7 @@ def _found(half: str, kinds: Collection[str], match: re.Match[str]) -> Iterator[
 
 
 def _kind(groups: list[str], match: re.Match[str], start: int) -> str:
-    """The kind of number that groups of digits are; "" if none."""
+    """The kind of number that groups of digits make; "" for none."""
     sizes = [len(group) for group in groups]
     digits = "".join(groups)
     if _is_mobile(groups, sizes):
@@ -243,7 +242,7 @@ def luhn(digits: str) -> bool:
 
 
 def _of_a_person(match: re.Match[str]) -> bool:
-    """Whether what looks like an address of a network is a public one, and not a version or a section's number."""
+    """Whether what looks like an IP address is a public one, and not the number of a version or a section."""
     try:
         address = ip_address(match[0])
     except ValueError:

@@ -1,9 +1,9 @@
-"""A quality score: how well a small language model of characters, counted on the corpus itself, predicts a document.
+"""A quality score: how well a small character model, counted on the corpus itself, predicts a document.
 
-In the manner of CCNet (Wenzek et al. 2020, arXiv:1911.00359), which scores web text by the perplexity of a model of
-Wikipedia; here the model is counted on a sample of the corpus after its filters, so nothing has to be fetched. Text that
-is garbled, a list of parts or strings of keywords is improbable under it; what its like surrounds is probable. The score
-is in bits per byte, so that Chinese (three bytes a character) and Latin text compare.
+CCNet (Wenzek et al. 2020, arXiv:1911.00359) scores web text in this way, by the perplexity of a model of Wikipedia. Here
+the model is counted on a sample of the corpus after its filters, so nothing has to be fetched. Garbled text, lists of
+parts and strings of keywords are improbable under it; text like most of the corpus is probable. The score is in bits per
+byte, so that Chinese (three bytes a character) and Latin text can be compared.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Point = int | np.uint32
 
 PAIRS = 1 << 21  # slots of the counts of pairs, by hash
 TRIPLES = 1 << 22
-# Weight of the shorter context, in counts: with hierarchical Dirichlet priors (MacKay and Peto 1995) p(c | ab) is
-# (n(abc) + W p(c | b)) / (n(ab) + W). Chosen on held-out text of laws, manuals and novels; twice or half changes 1 %.
+# W, the weight of the shorter context, in counts: with hierarchical Dirichlet priors (MacKay and Peto 1995) p(c | ab) is
+# (n(abc) + W p(c | b)) / (n(ab) + W). Chosen on held-out laws, manuals and novels; twice or half of it changes 1 %.
 PAIR_WEIGHT = 200.0
 TRIPLE_WEIGHT = 20.0
-WINDOWS, WINDOW = 4, 512  # a long document is scored on four windows of 512 characters, spread evenly
+WINDOWS, WINDOW = 4, 512  # a long document is scored on four windows of 512 characters, at even distances
 
 
 class Model:
-    """Counts of characters, pairs and triples (uint32), the last two in tables by hash without chains.
+    """Counts of characters, pairs and triples (uint32), the last two in hash tables.
 
-    Two that share a slot are counted together: at 2 million characters a table is a quarter full, and its error is far
-    below that of the sample.
+    Two pairs or triples in the same slot are counted together. With 2 million characters a table is a quarter full, and
+    this error is far below that of the sample.
     """
 
     def __init__(self, singles: Counts, pairs: Counts, triples: Counts) -> None:
@@ -43,14 +43,14 @@ class Model:
 
     @classmethod
     def count(cls, texts: Iterable[str]) -> Model:
-        """The model of some texts: a few million characters are enough."""
+        """A model counted on some texts: a few million characters are enough."""
         model = cls(np.zeros(1 << 16, np.uint32), np.zeros(PAIRS, np.uint32), np.zeros(TRIPLES, np.uint32))
         for text in texts:
             _count(code_points([text])[0], model.singles, model.pairs, model.triples)
         return model
 
     def save(self, path: Path) -> None:
-        """Write it as one array, which worker processes map."""
+        """Write the model as one array, which worker processes map into memory."""
         np.save(path, np.concatenate([self.singles, self.pairs, self.triples]))
 
     @classmethod
@@ -59,7 +59,7 @@ class Model:
         return cls(both[: 1 << 16], both[1 << 16 : (1 << 16) + PAIRS], both[(1 << 16) + PAIRS :])
 
     def bits_per_byte(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Bits that the model needs for a byte of each text (float64); 0 for an empty text. Lower is more usual."""
+        """The bits that the model needs for a byte of each text (float64); 0 for an empty text. Usual text needs few."""
         points, starts = code_points(texts)
         out = np.zeros(len(texts))
         if len(texts):
@@ -104,7 +104,7 @@ def _score(
             begin, span = first, length
             if windows > 1:
                 begin, span = first + (length - WINDOW) * window // (WINDOWS - 1), WINDOW
-            # The counts first, all of them: they come from all over the memory, and so many are fetched at once.
+            # All counts first: they are all over the memory, and in this loop many are fetched at the same time.
             before, last = np.uint32(10), np.uint32(10)
             for at in range(span):
                 point = points[begin + at]

@@ -1,4 +1,4 @@
-"""Repair a text into one form: NFC, plain spaces and line ends; what no reader sees goes, what the author wrote stays."""
+"""Repair a text: NFC, plain spaces and line ends; remove what no reader sees, keep what the author wrote."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from numba import njit
 
 Points = npt.NDArray[np.uint32]  # code points
 
-# What no reader sees: byte order marks, zero-width and bidirectional controls, soft hyphens, C0 and C1 controls.
+# Invisible: byte order marks, zero-width and bidirectional controls, soft hyphens, C0 and C1 controls.
 INVISIBLE = re.compile(
     "[\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2064\u00ad\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]"
 )
 NEWLINES = re.compile("\r\n|\r|\x85|\u2028|\u2029")
-THIN_SPACES = re.compile("[\u2000-\u200a\u202f\u205f]")  # typesetters' spaces, inside numbers for the most part
+THIN_SPACES = re.compile("[\u2000-\u200a\u202f\u205f]")  # typesetters' spaces, mostly inside numbers
 ODD = re.compile(f"{INVISIBLE.pattern}|[\r\x85\u2028\u2029\u2000-\u200a\u202f\u205f]")
-# Before these, the indentation of a paragraph goes.
+# Before these, the indentation of a paragraph is removed.
 CHINESE = re.compile("[\u2e80-\u2fff\u3001-\u9fff\uff00-\uffef“‘《（]")
-DRAWN = "-=_*+|~—─━"  # lines that only draw (frames, rules) are made of these
-RULE = 4  # so many at least
-PIECE = "\u2581"  # SentencePiece's mark for a space: it would come back as one
+DRAWN = "-=_*+|~—─━"  # drawn lines (frames, rules) consist of these
+RULE = 4  # of at least so many
+PIECE = "\u2581"  # SentencePiece's mark for a space: decoding would turn it into one
 
-# What is known of each character of the basic plane, as bits.
+# The properties of each character of the basic plane, as bits.
 _SPACE, _ODD, _CHINESE, _DRAWN = 1, 2, 4, 8
 
 
 def repair(text: str) -> str:
     """The text in NFC, without what only machines and typesetters put there. Idempotent.
 
-    NFC and not NFKC: full-width ，！？ stay as the author wrote them. Lines, paragraphs and the indentation of code are
-    kept. Go: the ends of lines that are white space, the indentation of Chinese paragraphs, lines that only draw, empty
-    lines after the first of several, and white space around the text.
+    NFC and not NFKC, so that full-width ，！？ stay as the author wrote them. Lines, paragraphs and the indentation of code
+    are kept. Removed are: white space at the ends of lines, the indentation of Chinese paragraphs, drawn lines, empty lines
+    after the first of several, and white space around the text.
     """
     normal = unicodedata.normalize("NFC", text)
     points = _code_points(normal)
     out = np.empty_like(points)
     start, end, odd = _settle(points, _kinds(), out)
-    if odd:  # before NFC, for a letter and its accent meet when what stood between is gone
+    if odd:  # before NFC: a letter and its accent may become neighbours when something between them is removed
         normal = unicodedata.normalize("NFC", THIN_SPACES.sub("", INVISIBLE.sub("", NEWLINES.sub("\n", text))))
         points = _code_points(normal)
         out = np.empty_like(points)
@@ -72,9 +72,11 @@ def _kinds() -> npt.NDArray[np.uint8]:
 @njit(cache=True, nogil=True)
 def _settle(points: Points, kinds: npt.NDArray[np.uint8], out: Points) -> tuple[int, int, bool]:
     """Write the text with its lines as `repair` leaves them; returns where it starts and ends in `out`, and whether it
-    has odd characters: then what was written is of no use.
+    has odd characters: then what was written cannot be used.
     """
-    n, line, filled, newlines = 0, 0, 0, 0  # where the next goes; the line starts; what is no space ends; \n before
+    # Places in `out`: of the next character; of the line's start; after the line's last character that is no space. And
+    # the number of newlines before.
+    n, line, filled, newlines = 0, 0, 0, 0
     head, drawn, is_drawn = (
         True,
         0,

@@ -1,8 +1,9 @@
-"""Cleaning, document by document: repair a text, strip it, mask personal data, drop what is no text, score the rest.
+"""The steps of cleaning a document: repair its text, remove markup, mask personal data, drop bad text, score the rest.
 
-The steps stand in STEPS, in their order; each is counted in a Funnel, with ten of the documents that it dropped. All
-measures are of characters: filters made for English words wreck Chinese, which has no spaces. The steps are FineWeb's
-(Penedo et al. 2024, arXiv:2406.17557) and Gopher's (Rae et al. 2021, arXiv:2112.11446), measured anew on Chinese text.
+STEPS has the steps in their order. A Funnel counts what each step does, and keeps ten of the documents that it dropped.
+All measures count characters: filters made for English words harm Chinese, which has no spaces. The steps are those of
+FineWeb (Penedo et al. 2024, arXiv:2406.17557) and Gopher (Rae et al. 2021, arXiv:2112.11446), with limits that were
+measured on Chinese text.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from woodblock.tables.funnel import KEPT, Funnel
 
 Histograms = dict[str, dict[str, list[int]]]  # by measure and source, the documents in each bin
 
-LISTED_CHARS = 100  # from this length on a text may be called a list
-STRUNG_CHARS = 150  # characters of a line on average, in which running text has one sentence end at least
-CUT_CHARS = 100  # a reply as long as this that ends in the middle of a sentence was cut
+LISTED_CHARS = 100  # a text of at least this length may count as a list
+STRUNG_CHARS = 150  # characters of a line, on average: running text has at least one sentence end in so long a line
+CUT_CHARS = 100  # a reply of at least this length that ends in the middle of a sentence was cut
 
 # What happens to a document, in this order. Those marked + change it, those marked - drop it.
 STEPS = {
@@ -43,7 +44,7 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """The settings of the block `clean` in params.yaml, under their names there."""
+    """The settings of the block `clean` in params.yaml, with the same names."""
 
     simplified: bool
     languages: list[str]
@@ -75,10 +76,10 @@ class Limits:
 
 
 def language(text: str, row: Mapping[str, float], min_han: float) -> str:
-    """The language of a text, as ISO 639-1: by its script, and by py3langid where the script does not tell.
+    """The language of a text, as ISO 639-1: by its script or, where the script does not tell, by py3langid.
 
-    row: the text's measures. Kana are a tenth of Japanese and more; hanzi without them are Chinese, also where code
-    or tables stand among them: from a share of `min_han` on.
+    row: the text's measures. Japanese has at least a tenth of kana. A text without kana is Chinese if hanzi are a share of
+    at least `min_han`: it may have code or tables in it.
     """
     if row["hangul"] > 0.1:
         return "ko"
@@ -88,7 +89,7 @@ def language(text: str, row: Mapping[str, float], min_han: float) -> str:
         return "zh"
     if row["letter"] + row["han"] < 0.2:
         return "none"  # numbers and signs
-    import py3langid  # it reads its model for half a second, and most shards never ask it
+    import py3langid  # reading its model takes half a second, and most shards never need it
 
     name: str = py3langid.classify(text[:2000])[0]
     return name
@@ -111,8 +112,8 @@ def simplified(text: str) -> str:
 
 
 def stripped(record: Mapping[str, Any], limits: Limits, funnel: Funnel) -> str | None:
-    """The text of a record after the steps that need no measures; None, counted, where it stays garbled."""
-    # Mended first: what a wrong reading leaves holds control characters, which `repair` would take away.
+    """The text of a record after the steps that need no measures; None, and counted, if it stays garbled."""
+    # First of all: misread text has control characters that are needed here, and `repair` would remove them.
     if (text := encodings.mend(record["text"])) != record["text"]:
         funnel.change("encoding")
     text = repair(text)
@@ -129,15 +130,15 @@ def stripped(record: Mapping[str, Any], limits: Limits, funnel: Funnel) -> str |
 
 
 def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, str, float] | None:
-    """(step, reason, value) of the first step that drops a text by its measures; None where it stays."""
+    """(step, reason, value) of the first step that drops a text because of its measures; None if it stays."""
     if len(text) < limits.min_chars:
         return "length", f"{len(text)} characters", len(text)
     found = language(text, row, limits.min_han)
     if found not in limits.languages:
         return "language", found, row["han"]
     long_enough = row["characters"] >= LISTED_CHARS
-    # Not a sentence, and short lines that end in nothing: a list. Verse and code have one or the other. Or not a sentence
-    # in lines as long as paragraphs: keywords strung together.
+    # Without sentences: a list, if lines are short and end without punctuation (verse and code have one or the other); or
+    # strung keywords, if lines are as long as paragraphs.
     listed = row["line_length"] < limits.max_list_line and row["ended_lines"] < 0.5
     strung = row["line_length"] > STRUNG_CHARS
     checks = (
@@ -165,7 +166,7 @@ _LINK = re.compile(r"https?://[!-~]+")
 
 
 def link_share(text: str) -> float:
-    """The share of a text's characters that are addresses of pages; 0 where there are fewer than five."""
+    """The share of a text's characters in addresses of pages; 0 if there are fewer than five."""
     return sum(map(len, _LINK.findall(text))) / len(text) if text.count("://") >= 5 else 0.0
 
 
@@ -174,7 +175,7 @@ def documents(
 ) -> list[dict[str, Any]]:
     """Clean a batch of corpus records; returns those that stay, with their quality and weight.
 
-    model: scores the documents; None leaves the score out (for the sample that the model itself is counted on).
+    model: scores the documents. None: no score (for the sample that the model itself is counted on).
     """
     counts = funnel.counts
     counts["read"] += len(records)
@@ -205,7 +206,7 @@ def documents(
         if bits > limits.max_bits:
             funnel.drop("quality", record, text, "bits per byte", bits)
             continue
-        # A document of twice the bits counts for half, quarter, … as often, by the exponent.
+        # A document with twice the bits counts a half, a quarter, … as often, depending on the exponent.
         weight = record["weight"] * (1.0 if not limits.weight_by_quality else (2 / bits) ** limits.weight_by_quality)
         kept.append({**record, "text": text, "weight": weight, "quality": round(-float(bits), 4)})
         counts["characters_kept"] += len(text)
@@ -227,10 +228,10 @@ def masked(text: str, limits: Limits, funnel: Funnel) -> str:
 
 
 def conversations(records: Sequence[Mapping[str, Any]], limits: Limits, funnel: Funnel) -> list[dict[str, Any]]:
-    """Clean a batch of conversations: those that can be learned from, with their messages repaired and masked.
+    """Clean a batch of conversations; returns those that can be learned from, with their messages repaired and masked.
 
-    A conversation is an optional system message, then user and assistant in turn, ending with the assistant. What people
-    write in a prompt is theirs: markup, language and style are left alone.
+    A conversation is an optional system message, then user and assistant in turn, with the assistant last. Markup,
+    language and style of messages are not changed.
     """
     funnel.counts["read"] += len(records)
     repaired = [(record, messages := repaired_messages(record["messages"]), joined(messages)) for record in records]
@@ -256,7 +257,7 @@ def conversations(records: Sequence[Mapping[str, Any]], limits: Limits, funnel: 
 def repaired_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     contents = [m["content"] or "" for m in messages]
     whole = "\n".join(contents)
-    if encodings.mend(whole) != whole:  # asked once a conversation: it nearly always is as it should be
+    if encodings.mend(whole) != whole:  # one call for a conversation: nearly all are right
         contents = [encodings.mend(content) for content in contents]
     return [{"role": m["role"], "content": repair(text)} for m, text in zip(messages, contents, strict=True)]
 
@@ -268,9 +269,9 @@ def joined(messages: Sequence[Mapping[str, str]]) -> str:
 def unusable(
     messages: Sequence[Mapping[str, str]], text: str, replies: Mapping[str, float], limits: Limits
 ) -> tuple[str, str, float] | None:
-    """(step, reason, value) of the first step that drops a conversation; None where it stays.
+    """(step, reason, value) of the first step that drops a conversation; None if it stays.
 
-    text: all that is said; replies: the measures of what the assistant says.
+    text: all messages. replies: the measures of what the assistant says.
     """
     roles = [m["role"] for m in messages]
     turns = roles[1:] if roles[:1] == ["system"] else roles
@@ -300,7 +301,7 @@ _LIST_ITEM = re.compile(r"\s*(?:[-*+•·|>#]|\d+[.、)）]|[（(]?[一二三四
 def cut_short(reply: str) -> bool:
     """Whether a reply breaks off: an open code fence, a comma at its end, or a long last sentence without an end.
 
-    Items of lists, code, links and short replies end as they like.
+    Items of lists, code, links and short replies may end in any way.
     """
     if reply.count("```") % 2:
         return True

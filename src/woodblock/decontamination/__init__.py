@@ -1,1 +1,1 @@
-"""Which training text shares a long run of characters with a benchmark or with held-out text, exactly."""
+"""Decontamination: find all training text that shares a long run of characters with a benchmark or held-out text."""

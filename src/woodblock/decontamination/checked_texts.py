@@ -1,4 +1,4 @@
-"""What no training text may share: the benchmarks' questions, held-out documents and held-out articles."""
+"""The texts that no training text may share runs with: benchmark questions, held-out documents, held-out articles."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from woodblock.tables.texts import held_out
 def checked_texts(
     benchmarks: Path, documents: Iterable[bytes], articles: Path, validation_share: float
 ) -> Iterator[tuple[str, str]]:
-    """All of them, as pairs of benchmark and text for `Overlaps.of`.
+    """All these texts, as pairs of benchmark and text for `Overlaps.of`.
 
-    benchmarks, articles: tables. documents: the texts of the held-out documents, as UTF-8. validation_share: of the
-    groups, which decides which articles are held out.
-    Raises UserError for a benchmark that bears the name of the pipeline's own.
+    benchmarks, articles: tables. documents: the texts of the held-out documents, as UTF-8. validation_share: the share of
+    groups that is held out; it decides which articles are.
+    Raises UserError for a benchmark with the name of the pipeline's own tasks.
     """
     for row in parquet.stream(benchmarks, ["benchmark", "text"]):
         if row["benchmark"] == OWN:
-            raise UserError(f"download.benchmarks: {OWN} is the name of the pipeline's own; give name: another")
+            raise UserError(
+                f"download.benchmarks: the name {OWN} is reserved for the pipeline's own tasks; give this source another "
+                "name"
+            )
         yield row["benchmark"], row["text"]
     texts = ({"text": text.decode("utf-8")} for text in documents)
     rows = (
@@ -35,5 +38,5 @@ def checked_texts(
 
 
 def split_of(law: str, validation_share: float) -> str:
-    """The split of an article: that of the law that it belongs to."""
+    """The split of an article: the split of its law."""
     return "validation" if held_out(law_group(law), validation_share) else "train"

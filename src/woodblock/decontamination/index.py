@@ -1,15 +1,15 @@
-"""The index: which texts share a long run of characters with a benchmark's question, exactly.
+"""The index: find all texts that share a long run of characters with a benchmark's question.
 
-A question that stands in the training text measures memory. So every training text is compared with every question
-that the pipeline asks, and goes where the two share a run of `length` characters (Brown et al. 2020, Language Models
-are Few-Shot Learners, appendix C, take 13 words; Chinese has no words to count).
+If a question is in the training text, it measures memory. So every training text is compared with every question of the
+pipeline, and is dropped if the two share a run of `length` characters (Brown et al. 2020, Language Models are Few-Shot
+Learners, appendix C, use 13 words; Chinese has no words to count).
 
-What is compared is the normal form (normal_form.py). A hanzi says more than a letter: letters and digits of alphabets
-count half, and 64 of them are about those 13 words.
+The normal forms of texts are compared (normal_form.py). A hanzi says more than a letter, so letters and digits of
+alphabets count half; 64 of them are about 13 words.
 
-Of the questions hashes of short seeds are kept (seeds.py). Over a text the same hash rolls from character to character
-(Rabin & Karp 1987). A hash decides nothing: where it is found, the characters themselves are compared, as far as they
-agree in both directions. So no text is dropped by a collision, and none is missed.
+The index has hashes of short seeds of the questions (seeds.py). The same hash rolls over a text from character to
+character (Rabin & Karp 1987). A hash alone decides nothing: where it is found, the characters are compared in both
+directions, as far as they agree. So no text is dropped because of a collision, and none is missed.
 """
 
 from __future__ import annotations
@@ -31,45 +31,47 @@ from woodblock.decontamination.kernels import FULL
 from woodblock.decontamination.normal_form import Characters, characters_of, digest_of_digests, digest_of_text, weight
 from woodblock.decontamination.seeds import SEED, Texts, mark_templates, table_of_seeds, wholes_of
 
-MIN_WHOLE = 10  # as `length` counts; what is shorter (我国的首都是) is a phrase, and would cost texts that never saw it
-MIN_OWN = 20  # the same for OWN: many laws have 本法自公布之日起施行, and questions.MIN_UNIT asks for longer articles
-OWN = "validation"  # the benchmark of the pipeline's own tasks: held-out documents and held-out articles
+MIN_WHOLE = 10  # as `length` counts; a shorter text (我国的首都是) is only a phrase, and innocent texts have it too
+MIN_OWN = (
+    20  # the same for OWN: many laws have 本法自公布之日起施行; articles of questions are longer (questions.MIN_UNIT)
+)
+OWN = "validation"  # the name of the benchmark of the pipeline's own tasks: held-out documents and held-out articles
 
 
 @dataclass(frozen=True)
 class Overlaps:
     """All runs of a set of questions, to be looked for in texts. Made by `of`, or by `load` from what `save` wrote.
 
-    In memory it takes 4 bytes a character of the questions and 16 to 24 a seed: about 5 bytes a character at length 32
-    (measured: 4.9 of 50 million hanzi). `of` needs 25 to 40 for a while.
+    It needs 4 bytes of memory for each character of the questions and 16 to 24 for each seed: about 5 bytes a character
+    with length 32 (measured: 4.9, with 50 million hanzi). `of` needs 25 to 40 bytes a character while it runs.
     """
 
     length: int
     checked: dict[str, dict[str, Any]]  # by benchmark: questions, sha256, too_short, templates (see `gate.record`)
-    characters: Characters  # the questions one after the other, a 0 before, between and behind them
-    positions: npt.NDArray[np.uint32]  # [seeds]: where in `characters` each seed stands, in the order of their slots
-    owners: npt.NDArray[np.uint16]  # [seeds]: whose question, as a place in sorted(checked)
-    wholes: npt.NDArray[np.uint32]  # [seeds]: how many characters from here on count as a whole; mostly 0, none
+    characters: Characters  # the questions one after the other, with a 0 before, between and after them
+    positions: npt.NDArray[np.uint32]  # [seeds]: the place of each seed in `characters`, in the order of their slots
+    owners: npt.NDArray[np.uint16]  # [seeds]: the benchmark of its question, as a place in sorted(checked)
+    wholes: npt.NDArray[np.uint32]  # [seeds]: how many characters from here on count as a whole; mostly 0: none
     heads: npt.NDArray[np.uint32]  # [2**bits + 1]: the seeds of slot i are heads[i] : heads[i + 1]
-    bloom: npt.NDArray[np.uint64]  # [2**(bits - 2)]: three bits for each hash, which say at once that most are not here
+    bloom: npt.NDArray[np.uint64]  # [2**(bits - 2)]: three bits for each hash; most hashes of a text are not among them
 
     @classmethod
     def of(cls, texts: Iterable[tuple[str, str]], length: int) -> Overlaps:
-        """Index texts, (benchmark, text) pairs in any order, for runs of `length` hanzi, or twice as many letters.
+        """Index texts, given as (benchmark, text) in any order, for runs of `length` hanzi or twice as many letters.
 
-        A text that is shorter is looked for as a whole. So is the first line of a text: it is what is asked, and the
-        lines that follow are choices and answers, which others may put in another order or leave out. (The first line
-        of the documents of OWN is a title, and is not.) What is shorter than MIN_WHOLE is not looked for; a text
-        without anything longer is counted as too short to check. (MIN_OWN takes its place for OWN.)
+        A shorter text is looked for as a whole. So is the first line of a text: it is the question itself. The lines after
+        it are choices and answers, which another source may have in another order, or not at all. (The first line of a
+        document of OWN is a title, so it is not looked for.) What is shorter than MIN_WHOLE (for OWN: MIN_OWN) is not
+        looked for. A text that has nothing longer is counted as too short to check.
 
-        Runs that stand in TEMPLATE different texts or more are how questions are put (下列关于…的说法中，正确的是) and
-        are not looked for, unless they are part of a passage, shared by as many at twice the length. Nor is a first
-        line that so many share.
+        Runs in TEMPLATE or more different texts are the usual words of questions (下列关于…的说法中，正确的是). They are not
+        looked for, unless they are part of a passage: a run of twice the length in as many texts. A first line of so many
+        texts is not looked for either.
 
         Raises UserError for more than 65,535 benchmarks or 4,294,967,295 characters.
         """
         if length < 1:
-            raise ValueError(f"length: {length}; runs have a character or more")
+            raise ValueError(f"length: {length}; a run has at least one character")
         counts: dict[str, dict[str, int]] = {}
         found: dict[tuple[bytes, str, int], Characters] = {}  # by digest, benchmark, and characters of the first line
         for benchmark, text in texts:
@@ -80,7 +82,7 @@ class Overlaps:
             line = -1 if benchmark == OWN else text.find("\n", len(text) - len(text.lstrip()))
             first = characters.size if line < 0 else int(np.searchsorted(places, line))
             found.setdefault((digest_of_text(characters), benchmark, first), characters)
-        keys = sorted(found)  # equal texts come one after the other, and the order given is forgotten
+        keys = sorted(found)  # now equal texts are together, and the given order does not matter
         names = sorted(counts)
         digests: dict[str, list[bytes]] = {name: [] for name in names}
         for digest, owner, _ in keys:
@@ -114,7 +116,7 @@ class Overlaps:
         return cls(length, checked, characters, *table_of_seeds(lines, owners, wholes, lengths, length))
 
     def save(self, path: Path) -> None:
-        """Write a folder of .npy files and a JSON, the same bytes for the same texts in whatever order they came."""
+        """Write a folder of .npy files and a JSON: the same bytes for the same texts in any order."""
         path.mkdir(parents=True)
         for name in _ARRAYS:
             np.save(path / f"{name}.npy", getattr(self, name))
@@ -125,13 +127,13 @@ class Overlaps:
     def load(cls, path: Path) -> Overlaps:
         """Read what `save` wrote, mapped into memory: processes that read one folder share its pages."""
         head = json.loads((path / "overlaps.json").read_text(encoding="utf-8"))
-        # "c": numba compiles for arrays that can be written; nothing is, so that no page is ever copied.
+        # "c": numba compiles for writable arrays. Nothing is written, so no page is ever copied.
         arrays = (np.asarray(np.load(path / f"{name}.npy", mmap_mode="c")) for name in _ARRAYS)
         return cls(head["length"], head["checked"], *arrays)
 
     @classmethod
     def made_once(cls, folder: Path, texts: Iterable[tuple[str, str]], length: int) -> Overlaps:
-        """The index in a folder: made of the texts and saved there, whole or not at all, if it is not there yet."""
+        """The index in a folder. If it is not there yet, it is made from the texts and saved, whole or not at all."""
         if not folder.exists():
             partial = folder.with_name(f".{folder.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
@@ -140,16 +142,16 @@ class Overlaps:
         return cls.load(folder)
 
     def benchmarks(self, text: str) -> list[str]:
-        """The names, sorted, of the benchmarks of which a question shares a run with the text, or stands in it whole."""
+        """The sorted names of the benchmarks with a question that shares a run with the text, or is in it as a whole."""
         characters, _ = characters_of(text)
         found = self._found(characters, np.zeros(0, dtype=np.int32))
         return [name for name, hit in zip(sorted(self.checked), found, strict=True) if hit]
 
     def without(self, text: str) -> tuple[str, int]:
-        """The text without those of its lines that make it share a run, and how many went; the rest shares none.
+        """The text without the lines that make it share a run, and how many were removed; the rest shares no run.
 
-        A run takes with it the lines that lie in it whole or with as much as a run needs. Of a run that lies across
-        lines so that none does, the line with most of it goes. Lines are what stands between newlines.
+        For a run, those lines are removed that are in it as a whole, or with as much as a run needs. If there is no such
+        line, the line with the largest part of the run is removed. Lines are the parts between newlines.
         """
         lines, removed = text.split("\n"), 0
         gone, sizes = self._lines(lines)
@@ -158,7 +160,7 @@ class Overlaps:
             joints = [i for i in range(1, len(kept)) if kept[i] - kept[i - 1] > 1]
             lines, sizes = [lines[place] for place in kept], sizes[kept]
             removed += len(gone)
-            # What is left can only form runs anew over where lines stood.
+            # What is left can form new runs only across the places of removed lines.
             gone = {
                 start + place
                 for start, end in _around_joints(joints, sizes, 2 * self.length)
@@ -167,7 +169,8 @@ class Overlaps:
         return "\n".join(lines), removed
 
     def _lines(self, lines: list[str]) -> tuple[set[int], npt.NDArray[np.int64]]:
-        """(the places of the lines that go, how many characters each of the lines is compared by; empty if none goes)."""
+        """(the places of the lines to remove; for each line, how many of its characters are compared, or an empty array if
+        no line is removed)."""
         characters, places = characters_of("\n".join(lines))
         cover = np.zeros(characters.size + 1, dtype=np.int32)
         if not self._found(characters, cover).any():
@@ -175,7 +178,7 @@ class Overlaps:
         edges = np.diff(np.cumsum(cover) > 0, prepend=False).astype(np.int8)  # the last of cover's sums is 0
         begins, ends = np.flatnonzero(edges)[::2], np.flatnonzero(edges)[1::2]
         weights = np.concatenate([[0], np.cumsum(1 + (characters >= FULL))])
-        # Line i holds the characters borders[i] : borders[i + 1].
+        # Line i has the characters borders[i] : borders[i + 1].
         borders = np.searchsorted(places, _sums(np.fromiter(map(len, lines), np.int64, len(lines)) + 1))
         gone: set[int] = set()
         for begin, end in zip(begins, ends, strict=True):
@@ -190,7 +193,7 @@ class Overlaps:
         return gone, np.diff(borders)
 
     def _found(self, characters: Characters, cover: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
-        """uint8 [benchmarks]: of which there is a run. cover [characters + 1]: +1 where one begins, -1 behind it."""
+        """uint8 [benchmarks]: which of them share a run. cover [characters + 1]: +1 where a run begins, -1 after its end."""
         found = np.zeros(len(self.checked), dtype=np.uint8)
         arrays = (self.characters, self.positions, self.owners, self.wholes, self.heads, self.bloom)
         kernels.scan(characters, *arrays, min(SEED, self.length), 2 * self.length, found, cover)
@@ -205,13 +208,13 @@ def as_json(value: Mapping[str, Any]) -> str:
 
 
 def _sums(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """int64 [n + 1]: where each of n things begins that lie one after the other, and the last one ends."""
+    """int64 [n + 1]: where each of n things, one after the other, begins, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(sizes)])
 
 
 def _around_joints(joints: list[int], sizes: npt.NDArray[np.int64], reach: int) -> list[tuple[int, int]]:
-    """Ranges of lines that hold `reach` characters on either side of each joint (a place between lines)."""
-    # A letter at either end of a line may be a label or none, as its neighbour changes.
+    """Ranges of lines with `reach` characters on either side of each joint (a place between lines)."""
+    # A letter at the end of a line may become a label, or no longer be one, when its neighbour changes.
     total = _sums(np.maximum(sizes - 2, 0))
     ranges: list[tuple[int, int]] = []
     for joint in joints:

@@ -1,6 +1,6 @@
 """Kernels: the compiled loops of decontamination, over characters as numbers.
 
-All are in one file, with the constants that they read: numba's cache does not notice a change in another file.
+All are in one file with the constants that they read: numba's cache does not notice a change in another file.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ Integers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Marks = npt.NDArray[np.bool_]
 
-FULL = 0x2E80  # the first code point of the blocks of hanzi and kana; before them stand the alphabets
+FULL = 0x2E80  # the first code point of the blocks of hanzi and kana; the alphabets are before it
 POINTS = 0x110000  # code points; in the table of the normal form, numbers from here on stand for several characters
-CHARACTER = np.uint32(0x1FFFFF)  # of a stored character: the bits that are the character
-IN_TEMPLATE = np.uint32(0x80000000)  # and the bit that says that the run of `length` that starts here is a template
-# 2**2 slots of the table share a word of 64 bits of the Bloom filter, a seed sets 3 bits of it: 1 % of what is not there
-# passes.
+CHARACTER = np.uint32(0x1FFFFF)  # the bits of a stored character that are the character
+IN_TEMPLATE = np.uint32(0x80000000)  # the bit that says: the run of `length` that starts here is a template
+# 2**2 slots of the table share a word of 64 bits of the Bloom filter, and a seed sets 3 bits of it. Of the hashes that are
+# not in the table, 1 % pass.
 SLOT_BITS = 2
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
@@ -34,7 +34,7 @@ _MIX = np.uint64(0xD6E8FEB86659FD93)
 def translate(
     codes: Characters, target: Numbers, starts: Numbers, expansions: Characters
 ) -> tuple[Characters, Numbers]:
-    """(characters, for each its place in the text) of a text's code points; see normal_form.py."""
+    """(characters, the place of each in the text) for a text's code points; see normal_form.py."""
     size = 0
     for code in codes:
         goal = target[code]
@@ -69,7 +69,7 @@ def translate(
 
 @njit(cache=True, nogil=True, inline="always")
 def _power(length: int) -> np.uint64:
-    """_BASE to the power of length - 1: what the first of `length` characters weighs in their hash."""
+    """_BASE to the power of length - 1: the factor of the first of `length` characters in their hash."""
     power = np.uint64(1)
     for _ in range(length - 1):
         power *= _BASE
@@ -78,13 +78,13 @@ def _power(length: int) -> np.uint64:
 
 @njit(cache=True, nogil=True, inline="always")
 def _mix(code: np.uint64) -> np.uint64:
-    """A polynomial's value with all of its bits spread over the upper ones, by which the tables are addressed."""
+    """The value of a polynomial, mixed so that all its bits have an effect on the upper ones, which address the tables."""
     return (code ^ (code >> np.uint64(29))) * _MIX
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _bits(mixed: np.uint64) -> np.uint64:
-    """The three bits of a hash in its word of the Bloom filter (of blocks; Putze, Sanders & Singler 2007)."""
+    """The three bits of a hash in its word of the (blocked) Bloom filter (Putze, Sanders & Singler 2007)."""
     bits = np.uint64(1) << (mixed & np.uint64(63))
     bits |= np.uint64(1) << (mixed >> np.uint64(6) & np.uint64(63))
     return bits | np.uint64(1) << (mixed >> np.uint64(12) & np.uint64(63))
@@ -92,7 +92,7 @@ def _bits(mixed: np.uint64) -> np.uint64:
 
 @njit(cache=True, nogil=True, inline="always")
 def _shift(size: int) -> np.uint64:
-    """By how much a hash is shifted right to be an index under `size`, a power of two."""
+    """How far a hash is shifted right to become an index below `size`, a power of two."""
     shift = 64
     while size > 1:
         shift -= 1
@@ -123,7 +123,7 @@ def scan(
     found: npt.NDArray[np.uint8],
     cover: npt.NDArray[np.int32],
 ) -> None:
-    """Look for all seeds in a text; mark the benchmarks found, and, where cover has elements, the runs."""
+    """Look for all seeds in a text. Mark the benchmarks that were found and, if cover has elements, the runs."""
     shift, first_weight, code = _shift(bloom.size), _power(seed), np.uint64(0)
     for i in range(text.size):
         if i >= seed:
@@ -156,7 +156,8 @@ def _compare(
     wanted: int,
     cover: npt.NDArray[np.int32],
 ) -> tuple[int, int]:
-    """(runs that text at `at` and question at `place` share around their seed, the most there can be); marks cover."""
+    """(the number of runs around a seed that the text at `at` and the question at `place` share, the most that there can
+    be). Marks them in cover."""
     most = wanted - seed + 1
     right = 0
     while right < wanted and at + right < text.size and characters[place + right] & CHARACTER == text[at + right]:
@@ -164,7 +165,7 @@ def _compare(
     if right < seed:
         return 0, most
     left, reach, runs = 0, wanted - seed, 0
-    # A text holds no 0, which stands on both sides of every question.
+    # The 0 on both sides of every question ends the loop, since a text has no 0.
     while left < reach and at > left and characters[place - left - 1] & CHARACTER == text[at - left - 1]:
         left += 1
     weight, end = 0, at - left
@@ -197,14 +198,14 @@ def _mark(cover: npt.NDArray[np.int32], begin: int, end: int | np.int64) -> None
 
 @njit(cache=True, nogil=True)
 def seed_places(starts: Integers, sizes: Integers, lengths: Numbers, seed: int) -> Integers:
-    """Places of seeds such that every run holds one whole, each as far behind the one before it as can be."""
+    """Places of seeds, each as far as possible after the one before it, so that every run contains a whole seed."""
     places = np.empty(0, np.int64)
     for turn in range(2):  # count, then keep
         n = 0
         for text in range(starts.size):
             begin = starts[text]
             while begin < starts[text] + sizes[text] and lengths[begin]:
-                # The run from here on ends first of those that the seeds so far are not within.
+                # Of the runs that contain no seed yet, the one that starts here ends first.
                 place = begin + np.int64(lengths[begin]) - seed
                 if turn == 1:
                     places[n] = place
@@ -217,7 +218,7 @@ def seed_places(starts: Integers, sizes: Integers, lengths: Numbers, seed: int) 
 
 @njit(cache=True, nogil=True)
 def seed_hashes(characters: Characters, positions: Numbers, seed: int) -> Hashes:
-    """[positions]: the hash of each seed, the same that scan computes."""
+    """[positions]: the hash of each seed, the same as in scan."""
     hashes = np.empty(positions.size, np.uint64)
     for i in range(positions.size):
         code = np.uint64(0)
@@ -237,7 +238,7 @@ def fill(bloom: Hashes, hashes: Hashes) -> None:
 
 @njit(cache=True, nogil=True)
 def surroundings(characters: Characters, positions: Numbers, reach: int, seed: int) -> Hashes:
-    """[positions]: a hash of a seed and what stands `reach` characters to either side, marks included."""
+    """[positions]: a hash of a seed and of `reach` characters on either side, with their marks."""
     hashes = np.empty(positions.size, np.uint64)
     for i in range(positions.size):
         code, place = np.uint64(1), np.int64(positions[i])
@@ -257,7 +258,7 @@ def surroundings(characters: Characters, positions: Numbers, reach: int, seed: i
 
 @njit(cache=True, nogil=True)
 def is_like_the_one_before(characters: Characters, positions: Numbers, reach: int, seed: int) -> Marks:
-    """[positions - 1]: whether a seed's characters, `reach` to either side, are those of the one before it."""
+    """[positions - 1]: whether a seed has the same characters as the one before it, also `reach` to either side."""
     alike = np.ones(max(positions.size - 1, 0), np.bool_)
     for i in range(1, positions.size):
         one, other = np.int64(positions[i - 1]), np.int64(positions[i])
@@ -276,9 +277,9 @@ def is_like_the_one_before(characters: Characters, positions: Numbers, reach: in
 
 @njit(cache=True, nogil=True)
 def shortest_runs(characters: Characters, starts: Integers, sizes: Integers, wanted: int) -> tuple[Hashes, Numbers]:
-    """(hashes, lengths) [characters] of the shortest runs of weight `wanted`; length 0 where there is none.
+    """(hashes, lengths) [characters] of the shortest runs of weight `wanted`; length 0 if there is none.
 
-    A run starts at its character, lies in one text and has at most `wanted` characters.
+    A run starts at its character, is within one text and has at most `wanted` characters.
     """
     hashes, lengths = np.zeros(characters.size, np.uint64), np.zeros(characters.size, np.uint32)
     powers = np.ones(wanted + 1, np.uint64)
@@ -310,7 +311,7 @@ def count_texts(
     last: Numbers,
     number: npt.NDArray[np.uint8],
 ) -> None:
-    """Into number [slots]: how many different texts hold a run with a hash of this slot, up to 255."""
+    """Count in number [slots] how many different texts have a run with a hash of this slot, up to 255."""
     for text in range(starts.size):
         for place in range(starts[text], starts[text] + sizes[text]):
             slot = hashes[place] >> shift
@@ -347,9 +348,10 @@ def confirm_shared(
     fewest: int,
     shared: Marks,
 ) -> None:
-    """Set shared at those runs that are in `fewest` different texts or more. places: by hash, then ascending.
+    """Set `shared` for the runs that are in `fewest` or more different texts. places: sorted by hash, then ascending.
 
-    Of each hash, runs equal to its first are counted and done; what is left is another run of the same hash.
+    For each hash, the runs that are equal to its first are counted. What is left has the same hash, but is another run;
+    its turn comes later.
     """
     done = np.zeros(places.size, np.bool_)
     for first in range(places.size):
@@ -382,7 +384,7 @@ def confirm_shared(
 
 @njit(cache=True, nogil=True)
 def leave_passages_out(short: Marks, short_lengths: Numbers, long: Marks, long_lengths: Numbers) -> None:
-    """Unset in short the runs that lie within one of long."""
+    """Unset in `short` the runs that are within a run of `long`."""
     reach = np.int64(0)
     for place in range(short.size):
         if long[place]:

@@ -1,6 +1,6 @@
-"""The normal form: what of a text is compared. Letters, digits and hanzi alone, in compatibility form, without case.
+"""The normal form in which texts are compared: only letters, digits and hanzi, in compatibility form, without case.
 
-So another punctuation, width or line break hides nothing.
+So other punctuation, other widths or other line breaks cannot hide a question.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Characters = npt.NDArray[np.uint32]  # code points, or their places in a text
 
 
 def normalised(text: str) -> str:
-    """A text as it is compared: letters, digits and hanzi of its NFKD, case folded.
+    """The normal form of a text: letters, digits and hanzi of its NFKD, case folded.
 
-    NFKD and not NFKC: the two are one form to compare, as accents and other marks are left out, and a decomposition
-    can be looked up character by character. Traditional characters stay. A letter of a to z that stands alone between
-    hanzi goes: it is the label of a choice for the most part (A. 土地 B. 资金), which some write and others do not.
+    Accents and other marks are left out, so NFKD and NFKC would give the same; NFKD can be looked up character by
+    character. Traditional characters stay. A single letter from a to z between hanzi is left out: it is mostly the label
+    of a choice (A. 土地 B. 资金), which some write and others do not.
 
     >>> normalised("Ｗｏｏｄ－Ｂｌｏｃｋ，雕版！ ½ Å")
     'woodblock雕版12a'
@@ -35,7 +35,7 @@ def normalised(text: str) -> str:
 
 
 def characters_of(text: str) -> tuple[Characters, Characters]:
-    """A text as it is compared: (characters uint32, for each its place in the text uint32)."""
+    """The normal form of a text: (characters uint32, the place of each in the text uint32)."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     return kernels.translate(codes, *_table())
 
@@ -46,25 +46,25 @@ def weight(characters: Characters) -> int:
 
 
 def digest_of_text(characters: Characters) -> bytes:
-    """sha256 of a text as it is compared."""
+    """sha256 of a text in normal form."""
     return hashlib.sha256(characters.astype("<u4").tobytes()).digest()
 
 
 def digest_of_digests(digests: Iterable[bytes]) -> str:
-    """sha256, in hexadecimal, over the different ones, sorted: the same for the same texts in any order."""
+    """sha256, in hexadecimal, over the different digests, sorted: it does not depend on the order of the texts."""
     return hashlib.sha256(b"".join(sorted(set(digests)))).hexdigest()
 
 
 @functools.cache
 def _table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """What each code point is compared as: (target [0x110000] uint32, starts uint32, expansions uint32).
+    """The normal form of each code point: (target [0x110000] uint32, starts uint32, expansions uint32).
 
-    target: 0, nothing; under 0x110000, that character; else 0x110000 + i, the characters expansions[starts[i] :
-    starts[i + 1]].
+    A target of 0 is nothing; one below 0x110000 is that character; 0x110000 + i stands for the characters
+    expansions[starts[i] : starts[i + 1]].
     """
-    last = 0x40000  # beyond, there is nothing but tags, variation selectors and private use
+    last = 0x40000  # beyond it there are only tags, variation selectors and private use
     points = [chr(point) for point in range(1, last)]
-    # NUL between them keeps neighbours from composing or changing places; each stays by itself.
+    # With NUL between them, neighbours cannot compose or change places.
     decomposed = unicodedata.normalize("NFKD", "\0".join(points).encode("utf-8", "replace").decode("utf-8"))
     folded = unicodedata.normalize("NFKD", decomposed.casefold()).split("\0")
     target, starts = np.zeros(POINTS, dtype=np.uint32), [0]
@@ -77,5 +77,5 @@ def _table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArra
             target[point] = POINTS + len(starts) - 1
             expansions += map(ord, kept)
             starts.append(len(expansions))
-    target[0xD800:0xE000] = 0  # halves of a surrogate pair, which no text should hold
+    target[0xD800:0xE000] = 0  # halves of a surrogate pair, which no text should have
     return target, np.array(starts, dtype=np.uint32), np.array(expansions, dtype=np.uint32)

@@ -1,8 +1,8 @@
-"""The seeds of an index: which pieces of the questions it looks for, and which of them say nothing.
+"""The seeds of an index: which pieces of the questions it looks for, and which pieces are left out.
 
-Of the questions a hash is kept of SEED characters here and there, so that each run holds such a seed whole: of hanzi one
-in length - 9 characters, of letters one in twice that. Left out are templates, the way in which a benchmark puts its
-questions, and seeds that find nothing which another does not.
+A seed is a piece of SEED characters, whose hash is kept. Seeds are placed so that each run contains a whole one: with
+hanzi one seed in length - 9 characters, with letters one in twice as many. Templates (the usual words of a benchmark's
+questions) are left out, and so are seeds that find nothing more than another one.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from woodblock.decontamination.normal_form import Characters, weight
 
 Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint32]
-Owners = npt.NDArray[np.uint16]  # whose question, as a place in a list of names
+Owners = npt.NDArray[np.uint16]  # the benchmark of a question, as a place in a list of names
 
-SEED = 10  # characters; so many in a row are rare enough that what they lead to is looked at one by one
-TEMPLATE = 10  # different questions; what so many share is how a benchmark puts its questions, and none of them
-CROWD = 16  # seeds of one hash, from which on those that are alike in all that is compared are kept once
+SEED = 10  # characters; so many in a row are rare, so each place with an equal hash can be compared
+TEMPLATE = 10  # different questions; what so many share is the usual words of a benchmark, and no question
+CROWD = 16  # if more seeds have one hash, those that are alike in all that is compared are kept only once
 
 
 @dataclass(frozen=True)
 class Texts:
     """Different texts in one array: text i is characters[starts[i] : starts[i] + sizes[i]].
 
-    firsts: how many of its characters are in its first line. kinds: the same number for equal texts, ascending from 1.
+    firsts: how many of a text's characters are in its first line. kinds: equal texts have equal numbers, ascending from 1.
     """
 
     characters: Characters
@@ -39,7 +39,7 @@ class Texts:
     kinds: Numbers
 
     def weights(self, sizes: Integers) -> Integers:
-        """Of the first `sizes` characters of each text."""
+        """The weight of the first `sizes` characters of each text."""
         pairs = zip(self.starts, sizes, strict=True)
         return np.array([weight(self.characters[start : start + size]) for start, size in pairs], dtype=np.int64)
 
@@ -47,9 +47,9 @@ class Texts:
 def table_of_seeds(
     texts: Texts, owners: Owners, wholes: Integers, lengths: Numbers, length: int
 ) -> tuple[Numbers, Owners, Numbers, Numbers, npt.NDArray[np.uint64]]:
-    """positions, owners, wholes, heads and bloom of Overlaps. wholes [texts]: as `wholes_of` has them.
+    """positions, owners, wholes, heads and bloom of Overlaps. wholes [texts]: as `wholes_of` gives them.
 
-    lengths [characters]: of the runs that start there.
+    lengths [characters]: the lengths of the runs that start there.
     """
     seed = min(SEED, length)
     with_whole = np.flatnonzero(wholes)
@@ -69,11 +69,11 @@ def table_of_seeds(
 
 
 def wholes_of(texts: Texts, least: Integers, wanted: int) -> tuple[Integers, Integers]:
-    """(wholes, formulas) [texts]: how much of a text from its start on counts as a whole, in characters or 0.
+    """(wholes, formulas) [texts]: how many characters of a text, from its start on, count as a whole; 0 for none.
 
-    That is its first line, if that has weight `least` but runs of weight `wanted` cannot be looked for in it; and else
-    the text, if so with that.
-    formulas: 1 where the first line is left out because TEMPLATE different texts begin so.
+    It is the first line, if that has at least the weight `least` but less than `wanted`, so that it has no run. Otherwise
+    it is the text, under the same condition.
+    formulas: 1 where the first line is left out because TEMPLATE different texts begin with it.
     """
     wholes, formulas = np.zeros_like(texts.sizes), np.zeros_like(texts.sizes)
     weights, firsts = texts.weights(texts.sizes), texts.weights(texts.firsts)
@@ -103,10 +103,10 @@ def _not_alike(
     reach: int,
     seed: int,
 ) -> Integers:
-    """The places in `positions` of all seeds but those of crowded slots that find nothing which another does not.
+    """The places in `positions` of all seeds, without those in crowded slots that find nothing more than another one.
 
-    Two seeds of one benchmark whose characters agree as far as they are ever compared, `reach` to either side, find the
-    same. Without this, one text repeated a million times, or 啊啊啊啊…, would be compared a million times over.
+    Two seeds of one benchmark find the same if their characters agree as far as they are ever compared: `reach` to either
+    side. Without this step, a text that is repeated a million times, or 啊啊啊啊…, would be compared a million times.
     """
     crowded = np.flatnonzero(np.bincount(slots)[slots] > CROWD) if len(slots) else np.zeros(0, dtype=np.int64)
     around = kernels.surroundings(characters, positions[crowded], reach, seed)
@@ -122,23 +122,23 @@ def _not_alike(
 def mark_templates(texts: Texts, wanted: int) -> tuple[Integers, Numbers]:
     """Set IN_TEMPLATE on the characters at which a template of weight `wanted` starts.
 
-    Returns ([texts]: how many; [characters]: the length of the run that starts there, 0 for none).
+    Returns ([texts]: how many templates start in each; [characters]: the length of the run that starts there, or 0).
 
-    A passage that ten questions are asked about stands in ten texts too, and is no template: that is a run which
-    TEMPLATE texts or more share, but which is not within one of twice the weight that they share.
+    A template is a run that TEMPLATE or more texts share, but not within a shared run of twice the weight. So a passage is
+    not a template, although it is in ten texts if ten questions are asked about it.
     """
     short, lengths = _in_many_texts(texts, wanted)
     if short.any():
         long, long_lengths = _in_many_texts(texts, 2 * wanted)
         kernels.leave_passages_out(short, lengths, long, long_lengths)
         texts.characters[short] |= IN_TEMPLATE
-    # A text and the 0 behind it are one piece or more, as reduceat needs.
+    # A text and the 0 after it are never empty, as reduceat needs.
     counts = np.add.reduceat(short, texts.starts, dtype=np.int64) if len(texts.starts) else np.zeros(0, np.int64)
     return counts, lengths
 
 
 def _in_many_texts(texts: Texts, wanted: int) -> tuple[npt.NDArray[np.bool_], Numbers]:
-    """[characters]: whether the run of weight `wanted` that starts here is in TEMPLATE texts; how long it is (0: none)."""
+    """[characters]: whether the run of weight `wanted` that starts here is in TEMPLATE texts; and its length (0: none)."""
     hashes, lengths = kernels.shortest_runs(texts.characters, texts.starts, texts.sizes, wanted)
     bits = max(8, int(np.count_nonzero(lengths)).bit_length() - 1)
     last, number = np.zeros(2**bits, dtype=np.uint32), np.zeros(2**bits, dtype=np.uint8)

@@ -1,7 +1,7 @@
 """The second round over the shards: write what stays of each table, and collect it.
 
-What goes was decided before: duplicates and paragraphs by the first round and what compared its records, overlaps by
-the index, which every text is now looked up in.
+Which duplicates and paragraphs to remove was decided before, from the first round. Overlaps are found now: every text is
+looked up in the index.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SPLITS = ("train", "validation")
 class Part(NamedTuple):
     """A task: write what stays of a part of a table.
 
-    work holds the index (overlaps), the paragraphs that go (paragraphs) and the fates of a role's records (fates-<role>).
+    work: has the index (overlaps), the paragraphs to remove (paragraphs) and the fates of a role's records (fates-<role>).
     """
 
     role: str
     part: Path
     work: Path
-    shelf: Shelf  # of the role; nothing is kept of articles
+    shelf: Shelf  # of the role; for articles it is empty
     number: int  # of the part
     min_chars: int
     validation_share: float
@@ -53,11 +53,11 @@ def write(
     validation_share: float,
     workers: int,
 ) -> tuple[dict[str, Funnel], dict[str, dict[str, int]]]:
-    """Write what stays of all parts, to work/written. Returns the funnel of each role, and by benchmark what was
+    """Write what stays of all parts to work/written. Returns the funnel of each role; and for each benchmark what was
     dropped for it, by kind of record.
 
-    parts: of the roles corpus, instructions and documents, by name. shelves: of those that were read (reading.py). work:
-    see Part. min_chars: documents that are shorter in the end are dropped. workers: processes.
+    parts: of the roles corpus, instructions and documents, by name. shelves: of the roles that were read (reading.py).
+    work: see Part. min_chars: documents that are shorter in the end are dropped. workers: the number of processes.
     """
     nothing = Shelf.of(work, {})
     tasks = {
@@ -85,7 +85,7 @@ def write_part(task: Part, folder: Path) -> dict[str, Any]:
 
 
 class Dropped(dict[str, dict[str, int]]):
-    """By benchmark and kind of record, how many went."""
+    """How many records or lines were removed, by benchmark and by kind."""
 
     def add(self, benchmarks: Sequence[str], kind: str, number: int = 1) -> None:
         for benchmark in benchmarks:
@@ -94,7 +94,7 @@ class Dropped(dict[str, dict[str, int]]):
 
 
 def write_documents(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel, dropped: Dropped) -> None:
-    """Tables train and validation, and groups-<split>.bin: hashes of the names of their groups, uint64, ascending."""
+    """Write the tables train and validation, and groups-<split>.bin: hashes of their groups' names, uint64, ascending."""
     fate = task.fates(original=np.uint32, similar=np.float32)
     held_out = task.shelf.shard("held_out", task.number, np.bool_)
     repeated = paragraphs.that_go(task.work / "paragraphs", task.shelf, task.number)
@@ -134,7 +134,7 @@ def write_documents(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel
 def without_overlaps(
     record: Mapping[str, Any], text: str, overlaps: Overlaps, funnel: Funnel, dropped: Dropped
 ) -> str | None:
-    """A training text without the lines that it shares with held-out text; None where it holds a benchmark's question."""
+    """A training text without the lines that it shares with held-out text; None if it has a benchmark's question."""
     found = overlaps.benchmarks(text)
     if asked := [name for name in found if name != OWN]:
         dropped.add(asked, "documents")
@@ -151,12 +151,12 @@ def without_overlaps(
 
 
 def lines_that_went(text: str, left: str) -> str:
-    """The different lines of a text of which there are fewer in what is left of it."""
+    """The lines of a text that were removed, each once: there are fewer of them in what is left."""
     return "\n".join(Counter(text.split("\n")) - Counter(left.split("\n")))
 
 
 def write_conversations(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel, dropped: Dropped) -> None:
-    """Table kept: conversations that are no duplicates and share no run with a benchmark or with held-out text."""
+    """Write the table kept: conversations that are no duplicates and share no run with a benchmark or held-out text."""
     fate = task.fates(original=np.uint32, by_prompt=np.bool_)
     with parquet.Writer(folder / "kept", parquet.INSTRUCTIONS) as table:
         for place, record in enumerate(parquet.stream_part(task.part)):
@@ -175,8 +175,9 @@ def write_conversations(task: Part, folder: Path, overlaps: Overlaps, funnel: Fu
 
 
 def write_articles(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel, dropped: Dropped) -> None:
-    """Table kept: all articles with their split. One that shares a run with a benchmark or a held-out article is
-    "shared": it is indexed, for retrieval may find what the model never learned; no training example is made from it.
+    """Write the table kept: all articles with their split. An article that shares a run with a benchmark or a held-out
+    article has the split "shared": it is indexed, since retrieval may find what the model never learned, but no training
+    example is made from it.
     """
     with parquet.Writer(folder / "kept", parquet.SPLIT_DOCUMENTS) as table:
         for record in parquet.stream_part(task.part):
@@ -194,7 +195,7 @@ def write_articles(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel,
 
 
 def collect(written: Path, names: Iterable[str], table: str, folder: Path) -> None:
-    """Make one table of the shards' parts of it; empty ones are left out, but for the only one."""
+    """Make one table of its parts in the shards. Empty parts are left out, unless all are empty: then one is kept."""
     folder.mkdir(parents=True)
     found = [part for name in names for part in parquet.parts(written / name / table)]
     kept = [part for part in found if pq.read_metadata(part).num_rows] or found[:1]
@@ -203,6 +204,6 @@ def collect(written: Path, names: Iterable[str], table: str, folder: Path) -> No
 
 
 def count_groups(written: Path, names: Iterable[str], split: str) -> int:
-    """How many groups have a document in a split: 8 bytes a group in memory."""
+    """How many groups have a document in a split. Memory: 8 bytes a group."""
     hashes = [np.fromfile(written / name / f"groups-{split}.bin", dtype=np.uint64) for name in names]
     return len(np.unique(np.concatenate(hashes)))

@@ -1,1 +1,1 @@
-"""Documents beside each other: exact copies, near-duplicates, paragraphs and conversations that come again."""
+"""Duplicates: exact copies, near-duplicates, repeated paragraphs and repeated conversations."""

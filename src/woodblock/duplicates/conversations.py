@@ -1,4 +1,4 @@
-"""The conversations to fine-tune on: what they are compared by, and the fate of each."""
+"""Duplicate conversations: what conversations are compared by, and which of them stay."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from woodblock.duplicates.shelf import NONE, Columns, Shelf, write_columns
 from woodblock.tables import parquet
 from woodblock.tables.texts import fingerprint
 
-# What a whole reply ends with: the end of a sentence, or what closes a quotation, a bracket, code, a table.
+# A whole reply ends with one of these: the end of a sentence, or of a quotation, a bracket, code, a table.
 ENDS = tuple("。！？…；.!?;”’』」）)】]》>}`|~")
 
 
 def sketch_conversations(part: Path, folder: Path) -> int:
-    """Write what conversations are compared by: prompt, all messages, whether the last reply is whole, length."""
+    """Write what conversations are compared by: hashes of prompt and of all messages, whether the last reply is whole,
+    and the length of the replies. Returns their number."""
     prompts, pairs, whole, lengths = [], [], [], []
     for record in parquet.stream_part(part, ["messages"]):
         messages = record["messages"]
@@ -40,19 +41,19 @@ def sketch_conversations(part: Path, folder: Path) -> int:
 
 
 def said(messages: Sequence[Mapping[str, str]]) -> int:
-    """64 bits that two runs of messages share only if they are equal but for white space. (Punctuation counts: 2-1 and
-    2+1 are two questions.)
+    """64 bits that are the same for two lists of messages only if these differ at most in white space. (Punctuation counts:
+    2-1 and 2+1 are two questions.)
     """
     text = "\0".join(f"{message['role']}\0{''.join(message['content'].split())}" for message in messages)
     return int.from_bytes(fingerprint(text)[:8], "big")
 
 
 def compare_conversations(shelf: Shelf) -> Columns:
-    """The fate of each conversation: `original`, as of documents, and `by_prompt` (bool: only the prompt is the same).
+    """The fate of each conversation: `original`, as for documents, and `by_prompt` (bool: only the prompt is the same).
 
-    Of conversations with the same messages the first stays; then, of those with the same system and first user message,
-    the best: one whose last reply ends like a sentence, then the one whose replies are longest. In
-    memory: 21 bytes a conversation, and 24 more to put them in order.
+    Of conversations with the same messages the first stays. Then, of those with the same system and first user message,
+    the best stays: first choice is one whose last reply ends like a sentence, then the one with the longest replies.
+    Memory: 21 bytes a conversation, and 24 more while they are sorted.
     """
     prompts, pairs = shelf.column("prompts", np.uint64), shelf.column("pairs", np.uint64)
     whole, lengths = shelf.column("whole", np.bool_), shelf.column("lengths", np.uint32).astype(np.int64)
@@ -69,7 +70,7 @@ def compare_conversations(shelf: Shelf) -> Columns:
 
 
 def first_of_each(keys: npt.NDArray[np.uint64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
-    """[n]: for each that has the key of an earlier one, the place of the first; NONE for the first."""
+    """[n]: for each value with the key of an earlier one, the place of the first with this key; NONE for the first."""
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     original = places[first][inverse].astype(np.uint32)
     original[first] = NONE

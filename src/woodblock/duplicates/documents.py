@@ -1,4 +1,4 @@
-"""The documents of the corpus: what they are compared by, and the fate of each."""
+"""Duplicate documents: what documents are compared by, and which of them stay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from woodblock.tables import texts
 
 
 class Shingles(NamedTuple):
-    """How documents are sketched: the settings of the block dedup under their names there, and the seed."""
+    """How documents are sketched: settings of the block dedup, with the same names, and the seed."""
 
     ngram: int
     bands: int
@@ -35,7 +35,7 @@ class Shingles(NamedTuple):
 
 def sketch_documents(part: Path, shingles: Shingles, folder: Path) -> int:
     """Write what documents are compared by, and their texts; returns their number."""
-    with pq.ParquetFile(part) as file:  # read_table and to_numpy would import pandas
+    with pq.ParquetFile(part) as file:  # read_table and to_numpy would import pandas, which takes time
         table = file.read(columns=["text", "quality", "group"])
     starts, data = utf8(table["text"])
     starts.tofile(folder / "starts.bin")
@@ -51,7 +51,7 @@ def sketch_documents(part: Path, shingles: Shingles, folder: Path) -> int:
 
 
 def utf8(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """The texts of a column one after the other: where each begins, and the last one ends, and their bytes."""
+    """The texts of a column, one after the other: where each begins and the last one ends, and their bytes."""
     starts, pieces, total = [np.zeros(1, dtype=np.int64)], [np.zeros(0, dtype=np.uint8)], 0
     for chunk in column.chunks:
         if len(chunk):
@@ -66,13 +66,13 @@ def utf8(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 def compare_documents(
     shelf: Shelf, settings: Any, work: Path, workers: int, lap: Callable[[str], None]
 ) -> tuple[Columns, dict[str, int]]:
-    """The fate of each document, and how many pairs were compared. Writes the paragraphs that go to work/paragraphs.
+    """The fate of each document, and how many pairs were compared. Writes the paragraphs to remove to work/paragraphs.
 
-    A fate is `original` (uint32: the place of the better document for which it goes, or NONE) and `similar` (float32:
-    their Jaccard index; 0 for an exact copy, which was not compared). In memory: 14 bytes a document, its rank, its fate
-    and the one that it duplicates, and 24 more while documents are put in order.
+    A fate is `original` (uint32: the place of the better document for which this one is dropped, or NONE) and `similar`
+    (float32: their Jaccard index; 0 for an exact copy, which was not compared). Memory: 14 bytes a document for its rank
+    and its fate, and 24 more while documents are sorted.
 
-    settings: the block dedup. workers: processes. lap: called with the name of each step when it is done.
+    settings: the block dedup. workers: the number of processes. lap: called with the name of each step when it is done.
     """
     lengths = shelf.column("lengths", np.uint32)
     ranks = ranking(shelf.column("qualities", np.float64), lengths)
@@ -104,9 +104,9 @@ def compare_documents(
 
 
 def ranking(qualities: npt.NDArray[np.float64], lengths: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """[n]: each document's rank, the best first: by quality, then by length, then by order.
+    """[n]: each document's rank, 0 for the best: by quality, then by length, then by order.
 
-    A quality that is no number is the lowest.
+    A quality that is NaN is the lowest.
     """
     order = np.lexsort((np.arange(len(lengths)), -lengths.astype(np.int64), -qualities))
     ranks = np.empty(len(order), dtype=np.uint32)
@@ -115,7 +115,7 @@ def ranking(qualities: npt.NDArray[np.float64], lengths: npt.NDArray[np.uint32])
 
 
 def exact_copies(shelf: Shelf, ranks: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """[n]: for each document that is a copy the best of its copies; NONE for the best, and for all others."""
+    """[n]: for each document that is an exact copy, the best of the copies; NONE for the best, and for all others."""
     original = np.full(len(shelf), NONE, dtype=np.uint32)
     for numbers, places, fingerprints in shelf.partitions("fingerprints", 2, len(shelf)):
         shared = is_frequent(fingerprints[:, 0], 2)

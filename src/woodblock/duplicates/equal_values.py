@@ -1,4 +1,4 @@
-"""Equal values in arrays: the first of each run of them, the different ones, and those that occur often."""
+"""Equal values in arrays: the first of each run, the different values, and those that occur often."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def is_first(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """[n]: whether a value (or a row of values) differs from the one before it. values: with equal ones together."""
+    """[n]: whether a value (or a row of values) differs from the one before it. values: equal ones must be together."""
     differs: Any = values[1:] != values[:-1]
     if values.ndim == 2:
         differs = differs.any(axis=1)
@@ -19,14 +19,14 @@ def is_first(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 def distinct(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-    """The different values, ascending. (Sorting is a third of np.unique's time, which hashes.)"""
+    """The different values, ascending. (Sorting takes a third of the time of np.unique, which hashes.)"""
     ascending = np.sort(values)
     different: npt.NDArray[Scalar] = ascending[is_first(ascending)]
     return different
 
 
 def is_frequent(values: npt.NDArray[Any], fewest: int) -> npt.NDArray[np.bool_]:
-    """[n]: whether a value occurs `fewest` times or more. Few do, and what is costly is done for them alone."""
+    """[n]: whether a value occurs `fewest` times or more. Few do, so costly steps can be limited to these."""
     ascending = np.sort(values)
     frequent = distinct(ascending[fewest - 1 :][ascending[fewest - 1 :] == ascending[: len(ascending) - fewest + 1]])
     if not len(frequent):

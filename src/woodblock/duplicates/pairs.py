@@ -1,11 +1,12 @@
-"""Near-duplicates: which documents meet, whether they are alike when compared truly, and who goes for whom.
+"""Near-duplicates: find candidate pairs of documents, compare them exactly, and drop the worse ones.
 
-Two documents meet where their signatures agree in a band (sketches.py). Those that meet are compared truly, and a
-document goes only where a better one that itself stays is its near-duplicate: no chains, in which the first and the
-last have nothing in common.
+Two documents meet, as a candidate pair, where their signatures agree in a band (sketches.py). Their sets are then compared
+exactly. A document is dropped only if a better one that itself stays is its near-duplicate. So there are no chains of
+near-duplicates whose first and last have nothing in common.
 
-Work goes by shards twice: the bands are shared out to find the pairs that meet, and the ranks of the worse documents to
-compare these pairs. Of all documents at once only the ranks, their order and who goes for whom are in memory.
+There are two rounds of shards: the bands are divided to find the pairs that meet; then the ranks of the worse documents
+are divided to compare these pairs. For all documents at once, only the ranks, their order and the dropped ones are in
+memory.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ Ranks = npt.NDArray[np.uint32]
 Sides = npt.NDArray[np.uint32]  # [2, pairs]: the worse documents of pairs, and the better ones
 Indices = npt.NDArray[np.float32]  # Jaccard's
 
-BEST = 16  # of a bucket: each of its documents is compared with so many of its best, not with all
-ERRORS = 3  # standard errors under the threshold from which on the signatures alone say that two documents differ
-RANGE = 256  # documents whose pairs stand together in the files of pairs
-RANGE_PAIRS = 1_000_000  # pairs of a task, and those that a shard of the comparison has at least, if there are so many
+BEST = 16  # each document of a bucket is compared with so many of the bucket's best, not with all
+ERRORS = 3  # standard errors: with an estimate so far under the threshold, a pair is not compared exactly
+RANGE = 256  # documents whose pairs are together in the files of pairs
+RANGE_PAIRS = 1_000_000  # pairs of a task of the comparison, at least, if there are so many
 CHUNK_PAIRS = 16_384  # pairs whose signatures are in memory at once: at most 32 MB
 CHUNK_BYTES = 8_000_000  # of texts whose n-gram sets are in memory at once: at most 64 MB
 
 
 class Nearness(NamedTuple):
-    """From which on two documents are near-duplicates: settings of the block dedup, under their names there."""
+    """The limits from which on two documents are near-duplicates: settings of the block dedup, with the same names."""
 
     ngram: int
     threshold: float
@@ -61,13 +62,13 @@ def near_duplicates(
     work: Path,
     workers: int,
 ) -> tuple[Ranks, Indices, dict[str, int]]:
-    """Find the documents that go for a better one.
+    """Find the documents to drop for a better one.
 
     ranks: a file, uint32 [n]: each document's rank, the best 0; NONE for documents that are not compared. order: a file,
-    uint32 [n]: the document of each rank. permutations: of a signature. work: a folder for what stands between the two
-    rounds of shards.
+    uint32 [n]: the document of each rank. permutations: of a signature. work: a folder for the files of the two rounds of
+    shards.
 
-    Returns by rank, for each document that goes, the rank of the better one ([n], else NONE) and their Jaccard index
+    Returns by rank, for each dropped document, the rank of the better one ([n], else NONE) and their Jaccard index
     ([n], else 0); and how many pairs were candidates, compared, alike and near (see `compare`).
     """
     met = meetings(shelf, ranks, bands)
@@ -82,7 +83,7 @@ def near_duplicates(
     return better, similar, counts
 
 
-# --- who meets --------------------------------------------------------------------------------------------------------
+# --- which documents meet ---------------------------------------------------------------------------------------------
 
 
 class Meeting(NamedTuple):
@@ -94,8 +95,8 @@ class Meeting(NamedTuple):
 
 
 def meet(task: Meeting, folder: Path) -> dict[str, Any]:
-    """Write pairs-<band>.bin, the pairs of each band in ascending order, and ranges-<band>.bin, where each RANGE of the
-    worse document's rank begins in it. Returns the number of pairs.
+    """Write for each band pairs-<band>.bin, its pairs in ascending order, and ranges-<band>.bin, the places in it where
+    each RANGE of the worse document's rank begins. Returns the number of pairs.
     """
     shelf, ranks = task.shelf, np.fromfile(task.ranks, dtype=np.uint32)
     parts = max(1, partitions_of(len(shelf)))
@@ -128,14 +129,14 @@ def _band(shelf: Shelf, ranks: Ranks, band: int, part: int, parts: int) -> tuple
 
 
 def meetings(shelf: Shelf, ranks: Path, bands: int) -> dict[str, Meeting]:
-    """The tasks of `meet`: one band each; where documents are few, several, for a process takes a second to start."""
+    """The tasks of `meet`: one band each, or several if there are few documents, since a process starts in a second."""
     together = max(1, min(bands, RANGE_PAIRS // max(1, len(shelf))))
     groups = [tuple(range(first, min(bands, first + together))) for first in range(0, bands, together)]
     return {f"bands-{group[0]:04d}": Meeting(shelf, ranks, group) for group in groups}
 
 
 def bucket_pairs(hashes: Hashes, ranks: Ranks, best: int = BEST) -> Pairs:
-    """Pairs of documents with one hash, each with the at most `best` best of its bucket, in any order.
+    """Pairs of documents with the same hash: each document with at most `best` best ones of its bucket, in any order.
 
     hashes [n]; ranks [n]. A pair is the worse rank * 2**32 + the better rank.
     """
@@ -152,7 +153,7 @@ def bucket_pairs(hashes: Hashes, ranks: Ranks, best: int = BEST) -> Pairs:
     return np.concatenate(found)
 
 
-# --- who is alike -----------------------------------------------------------------------------------------------------
+# --- which documents are alike ----------------------------------------------------------------------------------------
 
 
 class Comparison(NamedTuple):
@@ -168,16 +169,19 @@ class Comparison(NamedTuple):
 
 
 def compare(task: Comparison, folder: Path) -> dict[str, Any]:
-    """Write the pairs whose true Jaccard index reaches the threshold, or reaches `edited` where a share `copied` is a
-    copy, in ascending order: near.bin (uint64, as bucket_pairs has them) and jaccard.bin (float32). Returns how many were
-    compared by signatures, truly, and how many have the index but are too much their own.
+    """Write the pairs of near-duplicates in ascending order: near.bin (uint64, as in bucket_pairs) and jaccard.bin
+    (float32).
+
+    Near are the pairs whose exact Jaccard index reaches the threshold; or reaches `edited`, if at least a share `copied`
+    of them is a copy. Returns the numbers of pairs: candidates (compared by signatures), compared (exactly), alike (their
+    index reaches `edited`, but too little is a copy) and near.
     """
     ngram, threshold, edited, least_copied = task.nearness
     floor = min(threshold, edited)
     margin = ERRORS * (floor * (1 - floor) / task.permutations) ** 0.5
     order = np.fromfile(task.order, dtype=np.uint32)
     pairs = distinct(np.concatenate([_range(Path(name), band, task.first, task.last) for name, band in task.pairs]))
-    # In the order of the better document: the versions of one text lie together, and its set is made once.
+    # In the order of the better document: so the versions of one text are together, and its set is made once.
     pairs = pairs[np.lexsort((pairs >> np.uint64(32), pairs & np.uint64(NONE)))]
     found, values, truly, alike = [np.zeros(0, np.uint64)], [np.zeros(0, np.float32)], 0, 0
     for start in range(0, len(pairs), CHUNK_PAIRS):
@@ -209,7 +213,7 @@ def _borders(folder: Path, band: int) -> npt.NDArray[np.int64]:
 
 
 def _agreement(shelf: Shelf, sides: Sides, permutations: int) -> npt.NDArray[np.float64]:
-    """[pairs]: the share of permutations in which the signatures agree: an estimate of the Jaccard index.
+    """[pairs]: the share of permutations in which the signatures agree, an estimate of the Jaccard index.
 
     sides: [2, pairs], places of documents.
     """
@@ -226,9 +230,9 @@ def _agreement(shelf: Shelf, sides: Sides, permutations: int) -> npt.NDArray[np.
 def _compare_truly(
     shelf: Shelf, sides: Sides, ngram: int, threshold: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """[pairs]: the Jaccard indices of the pairs' sets, and their copied shares (0 where the index is too low).
+    """[pairs]: the exact Jaccard indices, and the copied shares (0 where the index is too low).
 
-    Texts are read for CHUNK_BYTES at a time.
+    Texts are read CHUNK_BYTES at a time.
     """
     documents, places = np.unique(sides, return_inverse=True)
     places = places.reshape(sides.shape)
@@ -240,7 +244,7 @@ def _compare_truly(
         wanted, local = np.unique(places[:, start:end], return_inverse=True)
         texts = list(shelf.texts(documents[wanted]))
         sets = [gram_set(text, ngram) for text in texts]
-        long: dict[int, Hashes] = {}  # of 2n-grams: few pairs come so far
+        long: dict[int, Hashes] = {}  # sets of 2n-grams: only few pairs need them
         for pair, (one, other) in enumerate(local.reshape(2, end - start).T.tolist(), start):
             similar[pair] = jaccard(sets[one], sets[other])
             if similar[pair] >= threshold:
@@ -252,7 +256,7 @@ def _compare_truly(
 
 
 def _as_many_as_fit(places: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> int:
-    """How many pairs from the first on have texts of CHUNK_BYTES together; one at least."""
+    """How many pairs, from the first on, have texts of at most CHUNK_BYTES together; at least one."""
     held: set[int] = set()
     total = 0
     for pair, both in enumerate(places.T.tolist()):
@@ -266,8 +270,8 @@ def _as_many_as_fit(places: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64])
 def comparisons(
     shelf: Shelf, order: Path, pairs: Sequence[tuple[Path, int]], permutations: int, nearness: Nearness
 ) -> dict[str, Comparison]:
-    """The tasks of `compare`, in the order of the worse document's rank: eight of like size, or more of RANGE_PAIRS pairs
-    each; up to the pairs of a RANGE. Which they are does not depend on the number of processes, nor does what comes out.
+    """The tasks of `compare`, in the order of the worse document's rank: eight of similar size, or more, of about
+    RANGE_PAIRS pairs each. Tasks and results do not depend on the number of processes.
     """
     ranges = -(-len(shelf) // RANGE)
     counts = np.zeros(ranges, dtype=np.int64)
@@ -289,15 +293,15 @@ def near_pairs(folder: Path) -> tuple[Pairs, Indices]:
     return np.fromfile(folder / "near.bin", np.uint64), np.fromfile(folder / "jaccard.bin", np.float32)
 
 
-# --- who goes ---------------------------------------------------------------------------------------------------------
+# --- which documents are dropped --------------------------------------------------------------------------------------
 
 
 def drop_worse(pairs: Pairs, values: Indices, original: Ranks, similar: Indices) -> None:
-    """Decide who goes: a document whose near-duplicate is better and stays itself. Changes original and similar.
+    """Drop each document that has a near-duplicate which is better and itself stays. Changes original and similar.
 
-    pairs: ascending, as bucket_pairs has them, of documents no better than those of earlier calls; values:
-    their Jaccard indices. original [n], by rank: the rank of the better one, or NONE for what stays; similar
-    [n], by rank: the Jaccard index of the two. Of several the best counts.
+    pairs: ascending, as in bucket_pairs; their documents are no better than those of earlier calls. values: their Jaccard
+    indices. original [n], by rank: the rank of the better document, or NONE for a document that stays. similar [n], by
+    rank: the Jaccard index of the two. If there are several better ones, the best counts.
     """
     _greedy((pairs >> np.uint64(32)).astype(np.uint32), pairs.astype(np.uint32), values, original, similar, NONE)
 

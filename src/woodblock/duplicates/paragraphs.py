@@ -1,7 +1,6 @@
-"""Paragraphs that many documents hold: each stays in the best of them alone.
+"""Repeated paragraphs: a paragraph that many documents have stays only in the best of them.
 
-A paragraph is a line of many letters. Which lines count, and by what they are compared, is decided where texts are
-sketched (sketches.py).
+A paragraph is a line of many letters. sketches.py decides which lines count, and by what they are compared.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from woodblock.tables.texts import BLANK_LINES
 
 
 def find_repeated(shelf: Shelf, ranks: npt.NDArray[np.uint32], fewest: int, folder: Path) -> None:
-    """Find the paragraphs that `fewest` documents hold or more; each stays in the best of them alone.
+    """Find the paragraphs that `fewest` or more documents have; each stays only in the best of them.
 
-    ranks [n]: NONE for documents that do not take part. Writes for each partition of the hashes, in ascending
-    order, the numbers of the paragraphs that go (goes-<p>.bin, int64: counted through the shards' files) and the
-    documents in which they stay (stays-<p>.bin, uint32). Two paragraphs are taken for the same by 64 bits: among a
-    hundred million, the chance that any two others agree is one in 3,700.
+    ranks [n]: NONE for documents that are left out. For each partition of the hashes it writes, in ascending order, the
+    numbers of the paragraphs to remove (goes-<p>.bin, int64: counted through the shards' files) and the documents in which
+    they stay (stays-<p>.bin, uint32). Paragraphs with equal 64-bit hashes count as equal: among a hundred million
+    paragraphs, the chance that any two different ones have the same hash is one in 3,700.
     """
     folder.mkdir(parents=True, exist_ok=True)
     starts = _numbers_of_firsts(shelf)
@@ -45,7 +44,7 @@ def find_repeated(shelf: Shelf, ranks: npt.NDArray[np.uint32], fewest: int, fold
 
 
 class Gone(NamedTuple):
-    """A paragraph that goes: the bytes of its document's UTF-8, and the place of the document that keeps it."""
+    """A paragraph to remove: its bytes in its document's UTF-8, and the place of the document that keeps it."""
 
     start: int
     end: int
@@ -53,7 +52,7 @@ class Gone(NamedTuple):
 
 
 def that_go(folder: Path, shelf: Shelf, shard: int) -> dict[int, list[Gone]]:
-    """The paragraphs that go from the documents of one shard, in order, by the document's place in the shard.
+    """The paragraphs to remove from the documents of one shard, in order, by the document's place in the shard.
 
     folder: what `find_repeated` wrote.
     """
@@ -79,12 +78,12 @@ def that_go(folder: Path, shelf: Shelf, shard: int) -> dict[int, list[Gone]]:
 
 
 def without(record: Mapping[str, Any], gone: Sequence[Gone], funnel: Funnel) -> str:
-    """A document's text without some of its paragraphs. The first of them is the sample."""
+    """A document's text without some of its paragraphs. The first of them is kept as a sample."""
     data = record["text"].encode("utf-8")
     pieces, behind = [], 0
     for start, end, _ in gone:
         pieces.append(data[behind:start])
-        behind = end + 1  # its newline goes too
+        behind = end + 1  # its newline is removed too
     pieces.append(data[behind:])
     funnel.change("paragraphs")
     funnel.counts["paragraphs_removed"] += len(gone)
@@ -94,12 +93,12 @@ def without(record: Mapping[str, Any], gone: Sequence[Gone], funnel: Funnel) -> 
 
 
 def tidy(text: str) -> str:
-    """A text from which lines went, without the holes that they left."""
+    """A text from which lines were removed, without the empty lines that they left."""
     return (BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
 
 
 def _numbers_of_firsts(shelf: Shelf) -> npt.NDArray[np.int64]:
-    """[shards + 1]: the number of each shard's first paragraph, then of all."""
+    """[shards + 1]: the number of each shard's first paragraph, then the number of all paragraphs."""
     sizes = [(shelf.folder / name / "owners.bin").stat().st_size // 4 for name in shelf.shards]
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
@@ -111,7 +110,7 @@ def _not_the_best(
     numbers: npt.NDArray[np.int64],
     fewest: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """The numbers, ascending, of the paragraphs that go, and the documents in which they stay."""
+    """The numbers, ascending, of the paragraphs to remove, and the documents in which they stay."""
     order = np.lexsort((numbers, ranks, hashes))
     hashes, documents, numbers = hashes[order], documents[order], numbers[order]
     new_hash = is_first(hashes)

@@ -1,4 +1,4 @@
-"""The first round over the shards: keep of each record what it is compared by."""
+"""The first round over the shards: read what each record is compared by."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from woodblock.run import shards
 
 
 def read(parts: Mapping[str, Mapping[str, Path]], shingles: Shingles, folder: Path, workers: int) -> dict[str, Shelf]:
-    """Read documents and conversations, in one round. Returns by role the files of what its records are compared by.
+    """Read documents and conversations, in one round. Returns by role the files with what its records are compared by.
 
-    parts: of the roles corpus and instructions, by name (what is given of other roles is not read). workers: processes.
+    parts: of the roles corpus and instructions, by name (other roles are not read). workers: the number of processes.
     """
     tasks: dict[str, tuple[Path, Shingles | None]] = {name: (part, shingles) for name, part in parts["corpus"].items()}
     tasks |= {name: (part, None) for name, part in parts["instructions"].items()}
@@ -26,6 +26,6 @@ def read(parts: Mapping[str, Mapping[str, Path]], shingles: Shingles, folder: Pa
 
 
 def read_part(task: tuple[Path, Shingles | None], folder: Path) -> dict[str, int]:
-    """Sketch the documents of a part; its conversations, where no shingles are given."""
+    """Sketch the documents of a part or, if no shingles are given, its conversations."""
     part, shingles = task
     return {"records": sketch_documents(part, shingles, folder) if shingles else sketch_conversations(part, folder)}

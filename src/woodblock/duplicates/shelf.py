@@ -1,7 +1,7 @@
-"""The shelf: what is kept of records stands in files by shard, and is read back by a record's place in the table.
+"""The shelf: data about records in files, one for each shard, read back by a record's place in the table.
 
-So memory does not grow with the texts: they, the signatures and the hashes stay on disk. What is held of all records at
-once are columns of a few bytes each.
+Texts, signatures and hashes stay on disk, so memory does not grow with them. For all records at once, only columns of a
+few bytes each are in memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 Scalar = TypeVar("Scalar", bound=np.generic)
-Columns = dict[str, npt.NDArray[Any]]  # by name, a value a record
+Columns = dict[str, npt.NDArray[Any]]  # by name, one value for each record
 Places = npt.NDArray[np.integer[Any]]  # of records, in the whole table
 
 NONE = np.uint32(0xFFFFFFFF)  # no record
@@ -42,11 +42,11 @@ class Shelf(NamedTuple):
         return np.fromfile(self.folder / self.shards[number] / f"{name}.bin", dtype=dtype)
 
     def column(self, name: str, dtype: type[Scalar]) -> npt.NDArray[Scalar]:
-        """A file of all shards, one value a record: for values of a few bytes."""
+        """A file of all shards, with one value for each record: for values of a few bytes."""
         return np.concatenate([np.zeros(0, dtype), *(self.shard(name, i, dtype) for i in range(len(self.shards)))])
 
     def rows(self, name: str, dtype: type[Scalar], width: int, documents: Places) -> npt.NDArray[Scalar]:
-        """[documents, width]: some documents' rows. documents: ascending places."""
+        """[documents, width]: the rows of some documents. documents: ascending places."""
         found = np.empty((len(documents), width), dtype=dtype)
         size = found.itemsize * width
         for number, first, last in self._by_shard(documents):
@@ -79,8 +79,8 @@ class Shelf(NamedTuple):
     def partitions(self, name: str, width: int, total: int) -> Iterator[list[npt.NDArray[Any]]]:
         """The `total` rows of a file of hashes, uint64 [rows, width], in partitions by the hash in their first column.
 
-        Equal rows are together. Of each partition: [shard of each row, its place in the shard, rows]. The files are
-        read anew for each: one partition is in memory.
+        Equal rows are in the same partition. A partition is [shard of each row, its place in the shard, rows]. The files
+        are read again for each partition, so only one is in memory.
         """
         count = partitions_of(total)
         for partition in range(count):
@@ -99,12 +99,12 @@ class Shelf(NamedTuple):
 
 
 def partitions_of(total: int) -> int:
-    """Into how many partitions so many hashes go, so that each is about PARTITION."""
+    """The number of partitions for so many hashes, so that each has about PARTITION hashes."""
     return -(-total // PARTITION)
 
 
 def write_columns(folder: Path, columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write arrays as raw files, <folder>/<name>.bin, from which a shard reads its own rows (`Shelf.shard_columns`)."""
+    """Write arrays as raw files <folder>/<name>.bin; a shard can read its own rows of them (`Shelf.shard_columns`)."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, values in columns.items():
         values.tofile(folder / f"{name}.bin")

@@ -1,12 +1,12 @@
-"""Sketches: what a text is compared by. Its letters, the set of their n-grams, and the signature of that set.
+"""Sketches: what a text is compared by: its letters, the set of their n-grams, and the MinHash signature of that set.
 
 Documents are compared by their letters (letters, digits, hanzi, symbols; folded in case and width). White space and
-punctuation are left out because copies differ there most: sites break lines, indent and punctuate as they like, and a
-changed comma would otherwise cost three 3-grams. What is compared is the set of a document's n-grams of letters.
+punctuation are left out because copies differ there most: sites change line breaks, indentation and punctuation, and one
+changed comma would change three 3-grams. What is compared is the set of a document's n-grams of letters.
 
-MinHash (Broder 1997) estimates the Jaccard index of two sets by the share of permutations under which both have the
-same least element. With its values in bands of rows, two documents meet in a bucket with probability
-1 - (1 - J^rows)^bands (Indyk & Motwani 1998; Leskovec et al., Mining of Massive Datasets, chapter 3).
+MinHash (Broder 1997) estimates the Jaccard index of two sets by the share of permutations under which both have the same
+smallest element. If the values of a signature are divided into bands of rows, two documents meet in a bucket with
+probability 1 - (1 - J^rows)^bands (Indyk & Motwani 1998; Leskovec et al., Mining of Massive Datasets, chapter 3).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
 
 IDENTITY_RANGES = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xAC00, 0xD7A4), (0x20000, 0x2F800), (0x30000, 0x33480))
-LAST_LETTER = 0x33480  # behind the last ideographs: unassigned, tags and private use
-EXACT_NGRAM = 3  # up to so many letters of 21 bits fit into 64 bits; the sets of longer n-grams are of 64-bit hashes
-NO_GRAM = np.uint32(0xFFFFFFFF)  # in a signature: no n-gram has a smaller hash
+LAST_LETTER = 0x33480  # after the last ideographs: only unassigned points, tags and private use
+EXACT_NGRAM = 3  # so many letters of 21 bits fit into 64 bits; for longer n-grams the sets have 64-bit hashes
+NO_GRAM = np.uint32(0xFFFFFFFF)  # in a signature: there is no n-gram
 
-# The kernels read these: they stay in one file with them, for numba's cache does not notice a change in another.
+# The kernels read these. They must be in the same file: numba's cache does not notice a change in another one.
 _SEED = np.uint64(0x243F6A8885A308D3)
 _K1 = np.uint64(0x9E3779B185EBCA87)
 _K2 = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -44,10 +44,10 @@ _K4 = np.uint64(0xC4CEB9FE1A85EC53)
 
 @functools.cache
 def letters() -> Numbers:
-    """What each code point is compared as [0x110000]: 0 for what is left out, else the folded code point.
+    """For each code point the one that it is compared as [0x110000]: 0 if it is left out, else the folded one.
 
-    Left out are white space, punctuation and controls. Full-width letters and capitals become plain small ones where
-    they are one character before and after.
+    White space, punctuation and controls are left out. Full-width letters and capitals become plain small letters, if
+    the result is one character too.
     """
     table = np.arange(0x110000, dtype=np.uint32)
     table[LAST_LETTER:] = 0
@@ -72,14 +72,14 @@ def permutations(seed: int, count: int) -> tuple[Numbers, Numbers]:
 
 
 class Sketches(NamedTuple):
-    """What is kept of n documents to compare them by."""
+    """What n documents are compared by."""
 
-    signatures: Numbers  # [n, permutations]: the least hashes; all ones where there is no n-gram
-    fingerprints: Hashes  # [n, 2]: equal only where the letters are (of the bytes, where there are none)
+    signatures: Numbers  # [n, permutations]: the smallest hashes; all ones if there is no n-gram
+    fingerprints: Hashes  # [n, 2]: equal only if the letters are (without letters, if the bytes are)
     lengths: Numbers  # [n], in letters
     paragraphs: Hashes  # [p]: hashes of the letters of long lines, in order
-    owners: Numbers  # [p]: the document that each stands in
-    spans: Places  # [p, 2]: the bytes of the data where each begins and ends
+    owners: Numbers  # [p]: the document that each is in
+    spans: Places  # [p, 2]: the places in the data where each begins and ends
 
 
 def sketch(
@@ -90,9 +90,9 @@ def sketch(
     summands: Numbers,
     paragraph_letters: int,
 ) -> Sketches:
-    """Sketch n documents. data: their UTF-8 one after the other; starts: [n + 1]; paragraph_letters: the
-    fewest letters of a line that is a paragraph. Indented lines and lines between fences (```) are none: code that many
-    pages show would lose a line here and there, and be wrong.
+    """Sketch n documents. data: their UTF-8, one after the other. starts: [n + 1]. paragraph_letters: the fewest letters of
+    a line that counts as a paragraph. Indented lines and lines between fences (```) do not count: code that many pages
+    show would lose some lines, and be wrong.
     """
     n = len(starts) - 1
     signatures = np.full((n, len(factors)), NO_GRAM, dtype=np.uint32)
@@ -118,13 +118,13 @@ def jaccard(one: Hashes, other: Hashes) -> float:
 
 
 def copied_share(one: Sequence[Hashes], other: Sequence[Hashes]) -> float:
-    """The share of two texts that is a copy of the other, edited here and there or not; 1 up to the error of the sets.
+    """The estimated share of two texts that is copied from one to the other, with or without edits: 0 to 1.
 
-    one, other: the sets of a text's n-grams and of its 2n-grams. A copy of which a share e of the letters was edited
-    keeps (1 - e)^n of its n-grams and (1 - e)^2n of its 2n-grams; a text of which only a share s is copied, the rest
-    being of its own, keeps s of both. With both, the parts in common (Dice's index) are c(n) = s (1 - e)^n, so that
-    s = c(n)^2 / c(2n). A Jaccard index alone can't tell an edited copy from a text of the same form: two laws of two
-    cities share as many 3-grams as two copies with a tenth of their letters edited.
+    one, other: the sets of a text's n-grams and of its 2n-grams. A copy with a share e of edited letters keeps (1 - e)^n
+    of its n-grams and (1 - e)^2n of its 2n-grams. A text with only a copied share s keeps s of both. Together, the common
+    parts (Dice's index) are c(n) = s (1 - e)^n, so s = c(n)^2 / c(2n). A Jaccard index alone cannot tell an edited copy
+    from another text of the same form: similar laws of two cities have as many common 3-grams as two copies with a tenth
+    of their letters edited.
     """
     short, long = (2 * int(_common(a, b)) / max(1, len(a) + len(b)) for a, b in zip(one, other, strict=True))
     return min(1.0, short * short / long) if long else 0.0
@@ -141,7 +141,7 @@ def band_hashes(signatures: Numbers, bands: int, rows: int) -> Hashes:
 
 
 def meeting_probability(similarity: float, bands: int, rows: int) -> float:
-    """The probability that two documents of this Jaccard index meet in a bucket of one band or more."""
+    """The probability that two documents with this Jaccard index meet in a bucket of at least one band."""
     return 1 - (1 - similarity**rows) ** bands
 
 
@@ -153,7 +153,7 @@ def keep(found: Sketches, bands: int, rows: int, folder: Path) -> None:
 
 
 def _base(ngram: int) -> np.uint64:
-    """What the letters of an n-gram are the digits to: where they fit, the number is the n-gram itself."""
+    """The base of the number whose digits are the letters of an n-gram; if they fit, the number is the n-gram itself."""
     return np.uint64(1 << 21) if ngram <= EXACT_NGRAM else _K1
 
 
@@ -250,7 +250,7 @@ def _sketch(
                 two ^= two >> np.uint64(29)
         fingerprints[d, 0], fingerprints[d, 1], lengths[d] = one, two, n
 
-        # Most repeated n-grams are met again within a few thousand: a small table keeps them from 240 permutations.
+        # Most repeated n-grams come again within a few thousand. A small table removes them before the permutations.
         seen[:] = 0
         grams = 0
         for i in range(n - ngram + 1):
@@ -263,7 +263,7 @@ def _sketch(
                 hashes[grams] = x
                 grams += 1
         if grams:
-            while grams % 4:  # four at a time keep the processor's vector units busy; one twice changes no minimum
+            while grams % 4:  # four at a time fill the processor's vector units; repeating one changes no minimum
                 if grams == hashes.size:
                     break
                 hashes[grams] = hashes[0]
