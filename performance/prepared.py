@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 from woodblock.base.digests import digest  # noqa: E402
 from woodblock.base.progress import say, track  # noqa: E402
+from woodblock.run import code  # noqa: E402
 from woodblock.run.settings.sources import Source  # noqa: E402
 from woodblock.sources import fetching, reading  # noqa: E402
 from woodblock.sources.inspection import Tally  # noqa: E402
@@ -63,15 +64,16 @@ def split(texts: list[str]) -> tuple[list[str], list[str]]:
 
 
 def prepare(whose: str, mirror: Path, home: Path, character_coverage: float) -> Path:
-    """The folder of what is made for "ours" (and the Trainer's) or "book" before the clock starts; made once for a
-    corpus, the settings and this source code.
+    """The folder with what is made for "ours" (and the Trainer's) or "book" before the clock starts. It is made once for
+    a corpus, the settings and the source code of reading, tokenizing and packing.
 
-    Ours holds tokenizer/ and packed/ (splits train and validation); the book's its tokenizer, rows.npy to train on and
+    Ours has tokenizer/ and packed/ (splits train and validation); the book's has its tokenizer, rows.npy to train on and
     the held-out documents in its tokens. character_coverage is of our tokenizer, as in params.yaml.
     """
-    modules = [ROOT / "src/woodblock" / name for name in ("tokenization.py", "packing.py", "sources.py")]
+    files = {file for module in (tokenization, packing, reading) for file in code.needed(Path(module.__file__))}
+    source = sorted(code.digests([str(file) for file in files]).values())
     said = [str(mirror), *([str(character_coverage)] if whose == "ours" else [])]
-    made_from = "\n".join([*map(digest, (Path(__file__), *modules)), *said])
+    made_from = "\n".join([digest(Path(__file__)), *source, *said])
     folder = home / f"{whose}-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}"
     if folder.exists():
         return folder
