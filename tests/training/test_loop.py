@@ -327,7 +327,7 @@ def test_a_batch_without_targets_is_one_line(tmp_path):
         ids, targets = batch(step)
         return ids, torch.full_like(targets, -1)
 
-    with pytest.raises(UserError, match="step 0: the batch \(rows of 0\) has no token to learn from;") as error:
+    with pytest.raises(UserError, match=r"step 0: the batch \(rows of 0\) has no token to learn from;") as error:
         run(tmp_path, make=empty)
     assert "\n" not in str(error.value)
 
