@@ -246,7 +246,7 @@ def test_the_record_speaks_of_the_held_out_texts_that_are_written(case):
 def test_a_benchmark_may_not_bear_the_pipelines_own_name(case):
     filled(case, [sentence(random.Random(1), 60)])
     case.rows["benchmarks"] = [{"id": "q", "benchmark": "validation", "text": "一二三四五六七八九十一二三四五六七八"}]
-    with pytest.raises(UserError, match="validation is the name of the pipeline's own"):
+    with pytest.raises(UserError, match="the name validation is reserved for the pipeline's own tasks"):
         case.run()
 
 

@@ -77,11 +77,8 @@ def _settle(points: Points, kinds: npt.NDArray[np.uint8], out: Points) -> tuple[
     # Places in `out`: of the next character; of the line's start; after the line's last character that is no space. And
     # the number of newlines before.
     n, line, filled, newlines = 0, 0, 0, 0
-    head, drawn, is_drawn = (
-        True,
-        0,
-        True,
-    )  # whether the line has had spaces alone; drawn characters, and whether no others
+    # Whether the line has only spaces so far; its number of drawn characters; whether it has no others.
+    head, drawn, is_drawn = True, 0, True
     for place in range(len(points) + 1):
         point = points[place] if place < len(points) else np.uint32(10)
         if point == 10:

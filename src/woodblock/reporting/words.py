@@ -73,10 +73,10 @@ WORDS = {
 BASELINES = ("unigram", "bigram", "trigram")
 MODELS = {"untrained": "series-3", "base": "series-1", "sft": "series-2"}  # and each one's style in charts
 TASKS = {
-    "continuation": "How does the article go on? Four ways to continue, all from the same law and of like length.",
-    "source_law": "Which law does the article stand in? Four names of laws, each right and wrong equally often; what the "
-    "article shares with any of the names is masked by 某.",
-    "source_law_verbatim": "The same questions unmasked, where shared characters give most answers away.",
+    "continuation": "How does the article continue? Four endings, all from the same law and of similar length.",
+    "source_law": "Which law is the article from? Four names of laws, each equally often right; what the article has in "
+    "common with any of the names is masked by 某.",
+    "source_law_verbatim": "The same questions without masks: common characters give most answers away.",
 }
 
 
