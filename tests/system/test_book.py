@@ -134,7 +134,7 @@ def test_all_of_the_text_reaches_the_shards(project: Project) -> None:
     documents = dedup["corpus"]["train_documents"] + dedup["corpus"]["validation_documents"]
     assert documents == pack["train_documents"] + pack["validation_documents"] > 8300
     assert pack["validation_documents"] == 1
-    assert pack["train_bytes"] > 130_000_000
+    assert pack["train_bytes"] > 125_000_000  # of 136 million: the rest is markup, boilerplate, copies
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_three_steps_of_the_books_model(project: Project) -> None:
     found = read(project, "metrics/pretrain.json")
     assert found["parameters"] == PARAMETERS
     assert found["tokens"] == STEPS * BATCH
-    assert all(math.isfinite(value) for value in found.values())
+    assert all(math.isfinite(value) for value in presets.by_path(found).values())
     curve = pd.read_csv(project.folder / "curves/pretrain.csv")
     assert curve["step"].tolist() == [STEPS] and curve["tokens"].tolist() == [STEPS * BATCH]
     assert np.isfinite(curve.to_numpy()).all()
