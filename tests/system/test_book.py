@@ -156,7 +156,7 @@ def test_three_steps_of_the_books_model(project: Project) -> None:
     curve = pd.read_csv(project.folder / "curves/pretrain.csv")
     assert curve["step"].tolist() == [STEPS] and curve["tokens"].tolist() == [STEPS * BATCH]
     assert np.isfinite(curve.to_numpy()).all()
-    # Output projections begin at zero and embeddings are tied, so an untrained model predicts the token that it reads: with a
+    # Output projections begin at zero and embeddings are tied: an untrained model predicts the token that it reads, with a
     # logit of 0.02 · 1024 over all others. Three steps do not undo that; ln 6144 is 8.7.
     assert 5 < curve["train_loss"].item() < 0.02 * 1024 + math.log(6144)
     cosine = 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (STEPS - 1) / STEPS))
