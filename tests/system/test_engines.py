@@ -237,7 +237,7 @@ def test_forcing_a_rule_as_an_ordinary_user(after) -> None:
 
 
 @ENGINES
-@pytest.mark.parametrize("path", ["lineage/pack.json", "data/packed/part", "metrics/sft.json", "report.html"])
+@pytest.mark.parametrize("path", ["lineage/pack.json", "report.html"])
 def test_an_output_that_was_edited_in_place_is_made_again(after, first, second, path) -> None:
     """It is a copy of what stands in DVC's cache, so the edit does not reach that, and the cache gives it back."""
     project = after(first)
