@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from woodblock.base.errors import UserError
+from woodblock.base.files import write_text
 from woodblock.base.progress import say
 from woodblock.base.rounding import rounded
 from woodblock.run import code, graph, lineage, ranks, reuse, shards
@@ -232,13 +233,7 @@ def _remove(path: Path) -> None:
 
 
 def _write_json(target: Path, value: dict[str, Any]) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    partial = _partial(target.as_posix())
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, target)
-    finally:
-        _remove(partial)
+    write_text(target, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
 
 
 @contextmanager
