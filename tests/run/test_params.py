@@ -198,7 +198,14 @@ def test_a_missing_key_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("a: [", "line 1: not valid YAML"), ("- 1\n", "contains a list"), ("", "it is empty"), ("a: b: c\n", "line 1")],
+    [
+        ("a: [", "line 1: not valid YAML"),
+        ("- 1\n", "contains a list"),
+        ("", "it is empty"),
+        ("a: b: c\n", "line 1"),
+        ("a: 1\na: 2\n", 'line 2: not valid YAML .found duplicate key "a"'),
+        ("a: \x01", "not valid YAML"),
+    ],
 )
 def test_a_file_that_is_no_params_file(tmp_path, text: str, says: str) -> None:
     file = tmp_path / "params.yaml"
@@ -206,6 +213,13 @@ def test_a_file_that_is_no_params_file(tmp_path, text: str, says: str) -> None:
     with pytest.raises(UserError, match=says) as caught:
         params.load(file)
     assert "\n" not in str(caught.value)
+
+
+def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path) -> None:
+    """As DVC reads and writes them: its writer gives 1e-05 for a small learning rate."""
+    file = tmp_path / "params.yaml"
+    file.write_text("{a: 1e-05, b: 2E3, c: no, d: off, e: true, f: null}")
+    assert params.read(file) == {"a": 1e-5, "b": 2000.0, "c": "no", "d": "off", "e": True, "f": None}
 
 
 def test_no_file(tmp_path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.projects import ROOT
 
@@ -37,6 +37,37 @@ def test_a_preset_and_back_is_the_same_bytes(name: str, target: Path) -> None:
     assert target.read_text().count("#") == before.decode().count("#"), "comments are kept"
     presets.apply("statutes", target, ROOT / "presets")
     assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("setting", "lines"),
+    [
+        ("seed=17", ["seed: 17"]),
+        ("mirror=file:///m", ["mirror: file:///m"]),
+        ("model.norm_eps=1e-6", ["  norm_eps: 1e-06"]),
+        ("model.rope_theta=20000.0", ["  rope_theta: 20000.0"]),
+        ("clean.languages=[zh,en]", ["  - en"]),
+        ("report.title='no'", ["  title: no"]),
+    ],
+)
+def test_an_experiment_changes_the_lines_of_its_value_alone(name: str, setting: str, lines: list[str], target) -> None:
+    """By DVC's own writer, in the file that a preset left."""
+    from dvc.utils.hydra import apply_overrides
+
+    presets.apply(name, target, ROOT / "presets")
+    before = target.read_text(encoding="utf-8").splitlines()
+    apply_overrides(target, [setting])
+    after = target.read_text(encoding="utf-8").splitlines()
+    changes = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
+    assert [line[2:].split("#")[0].rstrip() for line in changes if line[0] == "+"] == lines
+    assert len(before) == len(after) - ("[" in setting), "no line is gone"
+    assert params.load(target)
+
+
+def test_the_committed_params_are_in_dvcs_form(target: Path) -> None:
+    text = target.read_text(encoding="utf-8")
+    assert presets.in_dvcs_form(text) == text
 
 
 def test_presets_do_not_depend_on_each_other(target: Path, tmp_path: Path) -> None:
@@ -116,17 +147,18 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
 def test_values_survive_being_written(value: Any) -> None:
     text = "a:                          # first\n  b: 1                      # second # third\n# of c\nc: 2\n"
     written = presets.put(text, "a.b", value)
-    assert yaml.safe_load(written) == {"a": {"b": value}, "c": 2}
-    assert "# second # third\n# of c\n" in written
+    assert params.parse(written) == {"a": {"b": value}, "c": 2}
+    assert "# second # third\n" in written and "\n# of c\nc: 2\n" in written
 
 
 records = st.lists(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), scalars, min_size=1), min_size=1)
 
 
+@settings(max_examples=30)
 @given(value=records, other=records)
 @example(value=[{"no": "no", "null": None}], other=[{"on": True}])  # keys that YAML 1.1 takes for other than text
 def test_lists_of_mappings_are_replaced_whole(value: Any, other: Any) -> None:
     text = "a:\n  b:                        # what it is\n    - x: 1\n      y: 2\n    - x: 3\n  d: 4\n\nc: 2\n"
     written = presets.put(text, "a.b", value)
-    assert yaml.safe_load(written) == {"a": {"b": value, "d": 4}, "c": 2}
+    assert params.parse(written) == {"a": {"b": value, "d": 4}, "c": 2}
     assert presets.put(presets.put(text, "a.b", other), "a.b", value) == written

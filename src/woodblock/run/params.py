@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML, YAMLError
 
 from woodblock.base.errors import UserError
 from woodblock.run.settings.everything import Params
@@ -31,17 +31,22 @@ def load(path: Path | str = "params.yaml") -> Params:
 def read(path: Path | str = "params.yaml") -> dict[str, Any]:
     """The params file as a plain dictionary, unchecked. Raises UserError where there is none or it is not YAML."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = parse(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file here; run from the project's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         where = f" line {mark.line + 1}:" if (mark := getattr(error, "problem_mark", None)) else ""
-        what = getattr(error, "problem", None) or str(error)
+        what = " ".join((getattr(error, "problem", None) or str(error)).split())
         raise UserError(f"{path}:{where} not valid YAML ({what}); correct it, or git checkout {path}") from None
     if not isinstance(values, dict):
         what = "it is empty" if values is None else f"it contains a {type(values).__name__}, not keys with values"
         raise UserError(f"{path}: {what}; git checkout {path}")
     return values
+
+
+def parse(text: str) -> Any:
+    """The value of a YAML text by YAML 1.2, as DVC reads it: 1e-6 is a number, `no` a word. Raises YAMLError."""
+    return YAML(typ="safe").load(text)
 
 
 def check(values: dict[str, Any], name: str = "params.yaml") -> Params:

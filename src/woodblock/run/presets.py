@@ -5,12 +5,14 @@ the result does not depend on the preset that was there before. Keys of the mach
 are.
 
 params.yaml is edited as text, in the layout that `put` defines. YAML libraries attach a comment to the value before it,
-and lose the comment when that value is replaced.
+and lose the comment when that value is replaced. In the end the file gets the form in which DVC writes it (`in_dvcs_form`),
+so that `dvc exp run -S` changes one line and no other.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import sys
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from woodblock.base.errors import UserError
 from woodblock.base.files import write_text
@@ -57,22 +61,25 @@ def by_path(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def put(text: str, path: str, value: Any) -> str:
     """The text of params.yaml with another value at a dotted path; everything else is left as it is.
 
-    The layout: two spaces a level; a value on its key's line, its comment at COMMENT_COLUMN; a list of mappings below
-    its key's line. Raises UserError for a path that the text does not have.
+    The layout: two spaces a level; a value on its key's line, its comment at COMMENT_COLUMN; the items of a list below its
+    key's line, not further in. Raises UserError for a path that the text does not have.
     """
     lines = text.splitlines()
     start = _line_of(lines, path)
     indent = "  " * path.count(".")
     end = start + 1
-    while end < len(lines) and lines[end].startswith(f"{indent}  ") and not lines[end].lstrip().startswith("#"):
+    belongs = (f"{indent}  ", f"{indent}- ")
+    while end < len(lines) and lines[end].startswith(belongs) and not lines[end].lstrip().startswith("#"):
         end += 1
     comment = _comment(lines[start])
     key = f"{indent}{path.rpartition('.')[2]}:"
-    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+    if isinstance(value, list) and value:
         block = []
         for item in value:
-            pairs = [f"{scalar(name)}: {scalar(inner)}" for name, inner in item.items()]
-            block += [f"{indent}  {'- ' if place == 0 else '  '}{pair}" for place, pair in enumerate(pairs)]
+            inside = (
+                [f"{scalar(k)}: {scalar(v)}" for k, v in item.items()] if isinstance(item, dict) else [scalar(item)]
+            )
+            block += [f"{indent}{'- ' if place == 0 else '  '}{line}" for place, line in enumerate(inside)]
     else:
         key, block = f"{key} {scalar(value)}", []
     head = f"{key.ljust(COMMENT_COLUMN - 2)}  {comment}" if comment else key
@@ -88,13 +95,33 @@ def scalar(value: Any) -> str:
     return yaml.safe_dump(value).splitlines()[0]
 
 
+def in_dvcs_form(text: str) -> str:
+    """The text of a params file as DVC writes it: ruamel.yaml's round trip, with every item on a line of its own.
+
+    A text in this form comes back from `dvc exp run -S` with nothing changed but the value that was set.
+    """
+    yaml = YAML()
+    tree = yaml.load(text)
+    _in_blocks(tree)
+    written = io.StringIO()
+    yaml.dump(tree, written)
+    return written.getvalue()
+
+
+def _in_blocks(node: Any) -> None:
+    if isinstance(node, CommentedMap | CommentedSeq) and node:
+        node.fa.set_block_style()
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _in_blocks(inner)
+
+
 def _stands_plain(text: str) -> bool:
     """Whether YAML reads a text back without quotes, as a value with a comment after it and as an item of a list."""
     if not text or text != text.strip() or re.search(r"[\s\[\]{},#]", text[0]) or "\n" in text:
         return False
     try:
-        return bool(yaml.safe_load(f"a: {text}  # b") == {"a": text} and yaml.safe_load(f"[{text}]") == [text])
-    except yaml.YAMLError:
+        return bool(params.parse(f"- a: {text}  # b\n- [{text}]") == [{"a": text}, [text]])
+    except YAMLError:
         return False
 
 
@@ -112,7 +139,8 @@ def apply(name: str, target: Path = Path("params.yaml"), folder: Path = FOLDER) 
         if before[path] != value or type(before[path]) is not type(value):
             text = put(text, path, value)
             changed.append(path)
-    params.check(yaml.safe_load(text), f"presets/{name}.yaml")
+    text = in_dvcs_form(text)
+    params.check(params.parse(text), f"presets/{name}.yaml")
     write_text(target, text)
     return changed
 
