@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from woodblock.training import hardware
@@ -19,6 +20,29 @@ def test_peaks_of_known_gpus(monkeypatch):
     ):
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device, name=name: name)
         assert hardware.peak_flops(torch.device("cuda", 0)) == (peak, f"data sheet of {of}, bf16")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NVIDIA RTX A1000",
+        "NVIDIA RTX A4000 Laptop GPU",
+        "NVIDIA A10G",
+        "NVIDIA GeForce RTX 4090 D",
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA GeForce RTX 3090 Ti",
+        "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
+        "GRID A100-10C",
+        "NVIDIA GB200",
+    ],
+)
+def test_another_card_is_measured_though_its_name_has_that_of_a_known_one(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    monkeypatch.setattr(torch, "mm", lambda left, right: None)
+    monkeypatch.setattr(torch, "ones", lambda *size, **kind: None)
+    monkeypatch.setattr(hardware, "_synchronise", lambda device: None)
+    _, how = hardware.peak_flops(torch.device("cuda", 0))
+    assert how.startswith("measured, products of 4096 x 4096 in ")
 
 
 def test_the_peak_of_a_cpu_is_measured():

@@ -157,9 +157,8 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
             ids, targets = self._pad(passes)
             wanted = targets >= 0
             with autocast(ids.device):
-                hidden = self.model.hidden(ids, cache)[wanted]
-                logits = hidden @ self.model.embed_tokens.weight.T
-            losses = F.cross_entropy(logits.float(), targets[wanted], reduction="none").cpu().double()
+                logits = self.model.logits(self.model.hidden(ids, cache)[wanted])
+            losses = F.cross_entropy(logits, targets[wanted], reduction="none").cpu().double()
             greedy = (logits.argmax(dim=-1) == targets[wanted]).cpu()
             sizes = [len(one.targets) for one in passes]
             for one, loss, hits in zip(passes, losses.split(sizes), greedy.split(sizes), strict=True):

@@ -135,11 +135,9 @@ def nll(model: Transformer, pieces: Iterable[Window], batch_tokens: int) -> list
         mask = wanted >= 0
         with autocast(device):
             hidden = model.hidden(torch.from_numpy(ids).to(device))
-            logits = hidden[mask] @ model.embed_tokens.weight.T
+            logits = model.logits(hidden[mask])
         losses = torch.zeros(mask.shape, dtype=torch.float64, device="cpu")
-        losses[mask.cpu()] = (
-            torch.nn.functional.cross_entropy(logits.float(), wanted[mask], reduction="none").cpu().double()
-        )
+        losses[mask.cpu()] = torch.nn.functional.cross_entropy(logits, wanted[mask], reduction="none").cpu().double()
         for i, total in zip(chosen, losses.sum(dim=1).tolist(), strict=True):
             sums[i] = total
     return sums

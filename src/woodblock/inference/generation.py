@@ -87,7 +87,7 @@ def _batch(
         cache.lengths = lengths.clone()
         replies = [Repeats(no_repeat_ngram) for _ in prompts]
         for _ in range(max_new_tokens):
-            logits = hidden @ model.embed_tokens.weight.T  # [rows left, vocabulary]
+            logits = model.logits(hidden)  # [rows left, vocabulary]
             for place, row in enumerate(rows.tolist()):
                 logits[place, replies[row].banned()] = float("-inf")
             chosen = logits.argmax(dim=-1)

@@ -62,10 +62,12 @@ def rows_at_once(vocab_size: int, device: str) -> int:
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """left @ right in fp32. On a GPU a product of bf16 is summed and written in fp32, without rounding in between."""
-    if left.is_cuda and left.dtype != torch.float32:
+    """left @ right in fp32. A product of bf16 is summed and written in fp32, without rounding in between."""
+    if left.dtype == torch.float32:
+        return left @ right
+    if left.is_cuda:
         return torch.mm(left, right, out_dtype=torch.float32)
-    return (left @ right).float()
+    return left.float() @ right.float()  # other devices have no such operation; a number of bf16 is exact in fp32
 
 
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

@@ -23,7 +23,7 @@ from torch.nn.attention import flex_attention as flex
 
 from woodblock.models import kernels
 from woodblock.models.configuration import Config
-from woodblock.models.cross_entropy import LinearCrossEntropy
+from woodblock.models.cross_entropy import LinearCrossEntropy, product
 from woodblock.models.kv_cache import Cache
 from woodblock.models.rotary_positions import rotary_table, rotate
 
@@ -236,7 +236,19 @@ class Transformer(nn.Module):
         return x
 
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
-        return self.hidden(ids, cache) @ self.embed_tokens.weight.T
+        return self.logits(self.hidden(ids, cache))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [..., V] in fp32 of normalised outputs [..., D].
+
+        Under autocast both factors are bf16, as in training, but the result is not rounded to bf16. That would leave a
+        logit of 10 three digits, and two that are close would be equal.
+        """
+        device = hidden.device.type
+        kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.embed_tokens.weight.dtype
+        with torch.autocast(device, enabled=False):
+            rows = hidden.reshape(-1, hidden.shape[-1]).to(kind)
+            return product(rows, self.embed_tokens.weight.to(kind).T).view(*hidden.shape[:-1], -1)
 
     def loss(
         self, ids: Tensor, targets: Tensor, documents: Tensor | None = None, *, count: int | None = None

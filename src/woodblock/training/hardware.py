@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import resource
 import sys
 import time
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import torch
 
-# Dense bf16 operations a second of one GPU, by a part of CUDA's name for it, the longer names first. Source: the makers'
+from woodblock.models.devices import products_dtype
+
+# Dense bf16 operations a second of one GPU, by words of CUDA's name for it, the longer names first. Source: the makers'
 # data sheets, without sparsity. For cards in several forms it is the fastest (SXM), unless the name says PCIe.
 PEAKS = {
     "B200": 2250e12,
@@ -30,6 +33,8 @@ PEAKS = {
     "RTX 4090": 165e12,
     "RTX 3090": 71e12,
 }
+# Words that make it another card, or a part of one: RTX 4090 D, RTX 4090 Laptop GPU, A100 MIG 1g.5gb, GRID A100-10C.
+OTHER_CARD = re.compile(r"\b(D|Ti|SUPER|Laptop|Max-Q|Mobile|MIG|GRID|vGPU)\b", re.IGNORECASE)
 
 
 def peak_flops(device: torch.device) -> tuple[float, str]:
@@ -41,9 +46,10 @@ def peak_flops(device: torch.device) -> tuple[float, str]:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         for part, peak in PEAKS.items():
-            if part.lower() in name.lower():
+            # Whole words: RTX A1000 is no A100.
+            if re.search(rf"\b{part}\b", name, re.IGNORECASE) and not OTHER_CARD.search(name):
                 return peak, f"data sheet of {part}, bf16"
-    size, kind = (4096, torch.bfloat16) if device.type == "cuda" else (1024, torch.float32)
+    size, kind = (4096, products_dtype(device)) if device.type == "cuda" else (1024, torch.float32)
     one = torch.ones(size, size, dtype=kind, device=device)
     best = math.inf
     for _ in range(6):

@@ -121,6 +121,7 @@ def train(model: Transformer, task: Task, settings: Settings, place: Place, jour
         loop = _Loop(model, task, settings, place, journal, world, interruption)
         loop.run()
         trained = distributed.whole_model(loop.model, world)
+        leave_compiled(trained)
     if interruption.asked:  # it came after the last step was saved: the next run only writes the results
         raise KeyboardInterrupt
     if ranks.only_helps():
@@ -192,7 +193,7 @@ class _Loop:
         if self.position.step < task.steps:
             if self.position.step and world.leader:
                 say(f"{journal.name}: goes on after step {self.position.step} of {task.steps}")
-            self.compiled = place.compile and self.device.type == "cuda"  # a CPU has kernels written by hand
+            self.compiled = place.compile and has_compiler(self.device)
             if self.compiled:
                 compile_layers(model)
 
@@ -440,6 +441,11 @@ def _optimizers(model: Transformer, settings: Settings) -> Sequence[distributed.
     return steppers
 
 
+def has_compiler(device: torch.device) -> bool:
+    """Whether layers are compiled there; a CPU has kernels written by hand."""
+    return device.type == "cuda"
+
+
 def compile_layers(model: Transformer) -> None:
     """Let torch.compile fuse the operations of a layer between its products.
 
@@ -448,3 +454,9 @@ def compile_layers(model: Transformer) -> None:
     """
     for layer in model.layers:
         layer.compile()
+
+
+def leave_compiled(model: Transformer) -> None:
+    """Undo compile_layers. Scores and replies have other shapes than batches; each would be compiled by itself."""
+    for layer in model.layers:
+        layer._compiled_call_impl = None
