@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from woodblock.base.errors import UserError
+from woodblock.base.files import partial_of, replace
 from woodblock.base.progress import track
 from woodblock.cleaning import boilerplate, encodings, markup, measures, personal_data, steps
 from woodblock.cleaning.quality import Model
@@ -43,7 +44,7 @@ def clean(
     shards.warm(run.processes, load)
     limits = Limits.of(params.clean)
     model = run.work / "quality.npy"
-    if not model.exists():
+    if not Model.is_whole(model):
         count_model(raw_corpus, limits, params.clean.quality_chars, model, run.processes)
     roles = {"instructions": (raw_instructions, instructions), "corpus": (raw_corpus, corpus)}
     tasks = {
@@ -91,10 +92,10 @@ def count_model(raw: Path, limits: Limits, characters: int, path: Path, workers:
     limits = dataclasses.replace(limits, min_han=0.0, languages=[*limits.languages, "zh"])
     sampled = shards.map_in_order(sample, [(part, limits, quota) for part in parts], workers)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.npy")
+    partial = partial_of(path)
     found = track(sampled, "clean: sample for the quality model", "shards", len(parts))
     Model.count(text for texts in found for text in texts).save(partial)
-    os.replace(partial, path)
+    replace(partial, path)
 
 
 def sample(task: tuple[Path, Limits, int]) -> list[str]:

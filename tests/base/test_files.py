@@ -21,6 +21,54 @@ def test_a_text_is_there_whole_or_the_old_one_is(tmp_path: Path, monkeypatch: py
     assert target.read_text(encoding="utf-8") == "甲" and list(target.parent.iterdir()) == [target]
 
 
+def test_two_machines_with_the_same_process_number_do_not_share_a_partial_file(tmp_path: Path, monkeypatch) -> None:
+    target = tmp_path / "base.npy"
+    monkeypatch.setattr(files.os, "getpid", lambda: 7)
+    names = {files.partial_of(target).name for _ in range(3)}
+    monkeypatch.setattr(files.socket, "gethostname", lambda: "node-2.example")
+    names |= {files.partial_of(target).name for _ in range(3)}
+    assert len(names) == 6 and all(name.startswith(".base.npy.partial-") and name.endswith(".npy") for name in names)
+    assert sum("-node_2_example-7-" in name for name in names) == 3
+
+
+def test_partial_files_of_killed_processes_go_and_those_of_running_ones_stay(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    old, new = files.partial_of(target), files.partial_of(target)
+    for path in (old, new):
+        path.write_text("half")
+    os.utime(old, (time.time() - 2 * files.HOUR,) * 2)
+    files.write_text(target, "{}")
+    assert sorted(tmp_path.iterdir()) == sorted([target, new])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files have names here on Linux alone")
+def test_what_is_renamed_was_given_to_the_disk_before(tmp_path: Path, monkeypatch) -> None:
+    """In this order a power cut leaves no empty file under the final name: content, rename, name."""
+    done: list[str] = []
+    fsync, rename = os.fsync, os.replace
+
+    def named(handle: int) -> str:
+        return os.path.basename(os.readlink(f"/proc/self/fd/{handle}")).split(".partial")[0]
+
+    monkeypatch.setattr(files.os, "fsync", lambda handle: (done.append(named(handle)), fsync(handle)))
+    monkeypatch.setattr(files.os, "replace", lambda *paths: (done.append("rename"), rename(*paths)))
+    files.write_text(tmp_path / "a.json", "{}")
+    assert done == [".a.json", "rename", tmp_path.name]
+    done.clear()
+    folder = files.partial_of(tmp_path / "shard")
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "part").write_text("text")
+    files.replace(folder, tmp_path / "shard")
+    assert done == ["part", "inner", ".shard", "rename", tmp_path.name]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": [1, 2', b"\x00" * 9, b"\xff\xfe", b"[" * 100_000])
+def test_json_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    assert files.read_json(tmp_path / "a.json") is None
+    assert files.read_json(tmp_path / "missing" / "a.json") is None
+
+
 def test_a_link_into_a_cache_becomes_a_writable_file_of_its_own(tmp_path: Path) -> None:
     cache, out = tmp_path / "cache", tmp_path / "out"
     cache.write_text("kept")

@@ -34,9 +34,31 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> graph.Stage:
     Path("b.data").mkdir()
     for path in ("b.out", "b.data/part", "metrics/b.json", "timings/b.json", "timings/a.json"):
         Path(path).parent.mkdir(exist_ok=True)
-        Path(path).write_text(path)
+        Path(path).write_text("{}" if path.startswith("timings/") else path)
     lineage.write(stage, VALUES, lineage.dep_digests(stage), VALUES)
     return stage
+
+
+DAMAGES = {
+    "empty": b"",
+    "cut": b'{"cmd": "python',
+    "garbage": b"\x00\xff\x80",
+    "no record": b"[]",
+    "hollow": b'{"deps": 3}',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_lineage_that_cannot_be_read_is_none(made: graph.Stage, damage: bytes) -> None:
+    """A power cut can leave such a file: the stage has to run, and that is no error."""
+    lineage.path_of("b").write_bytes(damage)
+    assert lineage.stale(made, VALUES) == "lineage/b.json cannot be read"
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"wall', b"\xff\x80"])
+def test_timings_that_cannot_be_read_are_made_again(made: graph.Stage, damage: bytes) -> None:
+    Path("timings/b.json").write_bytes(damage)
+    assert lineage.stale(made, VALUES) == "timings/b.json cannot be read"
 
 
 def test_what_has_run_is_fresh(made: graph.Stage) -> None:
@@ -44,8 +66,8 @@ def test_what_has_run_is_fresh(made: graph.Stage) -> None:
     for path in Path().rglob("*"):
         os.utime(path, (1, 1))
     Path("b.data/.snakemake_timestamp").touch()
-    Path("timings/a.json").write_text("another clock")
-    Path("timings/b.json").write_text("another clock")
+    Path("timings/a.json").write_text('{"wall_seconds": 2}')
+    Path("timings/b.json").write_text('{"wall_seconds": 2}')
     assert lineage.stale(made, VALUES) is None
 
 
@@ -53,8 +75,6 @@ def test_what_has_run_is_fresh(made: graph.Stage) -> None:
     ("change", "reason"),
     [
         (lambda: Path("lineage/b.json").unlink(), "it has not run"),
-        (lambda: Path("lineage/b.json").write_text("{"), "it has not run"),
-        (lambda: Path("lineage/b.json").write_text("[]"), "it has not run"),
         (lambda: Path("b.out").unlink(), "b.out is missing"),
         (lambda: Path("timings/b.json").unlink(), "timings/b.json is missing"),
         (lambda: Path("a.txt").unlink(), "a.txt is missing"),

@@ -116,6 +116,46 @@ def test_what_was_left_half_done_is_done_anew(tmp_path):
     assert sorted(path.name for path in (tmp_path / "work/part-2").iterdir()) == ["done.json", "square.txt"]
 
 
+DAMAGES = {
+    "empty": lambda shard: (shard / "done.json").write_bytes(b""),
+    "cut": lambda shard: (shard / "done.json").write_bytes(b'{"result": {"squ'),
+    "garbage": lambda shard: (shard / "done.json").write_bytes(b"\x00\xff\x80"),
+    "no record": lambda shard: (shard / "done.json").write_bytes(b'["square"]'),
+    "of an older version": lambda shard: (shard / "done.json").write_bytes(b'{"square": 4}'),
+    "a file of no bytes": lambda shard: (shard / "square.txt").write_bytes(b""),
+    "a file is gone": lambda shard: (shard / "square.txt").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_shard_that_a_power_cut_damaged_is_done_again(tmp_path, capsys, damage):
+    wanted = shards.work(square, TASKS, tmp_path / "work", 1, "test")
+    damage(tmp_path / "work/part-2")
+    capsys.readouterr()
+    assert shards.work(square, TASKS, tmp_path / "work", 1, "test") == wanted
+    assert ran(tmp_path) == [0, 1, 2, 2, 3, 4]
+    said = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
+    assert said == [f"test: {tmp_path}/work/part-2 is damaged; done again"]
+    assert (tmp_path / "work/part-2/square.txt").read_text() == "4"
+
+
+def test_two_processes_that_do_one_shard_leave_one_whole(tmp_path, monkeypatch):
+    """Portions of two divisions (1/2 and 1/4) share shards. The one that comes second finds the shard finished."""
+
+    def slow(task, folder):
+        if task == 1 and not (tmp_path / "work/part-1").exists():
+            monkeypatch.setenv(shards.PORTION, "2/5")
+            with pytest.raises(shards.PortionDone):  # meanwhile another process does this shard and no other
+                shards.work(square, TASKS, tmp_path / "work", 1, "test")
+            monkeypatch.delenv(shards.PORTION)
+            assert folder.is_dir(), "a portion removes nothing of another process"
+        return square(task, folder)
+
+    done = shards.work(slow, TASKS, tmp_path / "work", 1, "test")
+    assert done == {name: {"square": n * n} for name, n in TASKS.items()}
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == list(TASKS)
+
+
 def test_portions_do_each_shard_once_and_the_stage_finds_them(tmp_path, monkeypatch):
     for portion in ("1/2", "2/2"):
         monkeypatch.setenv(shards.PORTION, portion)

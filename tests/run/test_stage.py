@@ -23,7 +23,7 @@ from support.projects import ROOT
 
 from woodblock.base import progress, rounding
 from woodblock.base.errors import UserError
-from woodblock.run import lineage, params, ranks, stage
+from woodblock.run import lineage, locks, params, ranks, shards, stage
 
 GRAPH = """
 stages:
@@ -353,6 +353,48 @@ def test_a_portion_ends_without_outputs_and_beside_others(tmp_path: Path) -> Non
         done = subprocess.run(command, cwd=tmp_path, env=portion, capture_output=True, text=True, check=True)
     assert done.stderr == "clean: 2 of 8 shards are done\n"
     assert set(written(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    ("running", "started", "says"),
+    [
+        (None, "2/4", "is already running this stage; wait until it ends, or stop it"),
+        ("1/4", None, "(portion 1/4) is already running this stage; wait"),
+        ("2/4", "2/4", "(portion 2/4) is already running this stage; wait"),
+        ("1/2", "2/4", None),
+    ],
+)
+def test_portions_and_the_whole_stage_do_not_run_at_once(
+    here: Path, monkeypatch, capsys, running, started, says
+) -> None:
+    """They work in one folder. The second to start is told of the first, and what the first does is not touched."""
+    monkeypatch.setenv("WOODBLOCK_SHARDS", started) if started else monkeypatch.delenv(
+        "WOODBLOCK_SHARDS", raising=False
+    )
+    (here / "data").mkdir()
+    partial = here / "data/.out.partial-node1-4711-0a"
+    partial.write_text("what the first is writing")
+
+    def portion(*_: Any) -> dict[str, Any]:
+        raise shards.PortionDone("2 of 8 shards")
+
+    with locks.held("clean", running):
+        if says:
+            line = fails(lambda *_: pytest.fail("it started"), capsys)
+            assert f"error: clean: process {os.getpid()} on " in line and says in line
+        else:
+            stage.run_stage(portion)
+        assert partial.exists()
+    if not started:
+        stage.run_stage(good)
+        assert not partial.exists(), "a killed process left it"
+
+
+def test_a_stage_that_knows_no_shards_makes_nothing_as_a_portion(here: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("WOODBLOCK_SHARDS", "1/2")
+    before = written(here)
+    assert "WOODBLOCK_SHARDS is set, but clean does not work in shards; unset it" in fails(good, capsys)
+    assert written(here) == before
 
 
 def test_threads_are_those_of_the_params(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def stand_in(params, *paths):
         given.update(f"{leaf}={value}".encode())
     for path in paths:
         if not path.exists():
-            folder = path.suffix == ".partial"
+            folder = path.suffix.startswith(".partial")
             if folder:
                 path.mkdir()
             file = path / "part" if folder else path

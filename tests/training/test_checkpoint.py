@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import torch
@@ -92,22 +93,40 @@ def test_a_torn_one_gives_way_to_the_one_before(tmp_path, capsys, how):
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_without_a_whole_one_the_reason_is_said(tmp_path, how):
+def test_without_a_whole_one_training_starts_from_the_beginning_and_says_so(tmp_path, capsys, how):
     checkpoint.save(tmp_path, IDENTITY, state(0))
     damage(tmp_path / "checkpoint.pt", how)
-    with pytest.raises(
-        UserError, match=r"checkpoint.pt (cannot be read \(\w+\)|has format|does not match).*remove it to start"
-    ) as e:
-        checkpoint.load(tmp_path, IDENTITY, "pretrain")
-    assert "\n" not in str(e.value)
-    (tmp_path / "checkpoint.pt").rename(tmp_path / "checkpoint.previous.pt")
-    checkpoint.save(tmp_path, IDENTITY, state(0))
+    torn = (tmp_path / "checkpoint.pt").read_bytes()
+    assert checkpoint.load(tmp_path, IDENTITY, "pretrain") is None
+    said = capsys.readouterr().err
+    assert said.startswith(f"pretrain: {tmp_path}/checkpoint.pt ") and said.endswith("; starting from the beginning\n")
+    assert said.count("\n") == 1
+    assert (tmp_path / "checkpoint.torn.pt").read_bytes() == torn, "set aside, for whoever can mend it"
+    for step in (0, 0):
+        checkpoint.save(tmp_path, IDENTITY, state(step))
     (tmp_path / "checkpoint.previous.pt").write_bytes(b"torn")
     damage(tmp_path / "checkpoint.pt", how)
+    assert checkpoint.load(tmp_path, IDENTITY, "pretrain") is None
+    assert re.search(r"checkpoint.pt .* and .*checkpoint.previous.pt cannot ", capsys.readouterr().err)
+
+
+def test_a_checkpoint_that_may_be_whole_is_not_set_aside(tmp_path, monkeypatch):
+    """One of another format, or on a disk that does not answer: a line, and the file stays."""
+    checkpoint.save(tmp_path, IDENTITY, state(0))
+    found = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.save({**found, "format": checkpoint.FORMAT + 1}, tmp_path / "checkpoint.pt")
     with pytest.raises(
-        UserError, match=r"checkpoint.pt .* and .*checkpoint.previous.pt cannot .*; remove both to start"
+        UserError, match=r"checkpoint.pt has format \d+, not \d+; remove it to start from the beginning"
     ):
         checkpoint.load(tmp_path, IDENTITY, "pretrain")
+    monkeypatch.setattr(
+        checkpoint.torch, "load", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "Input/output error"))
+    )
+    with pytest.raises(
+        UserError, match=r"checkpoint.pt cannot be read \(Input/output error\); run again, or remove it"
+    ):
+        checkpoint.load(tmp_path, IDENTITY, "pretrain")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from woodblock.base.files import write_text
@@ -27,8 +28,8 @@ def digest(path: Path) -> str:
     known = KNOWN / hashlib.sha256(path.as_posix().encode()).hexdigest()[:16]
     mark = f"{path.as_posix()} {state.st_size} {state.st_mtime_ns}"
     if state.st_size >= LARGE and known.is_file():
-        name, _, sha256 = known.read_text(encoding="utf-8").rpartition(" ")
-        if name == mark:
+        name, _, sha256 = known.read_text(encoding="utf-8", errors="replace").rpartition(" ")
+        if name == mark and re.fullmatch(r"[0-9a-f]{64}", sha256):
             return sha256
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -53,6 +53,14 @@ class Model:
         """Write the model as one array, which worker processes map into memory."""
         np.save(path, np.concatenate([self.singles, self.pairs, self.triples]))
 
+    @staticmethod
+    def is_whole(path: Path) -> bool:
+        """Whether `save` finished a file: a power cut can leave an empty one or a part."""
+        try:
+            return bool(np.load(path, mmap_mode="r").ndim == 1)
+        except (OSError, ValueError, EOFError):
+            return False
+
     @classmethod
     def load(cls, path: Path) -> Model:
         both: Counts = np.load(path, mmap_mode="r")

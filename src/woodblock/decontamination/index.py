@@ -15,8 +15,6 @@ directions, as far as they agree. So no text is dropped because of a collision, 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from woodblock.base.errors import UserError
+from woodblock.base.files import partial_of, partials_of, remove, replace
+from woodblock.base.progress import say
 from woodblock.decontamination import kernels
 from woodblock.decontamination.kernels import FULL
 from woodblock.decontamination.normal_form import Characters, characters_of, digest_of_digests, digest_of_text, weight
@@ -133,12 +133,18 @@ class Overlaps:
 
     @classmethod
     def made_once(cls, folder: Path, texts: Iterable[tuple[str, str]], length: int) -> Overlaps:
-        """The index in a folder. If it is not there yet, it is made from the texts and saved, whole or not at all."""
-        if not folder.exists():
-            partial = folder.with_name(f".{folder.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            cls.of(texts, length).save(partial)
-            os.replace(partial, folder)
+        """The index in a folder. If it is not there yet, or damaged, it is made from the texts and saved, whole or not at
+        all."""
+        try:
+            return cls.load(folder)
+        except (OSError, ValueError, EOFError, KeyError, TypeError):
+            if folder.exists():
+                say(f"dedup: {folder} is damaged; made again")
+        for left in (*partials_of(folder), folder):
+            remove(left)
+        partial = partial_of(folder)
+        cls.of(texts, length).save(partial)
+        replace(partial, folder)
         return cls.load(folder)
 
     def benchmarks(self, text: str) -> list[str]:

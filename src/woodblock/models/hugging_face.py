@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from woodblock.base.errors import UserError
+from woodblock.base.files import read_json
 from woodblock.models.configuration import Config, RopeScaling
 from woodblock.models.decoder import Transformer
 from woodblock.models.rotary_positions import LLAMA3_ROTATIONS, YARN_ROTATIONS
@@ -89,7 +90,9 @@ def read_config(folder: Path) -> Config:
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise UserError(f"{path}: there is no such file; run the stage that makes it, or dvc checkout")
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: cannot be read; run the stage that makes it, or dvc checkout")
     if values.get("model_type") not in ("llama", "qwen3") or not values.get("tie_word_embeddings"):
         raise UserError(
             f"{path}: the model type is {values.get('model_type')}, tie_word_embeddings is "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from woodblock.base.errors import UserError
+from woodblock.base.files import read_json
 from woodblock.evaluation import continuations
 from woodblock.run.graph import Stage
 from woodblock.tables import parquet
@@ -68,7 +69,9 @@ def read(stages: dict[str, Stage], root: Path = Path()) -> Finished:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    if (found := read_json(path)) is None:
+        raise UserError(f"{path} cannot be read; run snakemake, or dvc repro, to make it again")
+    return found
 
 
 def _table(folder: Path) -> pd.DataFrame | None:

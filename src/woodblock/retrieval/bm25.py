@@ -230,16 +230,15 @@ class Index:
         folder = Path(folder)
         try:
             settings = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+            words = {word: place for place, word in enumerate(settings["words"])}
+            k1, b = settings["k1"], settings["b"]
             # A plain view: slices of a memmap object cost a microsecond more each.
             arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in ARRAYS}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{folder}: there is no index here ({error}); run rag_index, or dvc checkout {folder}"
             ) from None
-        words = {word: place for place, word in enumerate(settings["words"])}
-        return cls(
-            **arrays, words=words, k1=settings["k1"], b=settings["b"], passages=parquet.read(folder / "passages")
-        )
+        return cls(**arrays, words=words, k1=k1, b=b, passages=parquet.read(folder / "passages"))
 
     def search(self, queries: Sequence[str], k: int) -> tuple[Places, Weights]:
         """The k best passages of each query, best first: (ids int64 [queries, k], scores float32 [queries, k]).

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from woodblock.base.digests import digest
-from woodblock.base.files import write_text
+from woodblock.base.files import read_json, write_text
 from woodblock.run import code, graph
 from woodblock.run.params import leaf
 
@@ -24,16 +24,13 @@ def path_of(stage: str) -> Path:
 
 def read(stage: str) -> dict[str, Any] | None:
     """The lineage of a stage, or None where there is none or it cannot be read."""
-    try:
-        found = json.loads(path_of(stage).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
+    found = read_json(path_of(stage))
     return found if is_whole(found) else None
 
 
 def is_whole(found: Any) -> bool:
     """Whether what was read is a complete lineage."""
-    return isinstance(found, dict) and {"cmd", "params", "deps", "outs"} <= set(found)
+    return isinstance(found, dict) and all(isinstance(found.get(key), dict) for key in ("params", "deps", "outs"))
 
 
 def declared(stage: graph.Stage, values: dict[str, Any]) -> dict[str, Any]:
@@ -60,12 +57,12 @@ def stale(stage: graph.Stage, values: dict[str, Any]) -> str | None:
     """Why the outputs on disk are not those of this command, these params and these deps; None if they are."""
     found = read(stage.name)
     if found is None:
-        return "it has not run"
+        return "it has not run" if not path_of(stage.name).exists() else f"{path_of(stage.name)} cannot be read"
     for out in stage.outs:
         if not Path(out).exists():
             return f"{out} is missing"
     wanted = declared(stage, values)
-    if found["cmd"] != wanted["cmd"]:
+    if found.get("cmd") != wanted["cmd"]:
         return "its command changed"
     for path in sorted(set(wanted["params"]) | set(found["params"])):
         if path not in found["params"] or path not in wanted["params"]:
@@ -81,6 +78,9 @@ def stale(stage: graph.Stage, values: dict[str, Any]) -> str | None:
         return f"{dep} changed"
     if set(found["outs"]) != set(_kept(stage)):
         return "its list of outputs changed"
+    for out in (out for out in stage.outs if out.startswith("timings/")):
+        if read_json(Path(out)) is None:  # it is in no lineage, but the report reads it
+            return f"{out} cannot be read"
     for out, recorded in found["outs"].items():
         if digest(Path(out)) != recorded:
             return f"{out} was changed after the stage wrote it"

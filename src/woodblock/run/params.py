@@ -67,11 +67,13 @@ def resolved(values: dict[str, Any], params: Params) -> dict[str, Any]:
 
 def processes(values: dict[str, Any]) -> int:
     """How many processes may share a stage's work: `processes` of a params file, where auto is one for each core that
-    this process may use."""
+    this process may use. A Slurm job may use the cores that it asked for, also where Slurm does not bind it to them."""
     wanted = values.get("processes", 1)
     if wanted != "auto":
         return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(cores, int(asked)) if re.fullmatch(r"[1-9]\d*", asked, re.ASCII) else cores
 
 
 def _one_line(error: ValidationError) -> str:

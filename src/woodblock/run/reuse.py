@@ -65,7 +65,7 @@ def restore(kept: Kept, outs: dict[str, Path]) -> bool:
             kept.copy(out, target)
             if out in kept.lineage["outs"] and digest(target) != kept.lineage["outs"][out]:
                 return False
-    except OSError:
+    except (OSError, ValueError, KeyError, TypeError):  # a folder's list in the cache may be damaged too
         return False
     return True
 
@@ -77,7 +77,7 @@ def _runs(stage: graph.Stage) -> Iterator[Kept]:
     line = re.compile(rf"^- path: {re.escape(own)}\n", re.MULTILINE)
     entries = [path for path in (cache / "runs").glob("*/*/*") if path.is_file()]
     for path in sorted(entries, key=lambda entry: (-entry.stat().st_mtime_ns, entry.name)):
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
         if not line.search(text):
             continue
         try:

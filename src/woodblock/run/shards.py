@@ -10,6 +10,7 @@ ends. In this way Snakemake's executors divide the work among the machines of a 
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import multiprocessing
@@ -27,9 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from woodblock.base.errors import UserError
-from woodblock.base.progress import Progress
+from woodblock.base.files import partial_of, read_json, remove, replace
+from woodblock.base.progress import Progress, say
 
 PORTION = "WOODBLOCK_SHARDS"
+DONE = "done.json"  # of a finished shard: its result, and the sizes of its files
 
 
 class PortionDone(Exception):
@@ -52,7 +55,9 @@ def work(
     """
     folder.mkdir(parents=True, exist_ok=True)
     asked, whole = _portion(list(tasks))
-    todo = [name for name in asked if not (folder / name / "done.json").exists()]
+    for left in folder.glob(".*.partial*") if whole else ():  # no portion runs beside the whole: killed ones left them
+        remove(left)
+    todo = _unfinished(folder, asked, label)
     progress = Progress(label, len(asked), "shards", done=len(asked) - len(todo))
     try:
         if workers == 1 or len(todo) <= 1:
@@ -65,7 +70,7 @@ def work(
         progress.close()
     if not whole:
         raise PortionDone(f"{len(asked)} of {len(tasks)} shards")
-    return {name: json.loads((folder / name / "done.json").read_text(encoding="utf-8")) for name in tasks}
+    return {name: json.loads((folder / name / DONE).read_text(encoding="utf-8"))["result"] for name in tasks}
 
 
 def map_in_order(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) -> Iterator[Any]:
@@ -95,14 +100,50 @@ def _portion(names: list[str]) -> tuple[list[str], bool]:
     return names[int(found[1]) - 1 :: int(found[2])], False
 
 
+def _unfinished(folder: Path, names: list[str], label: str) -> list[str]:
+    """The names of the shards that are still to be done; a line says if the files of a finished one are damaged."""
+    todo = [name for name in names if not _is_whole(folder / name)]
+    if damaged := [name for name in todo if (folder / name / DONE).exists()]:
+        say(
+            f"{label}: {folder / damaged[0]} is damaged"
+            + (f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else "")
+            + "; done again"
+        )
+    return todo
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a shard is finished, and all its files are there in full size: a power cut can take their ends."""
+    record = read_json(folder / DONE)
+    return isinstance(record, dict) and "result" in record and record.get("sizes") == _sizes(folder)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = (file for file in folder.rglob("*") if file.is_file() and file != folder / DONE)
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in files}
+
+
 def _one(function: Callable[[Any, Path], dict[str, Any]], task: Any, folder: Path) -> None:
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = partial_of(folder)
     partial.mkdir(parents=True)
-    result = function(task, partial)
-    (partial / "done.json").write_text(json.dumps(result, ensure_ascii=False, sort_keys=True), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)  # it has no done.json, so it is not finished
-    os.replace(partial, folder)
+    try:
+        result = function(task, partial)
+        record = {"result": result, "sizes": _sizes(partial)}
+        (partial / DONE).write_text(json.dumps(record, ensure_ascii=False, sort_keys=True), encoding="utf-8")
+        _put(partial, folder)
+    finally:
+        remove(partial)
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Rename a finished shard into place. Another process may be faster: portions of two divisions share shards."""
+    while not _is_whole(folder):
+        remove(folder)
+        try:
+            replace(partial, folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 _pools: dict[int, ProcessPoolExecutor] = {}

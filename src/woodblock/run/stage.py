@@ -15,7 +15,6 @@ standard error.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import inspect
 import json
@@ -25,18 +24,17 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from woodblock.base.errors import UserError
-from woodblock.base.files import write_text
+from woodblock.base.files import partial_of, partials_of, remove, sync, write_text
 from woodblock.base.progress import say
 from woodblock.base.rounding import rounded
-from woodblock.run import code, graph, lineage, ranks, reuse, shards
+from woodblock.run import code, graph, lineage, locks, ranks, reuse, shards
 from woodblock.run import params as params_module
 from woodblock.run.settings.everything import Params
 
@@ -136,7 +134,8 @@ def _read(name: str, arguments: list[str]) -> tuple[graph.Stage, dict[str, Any],
 
 def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: list[str], reuses: bool) -> None:
     stage, values, params = _read(name, arguments)
-    with _lock(f"{name}-{portion.replace('/', '-of-')}" if (portion := os.environ.get(shards.PORTION)) else name):
+    portion = os.environ.get(shards.PORTION)
+    with locks.held(name, portion):
         started = time.perf_counter()
         deps, resolved = lineage.dep_digests(stage), params_module.resolved(values, params)
         if reuses and not portion and _take_back(stage, values, resolved, deps):
@@ -148,11 +147,13 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
             return
         run = _new_run(stage, resolved, deps)
         _warn_of_other_versions(stage)
-        outputs = {path: _partial(path) for path in arguments if path in stage.outs}
+        outputs = _partials([path for path in arguments if path in stage.outs], alone=not portion)
         paths = [outputs.get(path, Path(path)) for path in arguments]
         extra = {"run": run} if "run" in inspect.signature(function).parameters else {}
         try:
             metrics = function(params_module.Declared(params, list(stage.params)), *paths, **extra)
+            if portion:
+                raise UserError(f"{shards.PORTION} is set, but {name} does not work in shards; unset it")
             for path, partial in outputs.items():
                 if not partial.exists():
                     raise RuntimeError(f"{name} made no {path}")
@@ -160,7 +161,7 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
             _put_in_place(name, outputs)
         finally:
             for partial in outputs.values():
-                _remove(partial)
+                remove(partial)
         if f"metrics/{name}.json" in stage.outs:
             _write_json(Path(f"metrics/{name}.json"), kept_metrics)
         timings = {"wall_seconds": time.perf_counter() - started, "peak_memory_mb": _peak_memory_mb(), **run.rates}
@@ -174,6 +175,8 @@ def _put_in_place(name: str, partials: dict[str, Path]) -> None:
     """Rename outputs into place. Old outputs are replaced one by one. Their lineage is removed first, since it must never
     stand beside a mixture of old and new."""
     lineage.path_of(name).unlink(missing_ok=True)
+    for partial in partials.values():
+        sync(partial)  # before the lineage says that they are complete
     for path, partial in partials.items():
         _replace(partial, Path(path))
 
@@ -183,14 +186,14 @@ def _take_back(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, A
     if os.environ.get(COMPUTE) or not (kept := reuse.find(stage, values, deps)):
         return False
     own = lineage.path_of(stage.name).as_posix()
-    partials = {path: _partial(path) for path in stage.outs if path != own}
+    partials = _partials([path for path in stage.outs if path != own], alone=True)
     try:
         if not reuse.restore(kept, partials):
             return False
         _put_in_place(stage.name, partials)
     finally:
         for partial in partials.values():
-            _remove(partial)
+            remove(partial)
     lineage.write(stage, values, deps, resolved)  # not copied: files of code may have moved since
     return True
 
@@ -210,13 +213,16 @@ def _new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -
     return Run(stage.name, key, WORK / "work" / f"{stage.name}-{key}", processes, identity=identity)
 
 
-def _partial(path: str) -> Path:
-    """A hidden sibling of an output, so that the rename into place stays within one file system."""
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial{target.suffix}")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    _remove(partial)
-    return partial
+def _partials(outs: list[str], *, alone: bool) -> dict[str, Path]:
+    """For each output a hidden name beside it, so that the rename into place stays within one file system.
+
+    alone: whether no other process does this stage. Then what killed ones left of the outputs is removed.
+    """
+    for out in map(Path, outs):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for left in partials_of(out) if alone else ():
+            remove(left)
+    return {out: partial_of(Path(out)) for out in outs}
 
 
 def _replace(partial: Path, target: Path) -> None:
@@ -225,33 +231,8 @@ def _replace(partial: Path, target: Path) -> None:
     os.replace(partial, target)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _write_json(target: Path, value: dict[str, Any]) -> None:
     write_text(target, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
-
-
-@contextmanager
-def _lock(name: str) -> Iterator[None]:
-    """Hold the stage's lock, so that two engines never run one stage at once. It is released when the process ends."""
-    (WORK / "locks").mkdir(parents=True, exist_ok=True)
-    with (WORK / "locks" / name).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise UserError(
-                f"process {file.read().strip() or '?'} is already running this stage; wait until it ends, or stop it"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _warn_of_other_versions(stage: graph.Stage) -> None:

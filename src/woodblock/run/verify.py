@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from woodblock.base.errors import UserError
-from woodblock.base.files import write_text
+from woodblock.base.files import read_json, write_text
 from woodblock.base.progress import say
 from woodblock.run import graph, lineage, params
 from woodblock.run.presets import by_path
@@ -134,7 +134,9 @@ def main() -> None:
             return
         if not REFERENCE.is_file():
             raise UserError(f"{REFERENCE}: there is no such file; git checkout {REFERENCE}")
-        reference, run = json.loads(REFERENCE.read_text(encoding="utf-8")), finished()
+        if (reference := read_json(REFERENCE)) is None:
+            raise UserError(f"{REFERENCE}: cannot be read; git checkout {REFERENCE}")
+        run = finished()
         differences = compare(reference, run, shaped_by_torch(graph.load()))
     except UserError as error:
         sys.exit(f"error: verify: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,11 +69,13 @@ def hold_to_record(source: Source, fetched: Fetched, downloads: Path) -> None:
     if source.sha256:
         return
     record = downloads / "recorded" / hashlib.sha256(source.url.encode()).hexdigest()[:16]
-    if not record.is_file():
+    before = record.read_text(encoding="utf-8", errors="replace").partition(" ")[0] if record.is_file() else None
+    if before is not None and not re.fullmatch(r"[0-9a-f]{64}", before):
+        say(f"download: {record.as_posix()}, the sha256 of {shown(source.url)}, cannot be read; recorded again")
+        before = None
+    if before is None:
         write_text(record, f"{fetched.sha256}  {shown(source.url)}\n")
-        return
-    before = record.read_text(encoding="utf-8").partition(" ")[0]
-    if before != fetched.sha256:
+    elif before != fetched.sha256:
         raise UserError(
             f"{shown(source.url)}: the file changed: sha256 was {before} and is now {fetched.sha256}; to accept the new "
             f"file, set its sha256 in params.yaml or remove {record.as_posix()}; otherwise restore the old file"

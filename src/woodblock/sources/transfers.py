@@ -164,8 +164,8 @@ def _strong(response: requests.Response) -> str | None:
 
 def _validator(state: Path) -> str | None:
     try:
-        validator: str | None = json.loads(state.read_text(encoding="utf-8"))["validator"]
-        return validator
+        validator = json.loads(state.read_text(encoding="utf-8"))["validator"]
+        return validator if isinstance(validator, str) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

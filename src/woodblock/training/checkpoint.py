@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from woodblock.base.errors import UserError
+from woodblock.base.files import sync_names
 from woodblock.base.progress import say
 from woodblock.run import code, ranks
 
@@ -39,15 +40,16 @@ def save(folder: Path, identity: Identity, state: dict[str, Any]) -> None:
     if newest.exists():
         os.replace(newest, folder / PREVIOUS)
     os.replace(partial, newest)
-    _sync_names(folder)
+    sync_names(folder)
 
 
 def load(folder: Path, identity: Identity, name: str) -> dict[str, Any] | None:
     """The state of the newest whole checkpoint in the folder, or None where there is none.
 
-    If the newest is damaged, a line with the stage's name says so, it is renamed, and the one before it is used. Raises
-    UserError where neither is whole; and for a checkpoint of other data, another tokenizer, other params or other code,
-    naming what differs.
+    If the newest is damaged, a line with the stage's name says so, it is renamed, and the one before it is used; if that one
+    is damaged too, or not there, training starts from the beginning. Raises UserError for a checkpoint that the disk does
+    not give or that has another format; and for one of other data, another tokenizer, other params or other code, naming
+    what differs.
     """
     newest, previous = folder / NEWEST, folder / PREVIOUS
     there = [path for path in (newest, previous) if path.is_file()]
@@ -66,13 +68,13 @@ def load(folder: Path, identity: Identity, name: str) -> dict[str, Any] | None:
         if faults and ranks.rank() == 0:
             say(f"{name}: {faults[0]}; continuing from the one before it")
             # Renamed: otherwise the next save would keep it as the one before, in place of the whole one.
-            os.replace(newest, folder / "checkpoint.torn.pt")
+            os.replace(newest, newest.with_suffix(".torn.pt"))
         state: dict[str, Any] = found["state"]
         return state
-    if faults:
-        raise UserError(
-            f"{' and '.join(faults)}; remove {'it' if len(faults) == 1 else 'both'} to start from the beginning"
-        )
+    if faults and ranks.rank() == 0:
+        say(f"{name}: {' and '.join(faults)}; starting from the beginning")
+        for path in there:
+            os.replace(path, path.with_suffix(".torn.pt"))
     return None
 
 
@@ -105,10 +107,14 @@ def _read(path: Path) -> dict[str, Any]:
         version = found["format"] if isinstance(found, dict) and "format" in found else None
         if version == FORMAT:
             whole = digest({"identity": found["identity"], "state": found["state"]}) == found["digest"]
+    except OSError as error:  # the file may be whole
+        raise UserError(f"{path} cannot be read ({error.strerror or error}); run again, or remove it") from error
     except Exception as error:
         raise _Torn(f"cannot be read ({type(error).__name__})") from error
+    if version is None:
+        raise _Torn("is no checkpoint")
     if version != FORMAT:
-        raise _Torn(f"has format {version}, not {FORMAT}")
+        raise UserError(f"{path} has format {version}, not {FORMAT}; remove it to start from the beginning")
     if not whole:
         raise _Torn("does not match its own digest")
     return found
@@ -159,17 +165,3 @@ def _kind(path: str) -> str:
 
 def _some(names: list[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _sync_names(folder: Path) -> None:
-    """Make the file system write the renames to disk, so that nothing is lost if the power fails."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # a system on which folders cannot be opened
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)

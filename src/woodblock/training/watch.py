@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from woodblock.base.errors import UserError
+from woodblock.base.files import write_text
 
 FOLDER = Path(".woodblock/watch")
 COLUMNS = ("step", "tokens", "loss", "learning_rate", "grad_norm", "tokens_per_second", "mfu", "memory_mb", "seconds")
@@ -28,10 +28,7 @@ class Log:
     def __init__(self, path: Path, step: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = [row for row in read(path) if float(row["step"]) <= step]
-        partial = path.with_name(f".{path.name}.partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([COLUMNS, *([row[name] for name in COLUMNS] for row in kept)])
-        os.replace(partial, path)
+        write_text(path, "".join(",".join(row) + "\r\n" for row in [COLUMNS, *(row.values() for row in kept)]))
         self.file = path.open("a", newline="", encoding="utf-8")
         self.writer = csv.writer(self.file)
 
@@ -47,8 +44,8 @@ def read(path: Path) -> list[dict[str, str]]:
     """The rows of a live log. Rows that a kill cut short are left out; a file with other columns gives no rows."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = csv.reader(line.replace("\0", "") for line in file)
         if tuple(next(rows, ())) != COLUMNS:
             return []
         return [dict(zip(COLUMNS, row, strict=True)) for row in rows if len(row) == len(COLUMNS) and _all_numbers(row)]
