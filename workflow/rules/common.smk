@@ -66,6 +66,8 @@ def stamp(stage):
 
 
 PORTIONS = int(config.get("portions", 1))
+# GPUs that a training job asks for on a cluster; 0 on one that has none. On one machine it counts as one, whatever it is.
+GPUS = int(config.get("gpus", PARAMS.train.devices if isinstance(PARAMS.train.devices, int) else 1))
 SHARDED = [stage for stage in ("clean", "dedup") if stage in STALE]
 
 

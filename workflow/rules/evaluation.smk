@@ -9,7 +9,7 @@ rule benchmark:
         "../envs/pins.yaml"
     threads: PARAMS.threads
     resources:
-        gpu=1,
+        gpu=min(GPUS, 1),
     params:
         cmd=command("benchmark"),
     shell:

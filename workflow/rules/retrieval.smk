@@ -25,7 +25,7 @@ rule rag_eval:
         "../envs/pins.yaml"
     threads: PARAMS.threads
     resources:
-        gpu=1,
+        gpu=min(GPUS, 1),
     params:
         cmd=command("rag_eval"),
     shell:

@@ -9,7 +9,7 @@ rule pretrain:
         "../envs/pins.yaml"
     threads: PARAMS.threads
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
         cmd=command("pretrain"),
     shell:
@@ -27,7 +27,7 @@ rule sft:
         "../envs/pins.yaml"
     threads: PARAMS.threads
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
         cmd=command("sft"),
     shell:
