@@ -11,7 +11,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 LOCKS := $(wildcard requirements/*.txt)
 
-.PHONY: all help test lint slow full gpu training engines preset adopt watch verify graph lock format clean
+.PHONY: all help test lint slow full gpu training engines preset adopt watch verify graph lock format clean abandoned purge
 
 all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -32,7 +32,9 @@ help:
 	@echo 'make lint             check format, names, types, the layers of the library, and the rules of Snakemake'
 	@echo 'make lock             resolve requirements/packages.in again, and write the lock files'
 	@echo 'make format           format the code'
-	@echo 'make clean            remove logs and working state; keep outputs, caches and .venv'
+	@echo 'make clean            remove logs, and the caches of tests and linters; keep outputs, downloads, checkpoints and .venv'
+	@echo 'make abandoned        list with sizes what killed runs, and runs with other params, left unfinished'
+	@echo 'make purge            list it and remove it; keep what a process uses and what the next run goes on with'
 
 # This file marks a finished installation. If a lock file is newer, pip installs again. The log keeps all that pip says; its
 # progress is printed here.
@@ -101,4 +103,10 @@ format: .venv/installed
 	$(BIN)/snakefmt Snakefile workflow
 
 clean:
-	rm -rf logs .woodblock .pytest_cache .ruff_cache .hypothesis
+	rm -rf logs .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+
+abandoned: .venv/installed
+	@PYTHONPATH=src $(BIN)/python -m woodblock.run.purge --list
+
+purge: .venv/installed
+	@PYTHONPATH=src $(BIN)/python -m woodblock.run.purge

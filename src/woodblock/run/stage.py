@@ -104,7 +104,7 @@ def _take_part(name: str, function: Callable[..., Any], arguments: list[str], in
     if not in_ranks:
         raise UserError(f"{name} runs in one process; start it without torchrun")
     stage, values, params = _read(name, arguments)
-    run = _new_run(stage, params_module.resolved(values, params), lineage.dep_digests(stage))
+    run = new_run(stage, params_module.resolved(values, params), lineage.dep_digests(stage))
     function(params_module.Declared(params, list(stage.params)), *map(Path, arguments), run=run)
     raise RuntimeError(f"{name} came to its outputs in a process that makes none")
 
@@ -145,7 +145,7 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
                 f"(set {COMPUTE}=1 to compute them)"
             )
             return
-        run = _new_run(stage, resolved, deps)
+        run = new_run(stage, resolved, deps)
         _warn_of_other_versions(stage)
         outputs = _partials([path for path in arguments if path in stage.outs], alone=not portion)
         paths = [outputs.get(path, Path(path)) for path in arguments]
@@ -198,7 +198,7 @@ def _take_back(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, A
     return True
 
 
-def _new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Run:
+def new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Run:
     """The run of a stage. Its identity is all that its outputs depend on, but not the block train, which says on which
     devices: training that was killed on eight GPUs continues on one. values: params.yaml with numbers for auto."""
     processes = params_module.processes(values)
