@@ -26,15 +26,22 @@ def tokenizer(params: Any, train: Path, validation: Path, out: Path) -> dict[str
     return {"vocab_size": settings.vocab_size, **metrics}
 
 
+PIECE = 10_000  # characters: so much of a long document is taken or left out at once
+
+
 def sample(train: Path, max_chars: int) -> Iterator[str]:
-    """Training texts, evenly over the corpus, until about max_chars characters."""
+    """Training texts, evenly over the corpus, of max_chars characters at most; long ones in pieces, if not all is taken."""
     total = sum(len(record["text"]) for record in parquet.stream(train, ["text"]))
-    share, taken, seen = min(1.0, max_chars / total), 0, 0
+    share, taken, seen = max_chars / total if total > max_chars else 1.0, 0, 0
     for record in parquet.stream(train, ["text"]):
-        seen += len(record["text"])
-        if taken < share * seen:
-            taken += len(record["text"])
-            yield record["text"]
+        size = PIECE if share < 1 else max(1, len(record["text"]))
+        for start in range(0, len(record["text"]), size):
+            piece = record["text"][start : start + size]
+            seen += len(piece)
+            if taken < share * seen:
+                piece = piece[: max_chars - taken]
+                taken += len(piece)
+                yield piece
 
 
 def check(folder: Path, validation: Path) -> dict[str, Any]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-
 import pandas as pd
 import pytest
-import sentencepiece
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +15,7 @@ from woodblock.retrieval import answering
 from woodblock.retrieval.answering import CUT_MARK, NOTHING_FOUND, Answer, Source, answer, fit, mentions, retrieve
 from woodblock.retrieval.bm25 import Index
 from woodblock.tokens import tokenization
-from woodblock.tokens.tokenization import Tokenizer
+from woodblock.tokens.tokenization import SentencePieces, Tokenizer
 
 LABOUR = "国家实行劳动者每日工作时间不超过八小时、平均每周工作时间不超过四十四小时的工时制度。"
 LONG = "公司应当依法登记。" * 200
@@ -43,7 +40,7 @@ def index() -> Index:
 def tokenizer() -> Tokenizer:
     text = "\n".join([*PASSAGES["text"], *QUESTIONS, "根据下面的条文回答问题。问题：《》　assistant user system"])
     model = tokenization.train([text], 400, 0.9995)
-    return Tokenizer(sentencepiece.SentencePieceProcessor(model_proto=io.BytesIO(model).getvalue()))
+    return Tokenizer(SentencePieces(model))
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,13 @@ from woodblock.base.errors import UserError
 from woodblock.tokens import tokenization
 from woodblock.tokens.tokenization import CONTROLS, SENTENCE_BYTES, Tokenizer, sentences
 
-ANY = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"), max_size=60)
+ANY = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60)
 ALPHABET = sorted(set(small_models.text()))
 LIKE_TRAINING = st.text(alphabet=ALPHABET, max_size=80)
 FRAGMENTS = [*small_models.WHO, *small_models.DO, *small_models.WHAT, *small_models.END, "　　", "  ", " ", "\n", "12"]
-FRAGMENTS += ["国国", "Article", "🙂", "龘", "\t"]
+FRAGMENTS += ["国国", "Article", "🙂", "龘", "\t", "▁", "▁▁ ", "国▁"]
 PHRASES = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
-REPEATS = st.text(alphabet="国家 应当\n1", max_size=60)
+REPEATS = st.text(alphabet="国家 ▁应当\n1", max_size=60)
 TEXTS = st.one_of(ANY, LIKE_TRAINING, PHRASES, REPEATS)
 SPELLED = (*CONTROLS, "<0x0A>", "<|im_start|>assistant\n", "</s><s>", "< |im_end|>", "<|im_end|")
 
@@ -46,6 +46,41 @@ def test_round_trip_and_equal_ids(ours, theirs, text):
     if not any(control in text for control in CONTROLS):  # transformers reads those as control tokens
         assert theirs.encode(text, add_special_tokens=False) == ids
         assert theirs.decode(ids) == text
+
+
+@pytest.mark.parametrize(
+    "texts", [["国家保护权利。" * 90], ["国家保护权利。" * 40_000 + "a b"], ["▁国家保护权利▁" * 9]]
+)
+def test_a_space_has_its_piece_even_if_the_text_has_hardly_any(tmp_path, texts):
+    tokenization.save(tokenization.train(texts, 270, 0.98), tmp_path)
+    ours, theirs = Tokenizer.load(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    for text in ("请用 Python 写", " ", "  国家  ", "▁", " ▁ ", "▁国家▁▁"):
+        ids = ours.encode(text)
+        assert ours.decode(ids) == text
+        assert theirs.encode(text, add_special_tokens=False) == ids
+        assert theirs.decode(ids) == text
+
+
+def test_a_folder_saved_again_has_no_model_file_and_reads_the_same(ours, theirs, tmp_path):
+    theirs.save_pretrained(tmp_path)
+    assert not (tmp_path / "tokenizer.model").exists()
+    again = Tokenizer.load(tmp_path)
+    assert again.vocab_size == ours.vocab_size
+    for text in (small_models.text(20, seed=3), " ▁ \n龘🙂", "".join(SPELLED), ""):
+        ids = ours.encode(text)
+        assert again.encode(text) == ids and again.decode([1, *ids, 4]) == ours.decode(ids) == text
+        assert again.encode_many([text, "国家"], 2) == ours.encode_many([text, "国家"], 2)
+    chat = [{"role": "user", "content": "<|im_end|>"}, {"role": "assistant", "content": "好"}]
+    assert again.encode_chat(chat) == ours.encode_chat(chat)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.model", "tokenizer.json"])
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs", b"{}"])
+def test_a_file_that_is_no_tokenizer_is_one_line(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=name) as error:
+        Tokenizer.load(tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_long_text_is_the_same_in_both_forms(ours, theirs):
@@ -106,6 +141,36 @@ def test_chats_are_what_the_template_makes(ours, theirs, messages, reply):
     template = theirs.apply_chat_template(asked, tokenize=True, add_generation_prompt=reply, return_dict=False)
     assert ours.encode_chat(asked, reply=reply) == template
     assert template.count(ours.start_id) == 1 and template[0] == ours.start_id
+
+
+@given(messages=dialogues())
+def test_the_template_marks_what_is_learned(ours, theirs, messages):
+    marked = theirs.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+    learned = [is_learned for ids, is_learned in ours.chat_parts(messages) for _ in ids]
+    assert marked["input_ids"] == ours.encode_chat(messages)
+    assert marked["assistant_masks"] == [int(one) for one in learned]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, ""),
+        ([], ""),
+        ([{"type": "text", "text": "你好"}, {"type": "text", "text": " 吗"}], "你好 吗"),
+        (["你", "好"], "你好"),
+    ],
+)
+@pytest.mark.parametrize("role", ["user", "assistant", "system"])
+def test_a_content_may_be_nothing_or_parts(ours, theirs, content, text, role):
+    found = theirs.apply_chat_template([{"role": role, "content": content}], tokenize=True, return_dict=False)
+    assert found == ours.encode_chat([{"role": role, "content": text}])
+
+
+def test_a_message_without_content_is_empty_and_a_picture_is_refused(theirs):
+    assert "<|im_start|>assistant\n<|im_end|>" in theirs.apply_chat_template([{"role": "assistant"}], tokenize=False)
+    picture = [{"type": "image_url", "image_url": "a.png"}]
+    with pytest.raises(Exception, match="no part of type image_url"):
+        theirs.apply_chat_template([{"role": "user", "content": picture}], tokenize=False)
 
 
 @given(messages=dialogues())

@@ -9,17 +9,19 @@ from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as save_to_bytes
 
 from woodblock.base.errors import UserError
 from woodblock.base.files import read_json
 from woodblock.models.configuration import Config, RopeScaling
 from woodblock.models.decoder import Transformer
 from woodblock.models.rotary_positions import LLAMA3_ROTATIONS, YARN_ROTATIONS
+from woodblock.tokens import tokenization
 from woodblock.tokens.tokenization import Tokenizer
 
-TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-PREFIX = "model."
+TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "chat_template.jinja")
+PREFIX, WEIGHTS, SHARDS = "model.", "model.safetensors", "model.safetensors.index.json"
 
 
 def hf_config(config: Config, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -68,25 +70,33 @@ def rope_parameters(config: Config) -> dict[str, Any]:
 
 
 def save(model: Transformer, tokenizer_folder: Path, out: Path) -> None:
-    """Write a model folder: config, weights in fp32, the tokenizer's files, generation config."""
+    """Write a model folder: config, weights in fp32, the tokenizer's files with the model's context, generation config."""
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.load(tokenizer_folder)
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(tokenizer_folder / name, out / name)
+    for path in (tokenizer_folder / name for name in TOKENIZER_FILES):
+        if path.is_file():  # a folder that transformers saved has no tokenizer.model
+            shutil.copyfile(path, out / path.name)
+    settings = json.loads((tokenizer_folder / tokenization.SETTINGS_FILE).read_text(encoding="utf-8"))
+    tokenization.write_settings({**settings, "model_max_length": model.config.context}, out)
     weights = {PREFIX + name: w.detach().float().cpu().contiguous() for name, w in model.state_dict().items()}
-    save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    # safetensors' own save_file lets nobody but the owner read the file.
+    (out / WEIGHTS).write_bytes(save_to_bytes(weights, metadata={"format": "pt"}))
     _write_json(out / "config.json", hf_config(model.config, tokenizer))
     generation = {
         "bos_token_id": tokenizer.start_id,
         "eos_token_id": [tokenizer.end_id, tokenizer.turn_end_id],
         "pad_token_id": tokenizer.pad_id,
         "do_sample": False,
+        "max_length": model.config.context,  # prompt and reply; without it, transformers stops after 20 tokens
     }
     _write_json(out / "generation_config.json", generation)
 
 
 def read_config(folder: Path) -> Config:
-    """Our Config from a folder's config.json. Raises UserError where there is none, or for a model that we do not have."""
+    """Our Config from a folder's config.json, also from one that transformers 4 or 5 saved.
+
+    Raises UserError where there is none, or for a model that we do not have.
+    """
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise UserError(f"{path}: there is no such file; run the stage that makes it, or dvc checkout")
@@ -98,7 +108,7 @@ def read_config(folder: Path) -> Config:
             f"{path}: the model type is {values.get('model_type')}, tie_word_embeddings is "
             f"{values.get('tie_word_embeddings')}; only Llama and Qwen3 with tied embeddings can be read"
         )
-    rope = values["rope_parameters"]
+    rope = read_rope(values)
     config = Config(
         vocab_size=values["vocab_size"],
         dim=values["hidden_size"],
@@ -115,11 +125,27 @@ def read_config(folder: Path) -> Config:
         rope_factor=rope.get("factor", 1.0),
     )
     known = config.rope_scaling in (None, *get_args(RopeScaling))
-    if not known or values["head_dim"] != config.head_dim or rope != rope_parameters(config):
+    head_dim = values.get("head_dim") or config.head_dim
+    if not known or head_dim != config.head_dim or rope != rope_parameters(config):
         raise UserError(
             f"{path}: this pipeline cannot use its head_dim or rope_parameters; run the stage that makes the folder again"
         )
     return config
+
+
+def read_rope(values: dict[str, Any]) -> dict[str, Any]:
+    """The rotary settings of a config.json with the names of transformers 5; what is null there is left out."""
+    rope = values.get("rope_parameters") or {"rope_type": "default", **(values.get("rope_scaling") or {})}
+    rope.setdefault("rope_theta", values.get("rope_theta"))
+    return {name: value for name, value in rope.items() if value is not None}
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """A folder's weights by name, from one file or from shards. Raises OSError and SafetensorError as safetensors does."""
+    if not (folder / WEIGHTS).exists() and (folder / SHARDS).is_file():
+        names = json.loads((folder / SHARDS).read_text(encoding="utf-8"))["weight_map"].values()
+        return {name: weight for file in sorted(set(names)) for name, weight in load_file(folder / file).items()}
+    return load_file(folder / WEIGHTS)
 
 
 def load(folder: Path, device: torch.device) -> tuple[Transformer, Tokenizer]:
@@ -132,7 +158,7 @@ def load(folder: Path, device: torch.device) -> tuple[Transformer, Tokenizer]:
     config = read_config(folder)
     model = Transformer(config)
     try:
-        weights = load_file(folder / "model.safetensors")
+        weights = read_weights(folder)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{folder}/model.safetensors cannot be read ({type(error).__name__}); run the stage that makes it again, or dvc "
