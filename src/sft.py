@@ -36,6 +36,7 @@ def sft(
             "lower sft.max_tokens"
         )
     memory.check(config, settings, params.train, settings.max_tokens, device, "sft")
+    memory.check_conversations(given, params.train, device)
     model, tokenizer = hugging_face.load(base, device)
     everything = collect(given, documents, settings, params.seed)
     train, held_out, counts = conversations.encode(

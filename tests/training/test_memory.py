@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,8 @@ from support.measured_memory import NARROW, peak_bytes, two_steps
 from woodblock.base.errors import UserError
 from woodblock.models import kernels
 from woodblock.models.configuration import Config
-from woodblock.training import hardware, memory
+from woodblock.tables import parquet
+from woodblock.training import conversations, hardware, memory
 
 WIDE = {"dim": 256, "layers": 2, "heads": 4, "kv_heads": 4, "hidden_dim": 704, "vocab_size": 3000, "qk_norm": True}
 
@@ -124,3 +126,46 @@ def test_threads_count_where_they_take_rows_of_their_own(monkeypatch, devices, s
     place = SimpleNamespace(devices=devices, shard=shard)
     memory.check(small_models.model().config, None, place, 64, torch.device("cpu"), "pretrain")
     assert asked_of == [memory.Parallelism(devices, shard and devices > 1, threads)]
+
+
+def table_of_conversations(folder, count, turns, lines):
+    texts = [small_models.text(lines, seed=seed) for seed in range(20)]
+
+    def said(number):
+        return [
+            {"role": role, "content": f"{texts[(number + 7 * turn) % 20]}{number}"}
+            for turn in range(turns)
+            for role in ("user", "assistant")
+        ]
+
+    columns = parquet.schema(id="string", messages="messages")
+    parquet.write(folder, ({"id": f"given-{n}", "messages": said(n)} for n in range(count)), columns)
+    return folder
+
+
+@pytest.mark.parametrize(("count", "turns", "lines"), [(1000, 1, 1), (300, 1, 6), (200, 4, 2)])
+def test_the_memory_of_conversations_is_estimated_within_a_factor_of_two(tmp_path, count, turns, lines):
+    table = table_of_conversations(tmp_path / "given", count, turns, lines)
+    tokenizer = small_models.tokenizer()
+    tracemalloc.start()
+    everything = [conversations.given(row["id"], row["messages"], 0.05) for row in parquet.stream(table)]
+    encoded = conversations.encode(everything, tokenizer, "", 10**6)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(everything) == count and encoded
+    assert 0.5 < memory.conversations_bytes(table) / held < 2
+
+
+def test_conversations_that_do_not_fit_are_refused_with_their_number(tmp_path, monkeypatch):
+    table, place = table_of_conversations(tmp_path / "given", 1000, 1, 1), SimpleNamespace(devices=1, shard=False)
+    need, cpu = memory.conversations_bytes(table), torch.device("cpu")
+    monkeypatch.setattr(hardware, "free_memory", lambda device: need)
+    memory.check_conversations(table, place, cpu)
+    place.devices = 4
+    with pytest.raises(
+        UserError, match=r"^sft holds all conversations in memory: 1,000 need .* in each of 4 ranks"
+    ) as error:
+        memory.check_conversations(table, place, cpu)
+    assert "max_records" in str(error.value) and "\n" not in str(error.value)
+    monkeypatch.setattr(hardware, "free_memory", lambda device: None)  # the system does not say
+    memory.check_conversations(table, place, cpu)

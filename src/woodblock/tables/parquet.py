@@ -158,6 +158,12 @@ def count(folder: Path) -> int:
     return sum(pq.read_metadata(part).num_rows for part in parts(folder))
 
 
+def uncompressed_bytes(folder: Path) -> int:
+    """The bytes of all values without compression, from the parts' footers alone."""
+    footers = [pq.read_metadata(part) for part in parts(folder)]
+    return sum(footer.row_group(n).total_byte_size for footer in footers for n in range(footer.num_row_groups))
+
+
 def stream(folder: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the records one by one, a row group in memory at a time."""
     for part in parts(folder):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -17,6 +18,7 @@ from woodblock.base.errors import UserError
 from woodblock.models import cross_entropy, kernels
 from woodblock.models.configuration import Config
 from woodblock.run import ranks
+from woodblock.tables import parquet
 from woodblock.training import distributed, hardware
 from woodblock.training.distributed import Place
 
@@ -111,6 +113,32 @@ def check_room(
     raise UserError(
         f"{name}.micro_batch_tokens: {settings.micro_batch_tokens} needs about {need / 2**30:.3g} GiB{each}, but only "
         f"{room / 2**30:.3g} GiB of memory are free for it; {instead}"
+    )
+
+
+# A conversation in Python: its objects; and for each byte of its text the text itself, and a quarter of a token with its
+# target. Measured with conversations of 300 to 9,000 bytes (tests/training/test_memory.py).
+CONVERSATION_BYTES, TEXT_FACTOR = 2300, 6
+
+
+def conversations_bytes(table: Path) -> int:
+    """About the bytes that the conversations of a table take when sft has read and tokenized them."""
+    return parquet.count(table) * CONVERSATION_BYTES + TEXT_FACTOR * parquet.uncompressed_bytes(table)
+
+
+def check_conversations(table: Path, place: Place, device: torch.device) -> None:
+    """Refuse conversations that the machine has no room for, before they are read: each rank of sft holds all of them.
+
+    Raises UserError if even half of the estimate is over the free memory. A rank that makes no outputs checks nothing.
+    """
+    room, count = hardware.free_memory(torch.device("cpu")), distributed.rank_count(place.devices, device)
+    need = conversations_bytes(table)
+    if ranks.only_helps() or room is None or count * need / 2 <= room:
+        return
+    each = "" if count == 1 else f" in each of {count} ranks"
+    raise UserError(
+        f"sft holds all conversations in memory: {parquet.count(table):,} need about {need / 2**30:.3g} GiB{each}, but only "
+        f"{room / 2**30:.3g} GiB are free; take fewer, with max_records for a source in download.instructions"
     )
 
 
