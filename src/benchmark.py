@@ -185,4 +185,4 @@ def score_texts(outcome: Outcome) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run_stage(benchmark)
+    run_stage(benchmark, scores={"source_law": "base.source_law.acc", "continuation": "base.continuation.acc"})

@@ -173,4 +173,4 @@ def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int
 
 
 if __name__ == "__main__":
-    run_stage(pretrain, in_ranks=True)
+    run_stage(pretrain, scores={"val_bpb": "val_bpb"}, in_ranks=True)

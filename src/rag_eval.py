@@ -112,4 +112,4 @@ def summary(answers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_stage(rag_eval)
+    run_stage(rag_eval, scores={"recall@1": "recall@1", "grounded": "answers.grounded"})

@@ -150,4 +150,4 @@ def measure(replies: pd.DataFrame) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run_stage(sft, in_ranks=True)
+    run_stage(sft, scores={"reply_loss": "val_loss", "stops": "stops"}, in_ranks=True)

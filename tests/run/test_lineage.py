@@ -20,8 +20,7 @@ VALUES = {"seed": 1, "model": {"dim": 8}}
 
 def a_stage(name: str = "b", deps: tuple[str, ...] = ("a.txt", "timings/a.json"), **more) -> graph.Stage:
     outs = (f"{name}.out", f"{name}.data", f"lineage/{name}.json", f"metrics/{name}.json", f"timings/{name}.json")
-    uncached = frozenset({f"metrics/{name}.json", f"timings/{name}.json"})
-    settings = {"cmd": f"python src/{name}.py", "params": ("seed", "model.dim"), "outs": outs, "uncached": uncached}
+    settings = {"cmd": f"python src/{name}.py", "params": ("seed", "model.dim"), "outs": outs}
     return graph.Stage(name=name, deps=deps, **(settings | more))
 
 
@@ -164,7 +163,7 @@ import sys
 from pathlib import Path
 from woodblock.run import graph, lineage
 outs = ("out", "lineage/a.json")
-stage = graph.Stage("a", "cmd", ("in", "other"), ("seed",), outs, frozenset())
+stage = graph.Stage("a", "cmd", ("in", "other"), ("seed",), outs)
 for name in ("in", "other", "out"):
     Path(name).mkdir()
     for number in range(20):

@@ -13,7 +13,7 @@ from support.projects import ROOT
 
 from woodblock.base.errors import UserError
 from woodblock.run import code, params
-from woodblock.run.presets import by_path
+from woodblock.run.params import by_path
 from woodblock.run.settings.sources import Source
 
 VALUES = params.read(ROOT / "params.yaml")

@@ -18,7 +18,6 @@ STAGE = graph.Stage(
     ("in.txt",),
     ("seed",),
     OUTS,
-    frozenset({"metrics/a.json", "timings/a.json"}),
 )
 VALUES = {"seed": 1}
 TARGETS = {name: Path("back", name) for name in OUTS[:-1]}
@@ -84,9 +83,9 @@ def test_outputs_come_back_as_they_were(kept: Path) -> None:
     [
         (STAGE, {"seed": 2}, "in"),
         (STAGE, VALUES, "other"),
-        (graph.Stage("a", "python src/a.py", STAGE.deps, STAGE.params, OUTS, STAGE.uncached), VALUES, "in"),
-        (graph.Stage("a", STAGE.cmd, STAGE.deps, STAGE.params, (*OUTS, "more"), STAGE.uncached), VALUES, "in"),
-        (graph.Stage("b", STAGE.cmd, STAGE.deps, STAGE.params, OUTS, STAGE.uncached), VALUES, "in"),
+        (graph.Stage("a", "python src/a.py", STAGE.deps, STAGE.params, OUTS), VALUES, "in"),
+        (graph.Stage("a", STAGE.cmd, STAGE.deps, STAGE.params, (*OUTS, "more")), VALUES, "in"),
+        (graph.Stage("b", STAGE.cmd, STAGE.deps, STAGE.params, OUTS), VALUES, "in"),
     ],
     ids=["params", "data", "command", "outputs", "stage"],
 )

@@ -31,8 +31,8 @@ stages:
     cmd: python src/clean.py input.txt data/out curve.csv
     deps: [input.txt, src/clean.py, requirements.txt]
     params: [seed, clean.min_chars]
-    outs: [data/out, curve.csv, lineage/clean.json, {timings/clean.json: {cache: false}}]
-    metrics: [{metrics/clean.json: {cache: false}}]
+    outs: [data/out, curve.csv, metrics/clean.json, timings/clean.json, lineage/clean.json]
+    metrics: [scores/clean.json]
 """
 COMMAND = ["src/clean.py", "input.txt", "data/out", "curve.csv"]
 HEAD = """
@@ -102,19 +102,20 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def test_outputs_metrics_timings_and_lineage(here: Path, capsys) -> None:
-    stage.run_stage(good)
+    stage.run_stage(good, scores={"number": "a.n", "no such": "a.m"})
     assert (here / "data/out/part").read_text() == f"input{params.read()['seed']}"
     assert (here / "metrics/clean.json").read_text() == '{\n "a": {\n  "n": 3\n },\n "b": 0.333333\n}\n'
+    assert json.loads((here / "scores/clean.json").read_text()) == {"number": 3}
     assert set(json.loads((here / "timings/clean.json").read_text())) == {"wall_seconds", "peak_memory_mb"}
     record = json.loads((here / "lineage/clean.json").read_text())
     assert set(record["deps"]) == {"input.txt", "src/clean.py", "requirements.txt"}
     values = params.read()
     assert record["params"] == {"seed": values["seed"], "clean.min_chars": values["clean"]["min_chars"]}
-    assert set(record["outs"]) == {"data/out", "curve.csv", "metrics/clean.json"}
+    assert set(record["outs"]) == {"data/out", "curve.csv", "metrics/clean.json", "scores/clean.json"}
     assert capsys.readouterr().err.startswith("clean: made data/out, curve.csv in 0.")
     assert not [name for name in written(here) if "partial" in name]
     before = written(here)
-    stage.run_stage(good)
+    stage.run_stage(good, scores={"number": "a.n"})
     assert written(here) == before
 
 

@@ -18,7 +18,7 @@ from support.projects import ROOT, Project
 from transformers import AutoModelForCausalLM
 
 from woodblock.models.hugging_face import load
-from woodblock.run import graph, presets
+from woodblock.run import graph, params, presets
 from woodblock.tokens import packing
 
 MIRROR = ROOT.parent / "shared/data/mirror"
@@ -92,8 +92,8 @@ def test_the_preset_is_the_book(tmp_path: Path) -> None:
 
 
 def test_the_overrides_leave_the_book_as_it_is(tmp_path: Path) -> None:
-    small = presets.by_path(write_preset(tmp_path, OVERRIDES))
-    whole = presets.by_path(write_preset(tmp_path, {}))
+    small = params.by_path(write_preset(tmp_path, OVERRIDES))
+    whole = params.by_path(write_preset(tmp_path, {}))
     assert {path for path in whole if small[path] != whole[path]} == set(OVERRIDES)
 
 
@@ -152,7 +152,7 @@ def test_three_steps_of_the_books_model(project: Project) -> None:
     found = read(project, "metrics/pretrain.json")
     assert found["parameters"] == PARAMETERS
     assert found["tokens"] == STEPS * BATCH
-    assert all(math.isfinite(value) for value in presets.by_path(found).values())
+    assert all(math.isfinite(value) for value in params.by_path(found).values())
     curve = pd.read_csv(project.folder / "curves/pretrain.csv")
     assert curve["step"].tolist() == [STEPS] and curve["tokens"].tolist() == [STEPS * BATCH]
     assert np.isfinite(curve.to_numpy()).all()

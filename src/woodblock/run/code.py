@@ -24,7 +24,7 @@ LIBRARY = "woodblock"
 BENEATH = (
     *("base/errors.py", "base/files.py", "base/progress.py"),
     *("run/code.py", "run/graph.py", "run/lineage.py", "run/locks.py", "run/params.py", "run/ranks.py", "run/reuse.py"),
-    "run/stage.py",
+    *("run/stage.py", "run/usage.py"),
     # The settings, but not those of the sources and what they import: a source's defaults shape what download makes.
     *(f"run/settings/{topic}.py" for topic in ("cleaning", "evaluation", "everything", "model", "tokens", "training")),
 )

@@ -24,8 +24,7 @@ class Stage:
     cmd: str
     deps: tuple[str, ...]
     params: tuple[str, ...]
-    outs: tuple[str, ...]  # every output: data, lineage, timings, metrics and plots
-    uncached: frozenset[str]  # those that DVC does not keep in its cache
+    outs: tuple[str, ...]  # every output: data, lineage, timings, metrics, scores and plots
 
 
 def load(path: Path | str = "dvc.yaml") -> dict[str, Stage]:
@@ -62,19 +61,12 @@ def upstream(stages: dict[str, Stage], name: str) -> set[str]:
 
 
 def _stage(name: str, entry: dict[str, Any]) -> Stage:
-    outs: list[str] = []
-    uncached: set[str] = set()
-    for kind in ("outs", "metrics", "plots"):
-        for item in entry.get(kind) or ():
-            path, options = next(iter(item.items())) if isinstance(item, dict) else (item, {})
-            outs.append(path)
-            if options.get("cache") is False:
-                uncached.add(path)
+    listed = [item for kind in ("outs", "metrics", "plots") for item in entry.get(kind) or ()]
+    outs = [next(iter(item)) if isinstance(item, dict) else item for item in listed]  # a mapping holds DVC's options
     return Stage(
         name=name,
         cmd=" ".join(entry["cmd"].split()),
         deps=tuple(entry.get("deps") or ()),
         params=tuple(entry.get("params") or ()),
         outs=tuple(outs),
-        uncached=frozenset(uncached),
     )

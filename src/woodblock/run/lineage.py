@@ -113,6 +113,6 @@ def write(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str], reso
 
 
 def _kept(stage: graph.Stage) -> list[str]:
-    """The outputs that are the same in equal runs: all that are cached, and the metrics, but not the lineage itself."""
+    """The outputs that are the same in equal runs: all but the timings. The lineage itself is left out too."""
     own = path_of(stage.name).as_posix()
-    return [o for o in stage.outs if o != own and (o not in stage.uncached or o.startswith("metrics/"))]
+    return [out for out in stage.outs if out != own and not out.startswith("timings/")]

@@ -125,6 +125,14 @@ class Declared:
         raise AttributeError(f"{path} is not among the params that dvc.yaml declares for this stage")
 
 
+def by_path(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary as {dotted path: value}; lists are values."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= by_path(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
 def leaf(values: dict[str, Any], path: str) -> Any:
     """The value at a dotted path of a params dictionary. Raises UserError for a path that is not in it."""
     for part in path.split("."):

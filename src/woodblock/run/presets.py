@@ -42,21 +42,13 @@ def values(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
         raise UserError(f"there is no preset {name!r}; choose one of {', '.join(known)}")
-    base = by_path(params.read(folder / f"{BASE}.yaml"))
-    overlay = by_path(params.read(folder / f"{name}.yaml"))
+    base = params.by_path(params.read(folder / f"{BASE}.yaml"))
+    overlay = params.by_path(params.read(folder / f"{name}.yaml"))
     if strays := sorted(set(overlay) - set(base)):
         raise UserError(
             f"presets/{name}.yaml: {strays[0]} is not in presets/{BASE}.yaml; add it there with its default"
         )
     return base | overlay
-
-
-def by_path(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary as {dotted path: value}; lists are values."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= by_path(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
 
 
 def put(text: str, path: str, value: Any) -> str:
@@ -131,7 +123,7 @@ def apply(name: str, target: Path = Path("params.yaml"), folder: Path = FOLDER) 
 
     Raises UserError, as `values` and `params.check` do, before anything is written.
     """
-    before = by_path(params.read(target))
+    before = params.by_path(params.read(target))
     text = target.read_text(encoding="utf-8")
     changed = []
     for path, value in values(name, folder).items():

@@ -30,6 +30,7 @@ from typing import Any
 from woodblock.base.errors import UserError
 from woodblock.base.files import partial_of, read_json, remove, replace
 from woodblock.base.progress import Progress, say
+from woodblock.run import usage
 
 PORTION = "WOODBLOCK_SHARDS"
 DONE = "done.json"  # of a finished shard: its result, and the sizes of its files
@@ -157,7 +158,7 @@ def warm(workers: int, ready: Callable[[], object] = os.getpid) -> None:
     """
     if workers == 1 or workers in _pools:
         return
-    if sys.platform == "linux" and threading.active_count() == 1:
+    if sys.platform == "linux" and usage.other_threads() == 0:
         # Forked workers have all that is loaded at once, and share its memory. A fork is safe here: the only other threads
         # are those of BLAS and Arrow. They were given no work yet, so none of them holds a lock.
         ready()

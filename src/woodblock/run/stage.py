@@ -7,8 +7,9 @@ A stage is a function of the params that dvc.yaml declares for it and of the pat
         run_stage(clean)
 
 `run_stage` checks all of params.yaml, takes the stage's lock, and gives the function temporary paths for its outputs.
-When the function returns, the outputs are renamed into place. Then metrics/<stage>.json, timings/<stage>.json and, last,
-lineage/<stage>.json are written. When it fails, nothing is left under a final name. A user's error is one line on
+When the function returns, the outputs are renamed into place. Then metrics/<stage>.json (all its numbers),
+scores/<stage>.json (the few by which runs are compared), timings/<stage>.json and, last, lineage/<stage>.json are
+written. When it fails, nothing is left under a final name. A user's error is one line on
 standard error.
 """
 
@@ -19,22 +20,22 @@ import hashlib
 import inspect
 import json
 import os
-import resource
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from woodblock.base.errors import UserError
 from woodblock.base.files import partial_of, partials_of, remove, sync, write_text
 from woodblock.base.progress import say
 from woodblock.base.rounding import rounded
-from woodblock.run import code, graph, lineage, locks, ranks, reuse, shards
+from woodblock.run import code, graph, lineage, locks, ranks, reuse, shards, usage
 from woodblock.run import params as params_module
 from woodblock.run.settings.everything import Params
 
@@ -64,9 +65,17 @@ class Run:
         return WORK / "watch" / f"{self.name}.csv"
 
 
-def run_stage(function: Callable[..., dict[str, Any] | None], *, in_ranks: bool = False, reuses: bool = True) -> None:
+def run_stage(
+    function: Callable[..., dict[str, Any] | None],
+    *,
+    scores: Mapping[str, str] = MappingProxyType({}),
+    in_ranks: bool = False,
+    reuses: bool = True,
+) -> None:
     """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error.
 
+    scores: the numbers by which runs are compared, name → where it stands in the metrics (such as base.source_law.acc).
+    A number that this run does not have is left out.
     in_ranks: whether the function can run in one of several ranks (woodblock.run.ranks). A rank that makes no outputs
     runs the function too, without the lock, and ends with RankDone.
     reuses: whether the outputs of an earlier run with the same inputs may be taken back (woodblock.run.reuse). A stage
@@ -79,7 +88,7 @@ def run_stage(function: Callable[..., dict[str, Any] | None], *, in_ranks: bool 
         if ranks.only_helps():
             _take_part(name, function, sys.argv[1:], in_ranks)
         else:
-            _run(name, function, sys.argv[1:], reuses)
+            _run(name, function, sys.argv[1:], scores, reuses)
     except UserError as error:
         if ranks.only_helps():
             ranks.leave_error(str(error))
@@ -132,7 +141,13 @@ def _read(name: str, arguments: list[str]) -> tuple[graph.Stage, dict[str, Any],
     return stage, values, params
 
 
-def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: list[str], reuses: bool) -> None:
+def _run(
+    name: str,
+    function: Callable[..., dict[str, Any] | None],
+    arguments: list[str],
+    scores: Mapping[str, str],
+    reuses: bool,
+) -> None:
     stage, values, params = _read(name, arguments)
     portion = os.environ.get(shards.PORTION)
     with locks.held(name, portion):
@@ -151,7 +166,8 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
         paths = [outputs.get(path, Path(path)) for path in arguments]
         extra = {"run": run} if "run" in inspect.signature(function).parameters else {}
         try:
-            metrics = function(params_module.Declared(params, list(stage.params)), *paths, **extra)
+            with usage.peak_memory() as peak:
+                metrics = function(params_module.Declared(params, list(stage.params)), *paths, **extra)
             if portion:
                 raise UserError(f"{shards.PORTION} is set, but {name} does not work in shards; unset it")
             for path, partial in outputs.items():
@@ -164,11 +180,19 @@ def _run(name: str, function: Callable[..., dict[str, Any] | None], arguments: l
                 remove(partial)
         if f"metrics/{name}.json" in stage.outs:
             _write_json(Path(f"metrics/{name}.json"), kept_metrics)
-        timings = {"wall_seconds": time.perf_counter() - started, "peak_memory_mb": _peak_memory_mb(), **run.rates}
+        if f"scores/{name}.json" in stage.outs:
+            _write_json(Path(f"scores/{name}.json"), scores_of(kept_metrics, scores))
+        timings = {"wall_seconds": time.perf_counter() - started, "peak_memory_mb": peak.mb, **run.rates}
         _write_json(Path(f"timings/{name}.json"), {key: round(value, 2) for key, value in timings.items()})
         lineage.write(stage, values, deps, resolved)
         shutil.rmtree(run.work, ignore_errors=True)
     say(f"{name}: made {', '.join(outputs)} in {timings['wall_seconds']:.1f} s, {timings['peak_memory_mb']:,.0f} MB")
+
+
+def scores_of(metrics: dict[str, Any], scores: Mapping[str, str]) -> dict[str, Any]:
+    """The numbers of scores/<stage>.json: {"law": "base.law.acc"} and {"base": {"law": {"acc": 0.5}}} → {"law": 0.5}."""
+    numbers = params_module.by_path(metrics)
+    return {name: numbers[path] for name, path in scores.items() if numbers.get(path) is not None}
 
 
 def _put_in_place(name: str, partials: dict[str, Path]) -> None:
@@ -258,12 +282,6 @@ def _disk_is_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _peak_memory_mb() -> float:
-    """The largest resident set of this process and of its finished children, in MB."""
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes on macOS, KB on Linux
 
 
 def _fail(message: str, code: int = 1) -> None:

@@ -22,7 +22,7 @@ from woodblock.base.errors import UserError
 from woodblock.base.files import read_json, write_text
 from woodblock.base.progress import say
 from woodblock.run import graph, lineage, params
-from woodblock.run.presets import by_path
+from woodblock.run.params import by_path
 
 REFERENCE = Path("reference/statutes.json")
 PACKAGES = ("lm_eval", "numpy", "pandas", "pyarrow", "sentencepiece", "tokenizers", "torch", "transformers")

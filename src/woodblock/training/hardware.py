@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import resource
-import sys
 import time
 from pathlib import Path
 
 import torch
 
 from woodblock.models.devices import products_dtype
+from woodblock.run import usage
 
 # Dense bf16 operations a second of one GPU, by words of CUDA's name for it, the longer names first. Source: the makers'
 # data sheets, without sparsity. For cards in several forms it is the fastest (SXM), unless the name says PCIe.
@@ -70,9 +69,7 @@ def _synchronise(device: torch.device) -> None:
 
 def memory_mb(device: torch.device) -> float:
     """The most memory that was used: by tensors on the GPU, or by this process (its resident set)."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else usage.own_peak_mb()
 
 
 def free_memory(device: torch.device) -> int | None:
