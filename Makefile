@@ -11,7 +11,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 LOCKS := $(wildcard requirements/*.txt)
 
-.PHONY: all help test lint slow full gpu training engines preset adopt watch verify graph lock format clean abandoned purge
+.PHONY: all help test lint slow full gpu training engines preset adopt watch metrics verify graph lock format clean abandoned purge
 
 all: .venv/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -27,6 +27,7 @@ help:
 	@echo 'make preset NAME=...  write a preset of presets/ into params.yaml'
 	@echo 'make adopt            give DVC what Snakemake made; refuse what does not match its lineage'
 	@echo 'make watch            show how pretraining goes: a row of figures every ten steps, until Ctrl-C'
+	@echo 'make metrics          show every number of this run beside the default run'
 	@echo 'make verify           compare a finished run with reference/statutes.json'
 	@echo 'make graph            write the code deps of each stage into dvc.yaml, from the imports'
 	@echo 'make lint             check format, names, types, the layers of the library, and the rules of Snakemake'
@@ -79,6 +80,9 @@ adopt: .venv/installed
 
 watch: .venv/installed
 	@PYTHONPATH=src $(BIN)/python -m woodblock.training.watch --follow
+
+metrics: .venv/installed
+	@PYTHONPATH=src $(BIN)/python -m woodblock.run.comparison
 
 verify: .venv/installed
 	@PYTHONPATH=src $(BIN)/python -m woodblock.run.verify

@@ -1,33 +1,39 @@
 """Compare a finished run with reference/statutes.json: `make verify`; with --write, make it the reference.
 
-On a machine of the reference's kind (system, processor capability as torch sees it, device, versions) every output must
-have the reference's bytes. On another machine the bits of trained models differ, and their metrics a little. There the
-metrics of stages that do not use torch must be equal, and the others within a tolerance of
-RELATIVE x |reference| + ABSOLUTE.
+On a machine of the reference's kind (system, processor, device, versions) every output must have the reference's bytes. On
+another machine the bits of trained models differ, and their metrics a little. There three things are compared:
+
+- the metrics of stages that do not use torch: they must be equal;
+- the metrics of the other stages: within the tolerances of woodblock.run.tolerances;
+- a sample of the weights of each model. Training from the same seed ends near the same weights on any processor. Another
+  seed begins with other weights, and its model has nothing in common with the reference's, however alike their metrics are.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import platform
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import safe_open
 
 from woodblock.base.errors import UserError
-from woodblock.base.files import read_json, write_text
+from woodblock.base.files import write_text
 from woodblock.base.progress import say
-from woodblock.run import graph, lineage, params
-from woodblock.run.params import by_path
+from woodblock.run import comparison, graph, lineage, params, tolerances
+from woodblock.run.comparison import REFERENCE, differing
 
-REFERENCE = Path("reference/statutes.json")
 PACKAGES = ("lm_eval", "numpy", "pandas", "pyarrow", "sentencepiece", "tokenizers", "torch", "transformers")
-RELATIVE, ABSOLUTE = 0.05, 0.05
-MACHINE_PARAMS = ("mirror", *graph.OF_NO_STAGE)  # they belong to a machine and shape no output
+SAMPLE = 32  # weights of each matrix
+ALIKE = 0.5  # the least cosine of two models' samples; measured: over .99 between processors, .00 ± .03 between seeds
 
 Difference = tuple[str, Any, Any]  # what, in the reference, here
 
@@ -38,14 +44,26 @@ def machine() -> dict[str, Any]:
     return {
         "capability": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "processor": processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": {"python": ".".join(platform.python_version_tuple()[:2])}
         | {package: metadata.version(package) for package in PACKAGES},
     }
 
 
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The maker's numbers for the kind of processor, on Linux; elsewhere what the system calls it.
+
+    Two makers' processors can have the same instructions, and yet be given different kernels by a library.
+    """
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
+    keys = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part")
+    found = [re.search(rf"^{key}\s*: (.+)$", text, re.MULTILINE) for key in keys]
+    return " ".join(match[1] for match in found if match) or platform.processor()
+
+
 def finished() -> dict[str, Any]:
-    """The run on disk: machine, params, sha256 of every output that is kept, metrics.
+    """The run on disk: machine, params, sha256 of every output that is kept, metrics, timings, a sample of the weights.
 
     Raises UserError where a stage has not run with the present dvc.yaml and params.yaml.
     """
@@ -55,39 +73,80 @@ def finished() -> dict[str, Any]:
     for name, reason in lineage.stale_stages(stages, values).items():
         raise UserError(f"{name} is not finished: {reason}; run snakemake --cores 8, or dvc repro")
     outputs: dict[str, str] = {}
-    metrics: dict[str, Any] = {}
-    for stage in stages.values():
-        made = (lineage.read(stage.name) or {})["outs"]
+    for name in stages:
+        made = (lineage.read(name) or {})["outs"]
         outputs |= {path: sha for path, sha in made.items() if path not in graph.SHOWS_TIMES}
-        for out in (o for o in stage.outs if o.startswith("metrics/")):
-            metrics[stage.name] = json.loads(Path(out).read_text(encoding="utf-8"))
-    settings = {path: value for path, value in by_path(values).items() if path not in MACHINE_PARAMS}
-    return {"machine": machine(), "params": settings, "outputs": outputs, "metrics": metrics}
+    return {
+        "machine": machine(),
+        "params": comparison.settings(values),
+        "outputs": outputs,
+        "metrics": comparison.by_stage("metrics", stages),
+        "timings": comparison.by_stage("timings", stages),
+        "weights": {path: sample(Path(path)) for path in outputs if list(Path(path).glob("*.safetensors"))},
+    }
+
+
+def sample(model: Path) -> str:
+    """SAMPLE weights of each matrix of a model folder, at even distances, in units of the matrix's root mean square.
+
+    They are half-precision floats in base64, matrix by matrix in the order of their names.
+    """
+    found = []
+    for file in sorted(model.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            for name in sorted(tensors.keys()):
+                values = tensors.get_tensor(name).float()
+                if values.ndim > 1:
+                    places = torch.linspace(0, values.numel() - 1, SAMPLE).long()
+                    scale = values.square().mean().sqrt().clamp(min=1e-12)
+                    found.append((values.flatten()[places] / scale).numpy())
+    return base64.b64encode(np.concatenate(found).astype("<f2").tobytes()).decode("ascii")
+
+
+def likeness(first: str, second: str) -> float:
+    """The cosine of two samples of weights: 1 for the same model, about 0 for models of two seeds or shapes."""
+    one, other = (np.frombuffer(base64.b64decode(text), "<f2").astype(float) for text in (first, second))
+    if len(one) != len(other):
+        return 0.0
+    return float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12))
 
 
 def compare(reference: dict[str, Any], run: dict[str, Any], trained: set[str]) -> list[Difference]:
-    """The differences that are not allowed: of bytes on machines of one kind, otherwise of metrics beyond the tolerance.
+    """The differences that are not allowed: of bytes on machines of one kind, otherwise of metrics and of weights.
 
     trained: the stages that use torch. Raises UserError where the two runs had different params.
     """
     wanted, found = reference["params"], run["params"]
-    for path in sorted(set(wanted) | set(found)):
-        if wanted.get(path) != found.get(path):
-            raise UserError(
-                f"{path} is {found.get(path)!r} here and {wanted.get(path)!r} in the reference, so the two runs cannot be "
-                "compared; run make preset NAME=statutes"
-            )
-    if reference["machine"] == run["machine"]:
+    for path in differing(wanted, found):
+        raise UserError(
+            f"{path} is {found.get(path)!r} here and {wanted.get(path)!r} in the reference, so the two runs cannot be "
+            "compared; run make preset NAME=statutes"
+        )
+    if reference["machine"] == run["machine"] or reference["outputs"] == run["outputs"]:
         wanted, found = reference["outputs"], run["outputs"]
-        return [
-            (p, wanted.get(p), found.get(p)) for p in sorted(set(wanted) | set(found)) if wanted.get(p) != found.get(p)
-        ]
-    differences = []
+        return [(path, wanted.get(path), found.get(path)) for path in differing(wanted, found)]
+    differences = _of_weights(reference.get("weights", {}), run["weights"])
     for stage in sorted(set(reference["metrics"]) | set(run["metrics"])):
-        wanted, found = by_path(reference["metrics"].get(stage, {})), by_path(run["metrics"].get(stage, {}))
-        for path in sorted(set(wanted) | set(found)):
-            if not _close(wanted.get(path), found.get(path), stage in trained):
-                differences.append((f"{stage}: {path}", wanted.get(path), found.get(path)))
+        if stage not in trained:
+            wanted, found = (params.by_path(each["metrics"].get(stage, {})) for each in (reference, run))
+            differences += [
+                (f"{stage}: {path}", wanted.get(path), found.get(path)) for path in differing(wanted, found)
+            ]
+    # The trained stages together: the more numbers are compared, the more often one of them is far off by chance.
+    of_models = ({s: m for s, m in each["metrics"].items() if s in trained} for each in (reference, run))
+    for pair in tolerances.far(*of_models):
+        stage, _, path = pair.path.partition(".")
+        differences.append((f"{stage}: {path}" if path else stage, pair.wanted, pair.found))
+    return differences
+
+
+def _of_weights(wanted: dict[str, str], found: dict[str, str]) -> list[Difference]:
+    differences: list[Difference] = []
+    for path in sorted(set(wanted) | set(found)) if wanted else ():
+        alike = likeness(wanted.get(path, ""), found.get(path, ""))
+        say(f"{path}: its weights have a cosine of {alike:.3f} with the reference's (at least {ALIKE})")
+        if alike < ALIKE:
+            differences.append((f"{path}: cosine of the weights", 1.0, round(alike, 3)))
     return differences
 
 
@@ -109,15 +168,6 @@ def table(differences: list[Difference]) -> str:
     )
 
 
-def _close(wanted: Any, found: Any, trained: bool) -> bool:
-    if isinstance(wanted, list) and isinstance(found, list):
-        return len(wanted) == len(found) and all(_close(w, f, trained) for w, f in zip(wanted, found, strict=True))
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (wanted, found))
-    if not (trained and numbers):
-        return bool(wanted == found)
-    return bool(abs(wanted - found) <= RELATIVE * abs(wanted) + ABSOLUTE)
-
-
 def _short(value: Any) -> str:
     text = "none" if value is None else str(value)
     return text[:16] if len(text) == 64 else text
@@ -132,28 +182,20 @@ def main() -> None:
             write_text(REFERENCE, text)
             say(f"{REFERENCE}: written")
             return
-        if not REFERENCE.is_file():
-            raise UserError(f"{REFERENCE}: there is no such file; git checkout {REFERENCE}")
-        if (reference := read_json(REFERENCE)) is None:
-            raise UserError(f"{REFERENCE}: cannot be read; git checkout {REFERENCE}")
-        run = finished()
+        reference, run = comparison.reference(), finished()
         differences = compare(reference, run, shaped_by_torch(graph.load()))
     except UserError as error:
         sys.exit(f"error: verify: {error}")
-    same = reference["machine"] == run["machine"]
-    what = f"{len(run['outputs'])} outputs, byte for byte" if same else "metrics, within the tolerance"
-    if not same:
-        say(table([d for d in _machines(reference["machine"], run["machine"])]))
-        say("the reference comes from a machine of another kind: the metrics are compared, not the bytes")
+    bytewise = reference["machine"] == run["machine"] or reference["outputs"] == run["outputs"]
+    what = f"{len(run['outputs'])} outputs, byte for byte" if bytewise else "metrics and weights, within the tolerances"
+    if not bytewise:
+        before, now = params.by_path(reference["machine"]), params.by_path(run["machine"])
+        say(table([(path, before.get(path), now.get(path)) for path in differing(before, now)]))
+        say("the reference comes from a machine of another kind: metrics and weights are compared, not the bytes")
     if differences:
         print(table(differences))
         sys.exit(f"error: verify: {len(differences)} of the {what} differ from {REFERENCE}")
     say(f"verify: {what}: as in {REFERENCE}")
-
-
-def _machines(wanted: dict[str, Any], found: dict[str, Any]) -> list[Difference]:
-    first, second = by_path(wanted), by_path(found)
-    return [(p, first.get(p), second.get(p)) for p in sorted(set(first) | set(second)) if first.get(p) != second.get(p)]
 
 
 if __name__ == "__main__":
