@@ -27,10 +27,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from woodblock.base import usage
 from woodblock.base.errors import UserError
 from woodblock.base.files import partial_of, read_json, remove, replace
 from woodblock.base.progress import Progress, say
-from woodblock.run import usage
 
 PORTION = "WOODBLOCK_SHARDS"
 DONE = "done.json"  # of a finished shard: its result, and the sizes of its files

@@ -31,11 +31,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from woodblock.base import usage
 from woodblock.base.errors import UserError
 from woodblock.base.files import partial_of, partials_of, remove, sync, write_text
 from woodblock.base.progress import say
 from woodblock.base.rounding import rounded
-from woodblock.run import code, graph, lineage, locks, ranks, reuse, shards, usage
+from woodblock.run import code, graph, lineage, locks, ranks, reuse, shards
 from woodblock.run import params as params_module
 from woodblock.run.settings.everything import Params
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
+from woodblock.base import usage
 from woodblock.models.devices import products_dtype
-from woodblock.run import usage
 
 # Dense bf16 operations a second of one GPU, by words of CUDA's name for it, the longer names first. Source: the makers'
 # data sheets, without sparsity. For cards in several forms it is the fastest (SXM), unless the name says PCIe.

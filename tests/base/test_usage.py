@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from support.projects import ROOT
 
-from woodblock.run import shards, usage
+from woodblock.base import usage
+from woodblock.run import shards
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what several processes hold together")
 MB = 1_000_000
 LAUNCHER = """
 import subprocess, sys
 held = b"x" * 200_000_000
-subprocess.run([sys.executable, "-c", "import resource; from woodblock.run import usage;"
+subprocess.run([sys.executable, "-c", "import resource; from woodblock.base import usage;"
     "print(usage.own_peak_mb(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)"])
 """
 
