@@ -21,7 +21,7 @@ from woodblock.models.decoder import Transformer, document_numbers
 from woodblock.run.stage import Run, run_stage
 from woodblock.tokens import packing
 from woodblock.tokens.tokenization import Tokenizer
-from woodblock.training import distributed, loop, memory
+from woodblock.training import distributed, loop, memory, overfitting
 
 CURVE_WINDOWS = 64  # validation windows for each point of the curve: enough to show the trend, and scored quickly
 SAMPLES, PROMPT_TOKENS, SAMPLE_TOKENS = 3, 16, 48
@@ -31,15 +31,16 @@ BASELINES = {"unigram": 1, "bigram": 2, "trigram": 3}
 def pretrain(
     params: Any, packed: Path, tokenizer: Path, out: Path, curve: Path, samples: Path, run: Run
 ) -> dict[str, Any]:
-    settings, context = params.pretrain, params.model.context
+    context = params.model.context
     train, validation = packing.Packed(packed, "train"), packing.Packed(packed, "validation")
     config = configure(params.model, train, tokenizer)
+    windows = packing.Windows(train, context, params.seed)
+    settings, warnings = overfitting.within_epochs(params, run, windows)
     devices.make_deterministic()
     device = distributed.device_of_rank(params.device)
     distributed.check_batch(settings.batch_tokens, context, distributed.rank_count(params.train.devices, device))
     memory.check(config, settings, params.train, context, device, "pretrain")
     model = Transformer(config).initialise(params.seed).to(device)
-    windows = packing.Windows(train, context, params.seed)
     rows, start_id = settings.batch_tokens // context, Tokenizer.load(tokenizer).start_id
 
     def batch(step: int) -> loop.Batch:
@@ -72,8 +73,12 @@ def pretrain(
         describe,
         sample=sample,
         samples_every=settings.samples_every,
-        about=f"{count_parameters(config):,} parameters, {epochs:.2f} epochs, {steps:,} steps of {settings.batch_tokens:,} "
-        f"tokens, {rates(settings)}",
+        about=[
+            *warnings,
+            f"{count_parameters(config):,} parameters, {epochs:.2f} epochs, {steps:,} steps of {settings.batch_tokens:,} "
+            f"tokens, {rates(settings)}",
+        ],
+        score="val_bpb",
     )
     result = loop.train(model, task, settings, params.train, run)
     model = result.model
@@ -92,6 +97,9 @@ def pretrain(
         "parameters": count_parameters(config),
         "tokens": result.tokens,
         "epochs": result.tokens / windows.tokens_per_pass,
+        "steps": steps,
+        "kept_step": result.kept_step,
+        "rise_after_best": result.rise,
         "validation_bytes": int(validation.bytes.sum()),
     }
 

@@ -59,7 +59,7 @@ def sft(
         settings.max_tokens,
         validate=lambda model, world: {"val_loss": held_out_loss(model)},
         describe=lambda step: f"{len(batches.batches[step])} conversations, numbers {batches.batches[step][:8]} …",
-        about=f"{len(train):,} conversations, {len(batches):,} steps, held-out reply loss {before:.3f} before",
+        about=[f"{len(train):,} conversations, {len(batches):,} steps, held-out reply loss {before:.3f} before"],
     )
     model.train()
     result = loop.train(model, task, settings, params.train, run)
@@ -79,6 +79,9 @@ def sft(
         **counts,
         "padding_share": batches.padding_share,
         "tokens": result.tokens,
+        "steps": len(batches),
+        "kept_step": result.kept_step,
+        "rise_after_best": result.rise,
     }
 
 

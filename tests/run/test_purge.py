@@ -33,7 +33,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         put(f"src/{name}.py", "")
     known = graph.load()["clean"]
     values = params.read()
-    folder = stage.new_run(known, params.resolved(values, params.check(values)), lineage.dep_digests(known)).work
+    resolved = params.resolved(values, params.check(values))
+    folder = stage.new_run(known, values, resolved, lineage.dep_digests(known)).work
     put(f"{folder}/shards/part-0/done.json", "{}")
     put(".woodblock/downloads/0123/content/a.jsonl", "{}")
     put(".woodblock/downloads/0123/partial", "half of a download, which goes on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from types import SimpleNamespace
@@ -141,6 +142,34 @@ def test_a_run_goes_on_with_more_or_fewer_ranks(tmp_path, alone, first, then):
     project.set(train__devices=then[0], train__shard=then[1])
     assert "goes on after step" in project.run()
     agree(alone, project)
+
+
+OVERFITS = {
+    "pretrain__tokens": 120 * 256,
+    "pretrain__validate_every": 10,
+    "pretrain__checkpoint_every": 7,
+    "pretrain__learning_rate": 0.2,
+    "pretrain__matrix_learning_rate": 0.2,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", ["false", "true"])
+def test_ranks_keep_the_best_weights_of_a_run_that_was_killed(tmp_path, shard):
+    """Whether it was killed or not, the same bits; and these are the weights of the best validation, not the last."""
+    place = {"train__devices": 2, "train__shard": shard}
+    straight = SmallRun(tmp_path / "straight", **OVERFITS, **place)
+    said = straight.run()
+    kept = json.loads(straight.outputs()["metrics/pretrain.json"])["kept_step"]
+    best = curve(straight)["step"][curve(straight)["val_bpb"].idxmin()]
+    assert kept == best < 120 and said.count(f"the weights of step {kept} are kept (pretrain.keep: best)") == 1
+    broken = SmallRun(tmp_path / "broken", **OVERFITS, **place)
+    seen = [broken.saved()]
+    for _ in range(2):
+        broken.kill(lambda: broken.saved() not in (0, seen[-1]))
+        seen.append(broken.saved())
+    broken.run()
+    assert broken.outputs() == straight.outputs()
 
 
 @pytest.mark.slow

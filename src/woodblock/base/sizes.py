@@ -97,10 +97,11 @@ def parameters(model: Any, vocab_size: int) -> int:
     return _count(size, vocab_size) + of_qk_norm
 
 
-def pretraining(params: Any) -> dict[str, int | float]:
+def pretraining(params: Any, most: int | None = None) -> dict[str, int | float]:
     """The numbers for those keys of the block pretrain that are "auto": the model's size decides them.
 
-    - tokens: 20 a parameter (Hoffmann et al. 2022), rounded up to whole batches.
+    - tokens: 20 a parameter (Hoffmann et al. 2022), rounded up to whole batches; with `most`, at most so many, rounded
+      down to whole batches, but one at least.
     - batch_tokens: 2,048 · (tokens / 2,000,000)^0.38 (the exponent: Bergsma et al. 2025, "Power lines: scaling laws for
       weight decay and batch size in LLM pre-training"). The number of windows of model.context is rounded to a power of
       two, and is at least train.devices: each rank needs one.
@@ -119,14 +120,16 @@ def pretraining(params: Any) -> dict[str, int | float]:
     dim = shape(params.model, params.tokenizer.vocab_size)["dim"]
     tokens, batch = block.tokens, block.batch_tokens
     if tokens == AUTO:
-        tokens = TOKENS_A_PARAMETER * parameters(params.model, params.tokenizer.vocab_size)
+        wanted = TOKENS_A_PARAMETER * parameters(params.model, params.tokenizer.vocab_size)
+        tokens = wanted if most is None else min(wanted, most)
     if batch == AUTO:
         ranks = 1 if params.train.devices == AUTO else params.train.devices
         batch = _windows(tokens, context, ranks) * context
+    batches = -(-tokens // batch) if most is None else max(1, min(-(-tokens // batch), most // batch))
     muon = block.optimizer == "muon"
     base, exponent = (BESIDE_MUON_RATE, MUON_EXPONENT) if muon else (ADAM_RATE, ADAM_EXPONENT)
     ruled = {
-        "tokens": -(-tokens // batch) * batch,  # rounded up
+        "tokens": batches * batch,
         "batch_tokens": batch,
         "micro_batch_tokens": _micro_batch(batch, context),
         "learning_rate": _rate(base, exponent, dim, batch),

@@ -66,6 +66,14 @@ def resolved(values: dict[str, Any], params: Params) -> dict[str, Any]:
     return {**values, "pretrain": params.pretrain.model_dump()}
 
 
+def changed(values: dict[str, Any], numbers: dict[str, Any]) -> dict[str, Any]:
+    """The values with other ones at some dotted paths; blocks that change are copied."""
+    for path, number in numbers.items():
+        first, _, rest = path.partition(".")
+        values = {**values, first: changed(values[first], {rest: number}) if rest else number}
+    return values
+
+
 def processes(values: dict[str, Any]) -> int:
     """How many processes may share a stage's work: `processes` of a params file, where auto is one for each core that
     this process may use. A Slurm job may use the cores that it asked for, also where Slurm does not bind it to them."""

@@ -11,7 +11,7 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +49,7 @@ def purge(*, remove_it: bool) -> tuple[list[Left], list[Left]]:
     for name in dict.fromkeys([*stages, *map(_stage_of, _folders())]):
         try:
             with locks.held(name):
-                found, held = _of_stage(name, stages.get(name), resolved)
+                found, held = _of_stage(name, stages.get(name), values, resolved)
                 for left in found if remove_it else ():
                     remove(left.path)
         except locks.Held as running:
@@ -65,7 +65,9 @@ def purge(*, remove_it: bool) -> tuple[list[Left], list[Left]]:
     return gone + texts, kept
 
 
-def _of_stage(name: str, known: graph.Stage | None, values: Mapping[str, Any]) -> tuple[list[Left], list[Left]]:
+def _of_stage(
+    name: str, known: graph.Stage | None, values: dict[str, Any], resolved: dict[str, Any]
+) -> tuple[list[Left], list[Left]]:
     """What is abandoned of a stage, and what of its working state is kept. Its lock is held."""
     folders = [path for path in _folders() if _stage_of(path) == name]
     if known is None:
@@ -78,7 +80,7 @@ def _of_stage(name: str, known: graph.Stage | None, values: Mapping[str, Any]) -
     now: Path | None = None
     if folders:
         try:
-            now = stage.new_run(known, dict(values), lineage.dep_digests(known)).work
+            now = stage.new_run(known, values, resolved, lineage.dep_digests(known)).work
         except FileNotFoundError as missing:
             why = f"{missing.args[0]} is missing, so nobody can tell whether {name} goes on from here"
             return gone, [Left.of(path, why) for path in folders]

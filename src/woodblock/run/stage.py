@@ -50,7 +50,8 @@ class Run:
 
     identity: all that the stage's result depends on (command, params, deps). key: a hash of it. work: a folder for this
     key; it outlives a killed run and is removed by a finished one. processes: how many may share the work; no result
-    depends on it. rates: numbers for timings/<stage>.json (tokens/s and such).
+    depends on it. rates: numbers for timings/<stage>.json (tokens/s and such). chosen: the params that say auto, with
+    their numbers; a stage that takes other numbers, because of its data, writes them here, so that the lineage has them.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Run:
     processes: int = 1
     rates: dict[str, float] = field(default_factory=dict)
     identity: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     @property
     def log(self) -> Path:
@@ -114,7 +116,7 @@ def _take_part(name: str, function: Callable[..., Any], arguments: list[str], in
     if not in_ranks:
         raise UserError(f"{name} runs in one process; start it without torchrun")
     stage, values, params = _read(name, arguments)
-    run = new_run(stage, params_module.resolved(values, params), lineage.dep_digests(stage))
+    run = new_run(stage, values, params_module.resolved(values, params), lineage.dep_digests(stage))
     function(params_module.Declared(params, list(stage.params)), *map(Path, arguments), run=run)
     raise RuntimeError(f"{name} came to its outputs in a process that makes none")
 
@@ -161,7 +163,7 @@ def _run(
                 f"(set {COMPUTE}=1 to compute them)"
             )
             return
-        run = new_run(stage, resolved, deps)
+        run = new_run(stage, values, resolved, deps)
         _warn_of_other_versions(stage)
         outputs = _partials([path for path in arguments if path in stage.outs], alone=not portion)
         paths = [outputs.get(path, Path(path)) for path in arguments]
@@ -185,7 +187,7 @@ def _run(
             _write_json(Path(f"scores/{name}.json"), scores_of(kept_metrics, scores))
         timings = {"wall_seconds": time.perf_counter() - started, "peak_memory_mb": peak.mb, **run.rates}
         _write_json(Path(f"timings/{name}.json"), {key: round(value, 2) for key, value in timings.items()})
-        lineage.write(stage, values, deps, resolved)
+        lineage.write(stage, values, deps, params_module.changed(resolved, run.chosen))
         shutil.rmtree(run.work, ignore_errors=True)
     say(f"{name}: made {', '.join(outputs)} in {timings['wall_seconds']:.1f} s, {timings['peak_memory_mb']:,.0f} MB")
 
@@ -219,23 +221,28 @@ def _take_back(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, A
     finally:
         for partial in partials.values():
             remove(partial)
-    lineage.write(stage, values, deps, resolved)  # not copied: files of code may have moved since
+    used = params_module.changed(resolved, kept.lineage.get("resolved", {}))
+    lineage.write(stage, values, deps, used)  # not copied: files of code may have moved since
     return True
 
 
-def new_run(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Run:
+def new_run(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, Any], deps: dict[str, str]) -> Run:
     """The run of a stage. Its identity is all that its outputs depend on, but not the block train, which says on which
-    devices: training that was killed on eight GPUs continues on one. values: params.yaml with numbers for auto."""
+    devices: training that was killed on eight GPUs continues on one. values: params.yaml as it stands; resolved: the same
+    with numbers for auto. What said auto is part of the identity too, since a stage may take another number for it."""
     processes = params_module.processes(values)
-    declared = lineage.declared(stage, values)
+    declared, written = lineage.declared(stage, resolved), lineage.declared(stage, values)["params"]
+    chosen = {path: value for path, value in declared["params"].items() if value != written[path]}
     params = {path: value for path, value in declared["params"].items() if not path.startswith("train.")}
+    params |= {"auto": sorted(chosen)} if chosen else {}
     identity = {**declared, "params": params, "deps": deps}
     # The places of code files do not count, as in the lineage.
     data = {path: sha for path, sha in deps.items() if not code.is_code(path)}
     files = sorted(sha for path, sha in deps.items() if code.is_code(path))
     text = json.dumps({**identity, "deps": data, "code": files}, ensure_ascii=False, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Run(stage.name, key, WORK / "work" / f"{stage.name}-{key}", processes, identity=identity)
+    work = WORK / "work" / f"{stage.name}-{key}"
+    return Run(stage.name, key, work, processes, identity=identity, chosen=chosen)
 
 
 def _partials(outs: list[str], *, alone: bool) -> dict[str, Path]:

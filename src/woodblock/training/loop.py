@@ -25,7 +25,7 @@ from woodblock.models.configuration import flops_per_token
 from woodblock.models.decoder import Transformer
 from woodblock.models.devices import autocast
 from woodblock.run import ranks
-from woodblock.training import checkpoint, distributed, divergence, hardware, threads, watch
+from woodblock.training import checkpoint, distributed, divergence, hardware, overfitting, threads, watch
 from woodblock.training import optimizer as optimizers
 from woodblock.training.distributed import World
 from woodblock.training.prefetch import ahead, pinned
@@ -37,6 +37,7 @@ LOG_EVERY = 10  # steps for each row of the live log
 class Settings(optimizers.Settings, Protocol):
     micro_batch_tokens: int
     clip: float
+    keep: str  # best: the weights with the lowest validation score; last
     validate_every: int
     checkpoint_every: int
 
@@ -52,9 +53,10 @@ class Task:
     """What is trained on.
 
     batch(step): the arguments of the model's loss, on the CPU; targets below 0 do not count. steps: of the optimizer.
-    length: T. validate(model, world): numbers for the curve, by name. describe(step): what a step's batch consists of,
-    for errors. sample(model): texts for a reader, taken every samples_every steps (0: never). about: a line to print at
-    the start.
+    length: T. validate(model, world): numbers for the curve, by name; the one named `score` is the better the lower it is.
+    describe(step): what a step's batch consists of,
+    for errors. sample(model): texts for a reader, taken every samples_every steps (0: never). about: lines to print
+    at the start.
     """
 
     batch: Callable[[int], Batch]
@@ -64,7 +66,8 @@ class Task:
     describe: Callable[[int], str]
     sample: Callable[[Transformer], list[str]] | None = None
     samples_every: int = 0
-    about: str = ""
+    about: Sequence[str] = ()
+    score: str = "val_loss"
 
 
 @dataclass
@@ -78,18 +81,23 @@ class Position:
     since: list[list[float]] = field(default_factory=list)  # loss, targets, norm of each step after the last row
     samples: list[dict[str, Any]] = field(default_factory=list)  # step and texts
     trend: dict[str, Any] = field(default_factory=lambda: vars(divergence.Trend()))
+    best_step: int = 0  # of the validation with the lowest score; 0: none yet
+    best_score: float = math.inf
     peak: float = math.nan  # of all devices together, in FLOP/s, as measured by the rank that saved
 
 
 @dataclass
 class Result:
-    """The results of a run. model: with whole weights; it is the given model, unless that was sharded."""
+    """The results of a run. model: with whole weights, those that are kept; it is the given model, unless that was sharded.
+    kept_step: the step that they are of. rise: by which share the last validation is above the best one."""
 
     model: Transformer
     curve: pd.DataFrame
     samples: list[dict[str, Any]]
     tokens: int
     rates: dict[str, float]  # tokens_per_second, flops_per_second, mfu_percent
+    kept_step: int
+    rise: float
 
 
 class Journal(Protocol):
@@ -107,8 +115,9 @@ def train(model: Transformer, task: Task, settings: Settings, place: Place, jour
     """Train in place, on the model's device and as many others as `place` says.
 
     The curve has a row for each validation: step, tokens (positions trained so far), train_loss (nats a target, the mean
-    since the last row), learning_rate, grad_norm (before clipping, also a mean) and the task's numbers. Checkpoints are
-    kept in the journal's folder. SIGTERM and Ctrl-C end a run after the present step, with a checkpoint, as
+    since the last row), learning_rate, grad_norm (before clipping, also a mean) and the task's numbers. If settings.keep is
+    best, the model ends with the weights of the best validation; a line says so if this was not the last one. Checkpoints
+    are kept in the journal's folder. SIGTERM and Ctrl-C end a run after the present step, with a checkpoint, as
     KeyboardInterrupt. Raises UserError if the loss is not finite or has diverged (divergence.Trend), naming the step, its
     batch and the last checkpoint; and if a GPU's memory is full, with what can be done.
     """
@@ -127,12 +136,17 @@ def train(model: Transformer, task: Task, settings: Settings, place: Place, jour
     if ranks.only_helps():
         raise ranks.RankDone(journal.name)
     position = loop.position
-    return Result(trained, pd.DataFrame(position.rows), position.samples, position.tokens, loop.rates())
+    kept_step = loop.give_back_best(trained)
+    verdict = overfitting.judge(position.rows, task.score)
+    if said := overfitting.in_words(verdict, journal.name, task.score, settings.keep):
+        say(f"{journal.name}: {said}")
+    curve = pd.DataFrame(position.rows)
+    return Result(trained, curve, position.samples, position.tokens, loop.rates(), kept_step, verdict.rise)
 
 
 def _say_what_begins(task: Task, journal: Journal) -> None:
-    if task.about:
-        say(f"{journal.name}: {task.about}")
+    for line in task.about:
+        say(f"{journal.name}: {line}")
     if not (journal.work / checkpoint.NEWEST).exists():
         for line in checkpoint.others(journal.work, journal.identity):
             say(f"{journal.name}: {line}; this run starts from the beginning")
@@ -179,11 +193,14 @@ class _Loop:
             distributed.shard(model, world)
         self.steppers = _optimizers(model, settings)
         self.position, self.saved = Position(), 0
+        self.best: dict[str, Tensor] = {}  # the weights of the best validation, on the CPU of the leader
         if state:
             for stepper, saved in zip(self.steppers, state["optimizers"], strict=True):
                 distributed.load_optimizer(stepper, saved)
             self.position = Position(**state["position"])
             self.saved = self.position.step
+            if settings.keep == "best" and self.position.best_step and world.leader:
+                self.best = {name: weight.clone() for name, weight in (state["best"] or state["model"]).items()}
             torch.set_rng_state(state["random"])
         self.unread: list[tuple[Tensor, int, Tensor]] = []  # loss, targets, norm; a GPU may still be computing them
         self.unlogged: list[list[float]] = []  # loss, targets, norm, tokens
@@ -367,10 +384,28 @@ class _Loop:
                 figures = self.task.validate(model, self.world)
                 self.position.rows.append(self._row(figures))
                 self.position.since.clear()
+                self._compare(model, figures[self.task.score])
             if sampled and self.task.sample and self.world.leader:
                 self.position.samples.append({"step": self.position.step, "texts": self.task.sample(model)})
         self.world.wait()
         model.train()
+
+    def _compare(self, model: Transformer, score: float) -> None:
+        """Note whether this validation is the best so far, and keep a copy of its weights."""
+        position = self.position
+        if not score < position.best_score:
+            return
+        position.best_step, position.best_score = position.step, score
+        if self.settings.keep == "best" and self.world.leader and position.step < self.task.steps:
+            self.best = overfitting.copied(model)
+
+    def give_back_best(self, model: Transformer) -> int:
+        """Give the whole model the weights that are kept, if they are not the last ones; returns their step."""
+        position = self.position
+        if self.settings.keep != "best" or position.best_step in (0, position.step):
+            return position.step
+        model.load_state_dict(self.best)
+        return position.best_step
 
     def _row(self, figures: dict[str, float]) -> dict[str, float]:
         losses, counts, norms = zip(*self.position.since, strict=True)
@@ -389,6 +424,7 @@ class _Loop:
         state = {
             "model": distributed.whole_state(dict(self.model.state_dict())),
             "optimizers": [distributed.whole_state(stepper.state_dict()) for stepper in self.steppers],
+            "best": {} if self.position.best_step == self.position.step else self.best,
             "position": vars(self.position),
             "random": torch.get_rng_state(),
         }

@@ -36,6 +36,7 @@ class Training(Block):
     final_lr_share: Share
     schedule: Literal["wsd", "cosine"]
     clip: Rate
+    keep: Literal["best", "last"]
     validate_every: Positive
     checkpoint_every: Positive
 
@@ -56,6 +57,7 @@ class Pretrain(Training):
     micro_batch_tokens: CountOrAuto
     learning_rate: RateOrAuto
     matrix_learning_rate: RateOrAuto
+    max_epochs: Rate | None
     document_mask: bool
     samples_every: Count
     baseline_tokens: Positive
