@@ -20,7 +20,7 @@ from woodblock.training.conversations import Conversation
 
 EXAMPLES = parquet.schema(id="string", task="string", split="string", messages="messages")
 GENERATIONS = parquet.schema(
-    id="string", task="string", prompt="string", reference="string", reply="string", stopped="bool"
+    id="string", task="string", prompt="string", reference="string", reply="string", stopped="bool", ended="bool"
 )
 
 
@@ -132,18 +132,25 @@ def reply_to(model: Transformer, tokenizer: Tokenizer, held_out: list[Conversati
             "prompt": c.prompt,
             "reference": c.reference,
             "reply": tokenizer.decode(reply),
-            "stopped": reply[-1] == tokenizer.turn_end_id,
+            "stopped": (stopped := reply[-1] == tokenizer.turn_end_id),
+            "ended": stopped and instructions.ends_sentence(tokenizer.decode(reply)),
         }
         for (c, _), reply in zip(asked, replies, strict=True)
     )
 
 
 def measure(replies: pd.DataFrame) -> dict[str, float]:
-    """How replies end, how long they are compared with their references, and how many are equal to them."""
+    """How replies end, how long they are compared with their references, and how many are equal to them.
+
+    stops: the share that ends by itself after a sentence. breaks_off: by itself, but elsewhere. The rest did not end
+    within the limit. references_end: the share of the references that end after a sentence: no model learns more than that.
+    """
     lengths, wanted = replies["reply"].str.len(), replies["reference"].str.len()
     return {
         "prompts": len(replies),
-        "stops": float(replies["stopped"].mean()),
+        "stops": float(replies["ended"].mean()),
+        "breaks_off": float((replies["stopped"] & ~replies["ended"]).mean()),
+        "references_end": float(replies["reference"].map(instructions.ends_sentence).mean()),
         "empty": float((replies["reply"].str.strip() == "").mean()),
         "median_reply_chars": float(lengths.median()),
         "median_reference_chars": float(wanted.median()),

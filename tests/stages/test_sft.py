@@ -74,11 +74,14 @@ def test_measures():
             "reply": ["好。", "", "不知道", "  "],
             "reference": ["好。", "一二三四", "一二", "一二三四五六"],
             "stopped": [True, True, False, True],
+            "ended": [True, False, False, False],
         }
     )
     assert sft.measure(replies) == {
         "prompts": 4,
-        "stops": 0.75,
+        "stops": 0.25,
+        "breaks_off": 0.5,
+        "references_end": 0.25,
         "empty": 0.5,
         "median_reply_chars": 2.0,
         "median_reference_chars": 3.0,

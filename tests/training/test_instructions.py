@@ -19,7 +19,18 @@ from support import small_models
 
 from woodblock.sources.statutes import article_name, cite, parse_article_name, short_name
 from woodblock.training import instructions
-from woodblock.training.instructions import REPLY_CHARS, SHARES, clauses, excerpt, existence, from_statutes
+from woodblock.training.instructions import (
+    PASSAGE_CHARS,
+    REPLY_CHARS,
+    SENTENCE,
+    SHARES,
+    clauses,
+    ends_sentence,
+    excerpt,
+    existence,
+    from_statutes,
+    whole_sentences,
+)
 
 CODE = "中华人民共和国民法典"
 
@@ -78,11 +89,50 @@ def test_what_is_given_holds_question_and_reply(made, articles):
     texts = {cite(a["law"], a["article"]): a["text"] for a in articles}
     for example in (example for example in made if example.task == "recite_given"):
         source, _, said = example.reply.partition("规定：")
-        assert said in texts[source] and len(said) <= REPLY_CHARS
+        assert said in texts[source] and len(said) <= PASSAGE_CHARS
+        assert len(said) <= REPLY_CHARS or len(SENTENCE.findall(said)) == 1
         passage = example.prompt[example.prompt.index(f"{source}　") :]
         assert said in passage  # the passage holds all of the reply
         for clause in re.findall("“([^“”]+)”", example.prompt):
             assert passage.count(clause) >= 2  # what is asked about stands in what is given, not in the question alone
+
+
+LONG = "国家机关、企业事业单位和其他组织应当依法处理有关事项，" * 9
+AWKWARD = (
+    f"{LONG}并予以公布。",  # its first sentence is too long to quote
+    f"有下列情形之一的，应当处罚：\n（一）违反规定的；\n（二）{LONG}情节严重的；\n（三）其他情形。",
+    "有下列情形之一的，应当处罚：\n（一）违反规定的；\n（二）拒绝改正的；\n（三）情节严重的。",
+    f"公民有权监督，{'国家保护这种权利，' * 7}任何人不得侵犯。国家机关应当听取意见。",
+    "公民应当遵守下列规定“先申报，后使用。”违反规定的；由主管机关处理，",
+    "没有句号的条文，" * 9,
+    "第一项 名称；第二项 地址；第三项 法定代表人的姓名；第四项 注册资本",
+)
+
+
+def test_no_reply_breaks_off(made):
+    """Of the articles with long sentences, lists and no end of a sentence, too."""
+    law = [
+        {"law": CODE, "article": article_name(n), "number": n, "text": text} for n, text in enumerate(AWKWARD, start=1)
+    ]
+    awkward = [e for n in range(20) for e in from_statutes(law, 200, [CODE], seed=n)]
+    assert {"recite_given", "recite_known", "which_law", "continue"} <= {e.task for e in awkward}
+    for example in [*made, *awkward]:
+        assert ends_sentence(example.reply), example.reply
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        *(
+            (f"应当依法办理{end}", True)
+            for end in ("。", "！", "？", "……", "。”", "。）", "。》", '。"', "。\n", "\n```", ".")
+        ),
+        *((f"应当依法办理{end}", False) for end in ("", "，", "、", "；", "：", "（", "“", "，”", ",", "。应当")),
+        ("", False),
+    ],
+)
+def test_where_a_sentence_ends(text, ends):
+    assert ends_sentence(text) is ends
 
 
 def test_which_law_never_names_the_law(made):
@@ -99,7 +149,7 @@ def test_an_article_that_names_its_own_law_is_not_asked_about():
 
 
 def test_a_continuation_goes_on_where_the_question_breaks_off(made, articles):
-    texts = [excerpt(a["text"]) for a in articles]
+    texts = [whole_sentences(a["text"], PASSAGE_CHARS) for a in articles]
     asked = [example for example in made if example.task == "continue"]
     assert asked
     for example in asked:

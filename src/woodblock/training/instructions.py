@@ -19,9 +19,12 @@ Article = Mapping[str, Any]  # law, article, number, text
 
 CLAUSE = re.compile(r"[^，。；：！？\n]+[，。；：！？]?")
 PASSAGE_CHARS = 160  # of an article in a prompt
-REPLY_CHARS = 60  # of an article in a reply: so much a small model can learn to quote
+REPLY_CHARS = 60  # of an article in a reply: so much a small model can learn to quote; but one whole sentence at least
 CLAUSE_CHARS = (6, 30)
-SENTENCE = re.compile(r"[^。；\n]+[。；]?")
+# A sentence goes on over line breaks: a list of items is one. It has its end, with the quotation marks and brackets there.
+_CLOSING = r"[”’」』）》〉】)\]\"'*]*"
+SENTENCE = re.compile(rf".+?[。！？!?…～]+{_CLOSING}", re.DOTALL)
+SENTENCE_END = re.compile(rf"(?:[。！？!?…～.]{_CLOSING}|```)\s*$")
 
 GROUNDED_FRAMES = (
     "根据下面的条文回答问题。\n{passages}\n问题：{question}",
@@ -87,11 +90,32 @@ def opening_of_reply(article: Article) -> str:
     return f"{cite(article['law'], article['article'])}规定："
 
 
-def grounded_reply(article: Article, clause: str = "") -> str:
-    """The reply: the citation of the article, then its text, or only the sentence with the clause that was asked about."""
+def grounded_reply(article: Article, clause: str = "") -> str | None:
+    """The reply: the citation of the article, then the beginning of its text, or the sentence with the clause that was
+    asked about. It ends where a sentence ends, since a model that learns from replies which break off breaks off too.
+    None where the article, as it is given, has no such sentence of at most PASSAGE_CHARS characters."""
     text = article["text"]
-    sentence = next((s for s in SENTENCE.findall(text) if clause in s), text) if clause else text
-    return opening_of_reply(article) + excerpt(sentence.strip(), REPLY_CHARS)
+    if clause:
+        said = next((s.strip() for s in SENTENCE.findall(text) if clause in s), "")
+    else:
+        said = whole_sentences(text, REPLY_CHARS)
+    return opening_of_reply(article) + said if 0 < len(said) <= PASSAGE_CHARS else None
+
+
+def whole_sentences(text: str, limit: int) -> str:
+    """The beginning of a text up to the last end of a sentence within `limit` characters, but the first sentence at least;
+    an empty text where no sentence ends."""
+    said = ""
+    for sentence in SENTENCE.findall(text):
+        if said and len(said) + len(sentence) > limit:
+            break
+        said += sentence
+    return said.strip()
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a text ends where a sentence does (or a block of code), and not at a comma, a semicolon or within a word."""
+    return SENTENCE_END.search(text) is not None
 
 
 def excerpt(text: str, limit: int = PASSAGE_CHARS) -> str:
@@ -123,13 +147,15 @@ def recite_given(article: Article, draw: Random) -> Example | None:
     clause = draw.choice(found) if found and draw.random() < 0.5 else ""
     template = draw.choice(RULE_QUESTIONS if clause else ARTICLE_QUESTIONS)
     prompt = grounded_question(template.format(**names(article), clause=clause), [given], draw.choice(GROUNDED_FRAMES))
-    return _example("recite_given", article, prompt, grounded_reply(given, clause))
+    reply = grounded_reply(given, clause)
+    return _example("recite_given", article, prompt, reply) if reply else None
 
 
 def recite_known(article: Article, draw: Random) -> Example | None:
     """Question: what does this article of a well-known law say? It must be known from memory."""
     prompt = draw.choice(ARTICLE_QUESTIONS).format(**names(article))
-    return _example("recite_known", article, prompt, grounded_reply(article))
+    reply = grounded_reply(article)
+    return _example("recite_known", article, prompt, reply) if reply else None
 
 
 def which_law(article: Article, draw: Random) -> Example | None:
@@ -142,7 +168,9 @@ def which_law(article: Article, draw: Random) -> Example | None:
 
 def continue_article(article: Article, draw: Random) -> Example | None:
     """Question: how does this article continue? It is cut after a random punctuation mark."""
-    text = excerpt(article["text"])
+    text = whole_sentences(article["text"], PASSAGE_CHARS)
+    if len(text) > PASSAGE_CHARS:
+        return None
     # Not at the end of a paragraph: a reply does not begin with an empty line.
     cuts = [match.end() for match in re.finditer(r"[，。；：](?!\n)", text) if 8 <= match.end() <= len(text) - 8]
     if not cuts:
