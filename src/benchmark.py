@@ -16,8 +16,8 @@ import pyarrow as pa
 from woodblock.base.progress import say
 from woodblock.decontamination import gate
 from woodblock.decontamination.index import OWN
-from woodblock.evaluation import harness, questions, statistics
-from woodblock.evaluation.harness import Choice, HarnessModel, Outcome, Task
+from woodblock.evaluation import harness, questions, scores
+from woodblock.evaluation.harness import Choice, HarnessModel, Task
 from woodblock.evaluation.questions import Question, Unit
 from woodblock.models import devices, hugging_face
 from woodblock.models.decoder import Transformer
@@ -26,7 +26,7 @@ from woodblock.sources import statutes
 from woodblock.tables import parquet
 
 QUESTIONS = parquet.schema(
-    task="string", id="string", group="string", heading="string", context="string", answer="int64"
+    task="string", id="string", group="string", heading="string", context="string", answer="int64", block="string"
 ).append(pa.field("choices", pa.list_(pa.string())))
 # One row for each question: the choice that was taken, and for each choice its log-likelihood (nats) and its bytes.
 PREDICTIONS = (
@@ -64,6 +64,7 @@ def benchmark(
 
     metrics: dict[str, Any] = {"overlap_chars": checked["length"]}
     predictions: list[dict[str, Any]] = []
+    before: dict[str, Sequence[float]] = {}  # the values of the model before, by task
     for name, path in (("untrained", base), ("base", base), ("sft", sft)):
         model, tokenizer = hugging_face.load(path, device)
         if name == "untrained":
@@ -72,11 +73,12 @@ def benchmark(
         with tempfile.TemporaryDirectory() as work:
             outcomes = harness.evaluate(scored, tasks, Path(work))
         metrics[name] = {
-            task: score(asked[task], outcome, settings.bootstrap, params.seed)
+            task: scores.of_choices(asked[task], outcome, before.get(task), settings.bootstrap, params.seed)
             if task in asked
-            else score_texts(outcome)
+            else scores.of_texts(outcome)
             for task, outcome in outcomes.items()
         }
+        before = {task: outcome.values for task, outcome in outcomes.items()}
         for task, outcome in outcomes.items():
             say(
                 f"benchmark: {name} {task} "
@@ -156,32 +158,6 @@ def request(question: Question) -> Choice:
     # Documents have a law's title before its articles. So the model chooses the law under which the article is likeliest.
     contexts = tuple(f"{law}\n\n{question.heading}" for law in question.choices)
     return Choice(contexts, (question.context,), question.answer)
-
-
-def score(asked: list[Question], outcome: Outcome, resamples: int, seed: int) -> dict[str, float]:
-    """Accuracy of the choices by log-likelihood per byte, its standard error, and three baselines: chance, the shortest
-    choice, and the choice with the largest character overlap."""
-    return {
-        "acc": outcome.value,
-        "stderr": statistics.bootstrap_stderr(outcome.values, [one.group for one in asked], resamples, seed),
-        "chance": statistics.chance_of_choice(questions.CHOICES),
-        "n": len(asked),
-        "shortest": sum(map(questions.shortest, asked)) / len(asked),
-        "overlap": sum(map(questions.overlap, asked)) / len(asked),
-    }
-
-
-def score_texts(outcome: Outcome) -> dict[str, float]:
-    """Bits per byte of whole texts, every byte of them.
-
-    It differs from pretrain's val_bpb in two ways: no end token is predicted, and lm-eval's windows do not overlap,
-    so the first tokens of a window have little context before them.
-    """
-    return {
-        "bits_per_byte": outcome.value,
-        "bytes": sum(size for sizes in outcome.sizes for size in sizes),
-        "documents": len(outcome.sizes),
-    }
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def test_paragraphs_of_a_document():
 
 
 def question(context, choices, answer):
-    return Question("continuation", "id", "group", "", context, tuple(choices), answer)
+    return Question("continuation", "id", "group", "", context, tuple(choices), answer, "block")
 
 
 def test_baselines_share_what_they_cannot_tell_apart():

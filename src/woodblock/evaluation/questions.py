@@ -56,6 +56,7 @@ class Question:
     context: str
     choices: tuple[str, ...]
     answer: int
+    block: str  # the same for the four questions that have the same choices
 
 
 def paragraphs(id: str, group: str, text: str) -> list[Unit]:
@@ -227,5 +228,6 @@ def _block(
         shown = [choice for choice in choices if choice != right]
         rng.shuffle(shown)
         shown.insert(answer, right)
-        questions.append(Question(task, unit.id, unit.group, unit.heading, context, tuple(shown), answer))
+        block = min(other.id for other in units)
+        questions.append(Question(task, unit.id, unit.group, unit.heading, context, tuple(shown), answer, block))
     return questions
