@@ -98,7 +98,9 @@ def test_a_reply_can_be_begun_with_its_citation(index, model, tokenizer, monkeyp
     source = found.sources[0]
     opening = f"《{source.law}》{source.article}规定："
     assert seen[0].endswith(opening)
-    assert (found.text, found.cites(), found.invents()) == (f"{opening}工作", True, False)
+    assert (found.text, found.begun, found.own) == (f"{opening}工作", opening, "工作")
+    assert not found.cites() and not found.invents()  # the citation was written for it, and is not its merit
+    assert found.stopped and not found.ended()  # its end came within a sentence
 
 
 def test_long_articles_are_cut_at_the_end_of_a_sentence(index, tokenizer):
@@ -162,6 +164,11 @@ def test_overlap_with_the_sources():
     assert (same.grounded(), same.f1()) == (1.0, 1.0)
     assert (half.grounded(), half.f1()) == (pytest.approx(1 / 3), 0.5)
     assert (none.grounded(), none.f1()) == (0.0, 0.0)
+    cited = Answer("", "《甲法》第一条规定：天地玄黄", sources, True)
+    assert (cited.grounded(), cited.f1()) == (1.0, 1.0)  # the citation itself stands in no article, and does not count
+    begun = Answer("", "《甲法》第一条规定：日月", sources, True, begun="《甲法》第一条规定：")
+    assert (begun.grounded(), begun.f1()) == (0.0, 0.0)
+    assert same.grounded((source("乙法", "第一条", "宇宙洪荒"),)) == 0.0
     assert Answer("", "", (), True).grounded() == Answer("", "", (), True).f1() == 0.0
 
 

@@ -18,13 +18,14 @@ from woodblock.models.decoder import Transformer
 from woodblock.retrieval.bm25 import Index, normalize
 from woodblock.sources.statutes import short_name
 from woodblock.tokens.tokenization import Tokenizer
-from woodblock.training.instructions import grounded_question, opening_of_reply
+from woodblock.training.instructions import ends_sentence, grounded_question, opening_of_reply
 
 NOTHING_FOUND = "没有找到相关的法律条文。"
 CUT_MARK = "……（下文略）"
 
 # Where a text may be cut, best first: after a sentence, after a clause, anywhere.
 _ENDS = (re.compile(r"[。！？；\n]"), re.compile(r"[，、：]"), re.compile(r""))
+_CITATION = re.compile(r"(?:《[^《》]+》\s*)?第[零〇一二三四五六七八九十百千万\d]+条(?:规定)?[：:]?")
 _MENTION = re.compile(r"(?:《([^《》]+)》\s*)?(第[零〇一二三四五六七八九十百千万]+条)")
 
 
@@ -41,16 +42,30 @@ class Source:
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's answer with the articles that it was given, best first, and whether it ended by itself."""
+    """A model's answer with the articles that it was given, best first.
+
+    stopped: whether its end token came. begun: the words that were written for it, which its text begins with; what they
+    name is not the model's merit.
+    """
 
     question: str
     text: str
     sources: tuple[Source, ...]
     stopped: bool
+    begun: str = ""
+
+    @property
+    def own(self) -> str:
+        """What the model itself wrote."""
+        return self.text.removeprefix(self.begun)
+
+    def ended(self) -> bool:
+        """Whether the answer ended by itself, and after a sentence."""
+        return self.stopped and ends_sentence(self.text)
 
     def cites(self) -> bool:
-        """Whether the text names an article that was given."""
-        return any(self._is_source(*mention) for mention in mentions(self.text))
+        """Whether the model's own words name an article that was given."""
+        return any(self._is_source(*mention) for mention in mentions(self.own))
 
     def invents(self) -> bool:
         """Whether the text names an article that was not given, and that neither the question nor the articles name."""
@@ -60,15 +75,19 @@ class Answer:
             for law, article in mentions(self.text)
         )
 
-    def grounded(self) -> float:
-        """The share of the text's character bigrams that are in the given articles: 0 to 1; 0 for an empty text."""
-        pairs = _pairs(self.text)
-        given = sum((_pairs(source.text) for source in self.sources), Counter())
+    def grounded(self, sources: Sequence[Source] | None = None) -> float:
+        """The share of the model's character bigrams that are in the given articles: 0 to 1; 0 for an empty text.
+
+        Citations do not count, since articles do not cite themselves. sources: other articles than those that were given.
+        """
+        pairs = _pairs(_CITATION.sub("", self.own))
+        given = sum((_pairs(source.text) for source in (self.sources if sources is None else sources)), Counter())
         return (pairs & given).total() / max(1, pairs.total())
 
     def f1(self) -> float:
-        """F1 between the characters of the text and those of the given articles, as in CMRC 2018 (Cui et al. 2019)."""
-        said, given = Counter(self.text), Counter("".join(source.text for source in self.sources))
+        """F1 between the model's characters and those of the given articles, as in CMRC 2018 (Cui et al. 2019); citations
+        do not count."""
+        said, given = Counter(_CITATION.sub("", self.own)), Counter("".join(source.text for source in self.sources))
         return 2 * (said & given).total() / max(1, said.total() + given.total())
 
     def record(self) -> dict[str, Any]:
@@ -80,6 +99,7 @@ class Answer:
             "cites": self.cites(),
             "invents": self.invents(),
             "stopped": self.stopped,
+            "ended": self.ended(),
             "grounded": self.grounded(),
             "f1": self.f1(),
         }
@@ -139,7 +159,8 @@ def answer(
     for place, (question, sources) in enumerate(zip(questions, found, strict=True)):
         reply = replies.get(place)
         text = NOTHING_FOUND if reply is None else (openings[place] + tokenizer.decode(reply)).strip()
-        answers.append(Answer(question, text, tuple(sources), stopped=reply is None or reply[-1:] == [stop]))
+        stopped = reply is None or reply[-1:] == [stop]
+        answers.append(Answer(question, text, tuple(sources), stopped, openings.get(place, "")))
     return answers
 
 

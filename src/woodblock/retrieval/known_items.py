@@ -124,8 +124,9 @@ def ranks(index: Index, queries: list[Query]) -> list[int]:
     ]
 
 
-def scores(ranks: list[int]) -> dict[str, Any]:
-    """recall@1 and recall@10 with their standard errors, and mrr@10.
+def scores(ranks: list[int], name: str = "recall") -> dict[str, Any]:
+    """recall@1 and recall@10 with their standard errors, and mrr@10. name: another word than recall; where a query has
+    several right passages, of which one is enough, it is a hit.
 
     recall@k: the share of queries with a right passage among the first k. mrr@10: the mean of 1 / rank of the first right
     passage, where a query counts 0 if none is among the first ten.
@@ -133,8 +134,8 @@ def scores(ranks: list[int]) -> dict[str, Any]:
     result: dict[str, Any] = {"queries": len(ranks), "mrr@10": sum(1 / rank for rank in ranks if rank) / len(ranks)}
     for depth in (1, DEPTH):
         share = sum(0 < rank <= depth for rank in ranks) / len(ranks)
-        result[f"recall@{depth}"] = share
-        result[f"recall@{depth}_stderr"] = statistics.share_stderr(share, len(ranks))
+        result[f"{name}@{depth}"] = share
+        result[f"{name}@{depth}_stderr"] = statistics.share_stderr(share, len(ranks))
     return result
 
 

@@ -26,6 +26,8 @@ class RagIndex(Block):
 
 class RagEval(Block):
     queries: Positive
+    questions: str | None
+    questions_sha256: str | None
     answers: Positive
     passages: Annotated[int, Field(ge=1, le=10)]
     max_new_tokens: Positive
