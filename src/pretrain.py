@@ -160,9 +160,10 @@ def configure(shape: Any, train: packing.Packed, tokenizer: Path) -> Config:
 
 
 def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int, limit: int) -> dict[str, float]:
-    """Bits per byte of interpolated Kneser–Ney unigram, bigram and trigram, on the same validation tokens.
+    """Bits per byte of interpolated Kneser–Ney unigram, bigram and trigram, on the same validation tokens as the model's.
 
-    They are trained on at most about `limit` training tokens, from documents taken evenly over the corpus.
+    They are counted on at most about `limit` training tokens, from documents taken evenly over the corpus; baseline_tokens
+    is how many. Where the corpus is larger, that is less than the model reads.
     """
     share = min(1.0, limit / len(train))
     documents = np.arange(len(train.bytes))
@@ -177,7 +178,7 @@ def baselines(train: packing.Packed, validation: packing.Packed, vocab_size: int
         model = KneserNey(tokens, starts, order, vocab_size)
         nll = model.nll(held_out, np.asarray(held_out_starts))
         scores[f"{name}_bpb"] = likelihood.bits_per_byte(nll, int(validation.bytes.sum()))
-    return scores
+    return {**scores, "baseline_tokens": len(tokens)}
 
 
 if __name__ == "__main__":

@@ -55,6 +55,10 @@ def test_same_run_same_bytes_whatever_the_hash_seed(root, html):
         assert done.stdout.decode() == html
 
 
+def test_the_lead_counts_all_stages(html):
+    assert f"by {len(STAGES)} stages." in html
+
+
 def test_parts_that_a_preset_lacks_are_said(root, tmp_path):
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
     for table in ("data/sft/generations", "results/benchmark/questions", "results/rag_eval/answers"):

@@ -53,6 +53,7 @@ def test_baselines_count_documents_evenly_within_their_limit(tmp_path, limit, ch
     """Four documents of 100 tokens in all: a share of the tokens is that share of the documents, one at least."""
     train, held_out = documents((25, 20, 30, 25)), documents((12, 25), seed=1)
     found = pretrain.baselines(*packed(tmp_path, train, held_out), VOCAB, limit)
+    assert found.pop("baseline_tokens") == sum(len(train[number]) for number in chosen)
     assert found == pytest.approx(trained_on([train[number] for number in chosen], held_out))
 
 

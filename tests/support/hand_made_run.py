@@ -127,7 +127,8 @@ def finished(root: Path) -> Path:
             "queries": 1000,
             "by_kind": {"fragment": {"recall@1": 0.9, "recall@10": 0.99, "mrr@10": 0.93, "queries": 334}},
             "characters_only": {"recall@1": 0.5, "recall@10": 0.8, "mrr@10": 0.6, "queries": 1000},
-            "answers": {"n": 20, "cites": 0.9, "stops": 1.0},
+            "answers": {"n": 20, "grounded": 0.19, "stops": 1.0},
+            "unaided": {"n": 20, "cites": 0.9, "cites_supported": 0.15, "grounded": 0.19, "stops": 0.95},
         },
     }
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -191,10 +192,13 @@ def finished(root: Path) -> Path:
                 "reference": "是",
                 "reply": "是" * (1 + 200 * i),
                 "stopped": i != 1,
+                "ended": i not in (1, 2),
             }
             for i in range(9)
         ),
-        parquet.schema(task="string", prompt="string", reference="string", reply="string", stopped="bool"),
+        parquet.schema(
+            task="string", prompt="string", reference="string", reply="string", stopped="bool", ended="bool"
+        ),
     )
     write_questions(root)
     write_answers(root)
@@ -230,13 +234,12 @@ def write_questions(root: Path) -> None:
 
 def write_answers(root: Path) -> None:
     source = parquet.pa.struct([(name, parquet.pa.string()) for name in ("law", "article", "text")])
-    kinds = parquet.schema(
-        question="string", answer="string", right="bool", cites="bool", invents="bool", stopped="bool"
-    )
+    marks = dict.fromkeys(("right", "cites", "invents", "stopped", "ended"), "bool")
+    kinds = parquet.schema(question="string", answer="string", grounded="float64", **marks)
     kinds = kinds.append(parquet.pa.field("sources", parquet.pa.list_(source)))
     used = {"law": "劳动法", "article": "第三十六条", "text": "国家实行工时制度。"}
-    marks = {"right": True, "cites": True, "invents": False, "stopped": True}
-    rows = [{"question": f"问{i}", "answer": "答", "sources": [used]} | marks for i in range(3)]
+    values = {"right": True, "cites": False, "invents": False, "stopped": True, "ended": False, "grounded": 0.19}
+    rows = [{"question": f"问{i}", "answer": "答", "sources": [used]} | values for i in range(3)]
     parquet.write(root / "results/rag_eval/answers", rows, kinds)
 
 

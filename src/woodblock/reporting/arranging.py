@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+import math
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
+from woodblock.reporting import readable
 from woodblock.reporting.finished_run import Finished
 from woodblock.reporting.words import WORDS
 
 SAMPLES = 6  # of each kind
+ERRORS = {"acc": ("stderr",)}  # the key of a number's standard error, where it is not its own with _stderr
+COUNTS = ("n", "prompts", "queries")  # the keys of the number of cases, in the order in which they are looked for
 CUT = 360  # characters of a sample that are shown
 
 
@@ -51,12 +55,34 @@ def cut(text: str, most: int = CUT) -> str:
     return text if len(text) <= most else text[:most].rstrip() + "…"
 
 
+def shown(values: Mapping[str, Any], path: str) -> str:
+    """A number for readers, with no more digits than it has: a dash where there is none.
+
+    A number with a standard error beside it gets decimals down to the error's first digit, a share of n cases those that
+    tell the cases apart, any other number four digits.
+    """
+    value = values.get(path)
+    block, _, name = path.rpartition(".")
+    beside = {
+        key: values.get(f"{block}.{key}" if block else key) for key in (*ERRORS.get(name, (f"{name}_stderr",)), *COUNTS)
+    }
+    if isinstance(value, float) and math.isfinite(value):
+        error = next((beside[key] for key in beside if key not in COUNTS and beside[key]), None)
+        count = next((beside[key] for key in COUNTS if beside[key]), None)
+        if error:
+            return f"{value:.{max(0, -math.floor(math.log10(error)))}f}"
+        if count and (value == 0 or 1 / count <= value <= 1):
+            return f"{value:.{len(str(count - 1))}f}"
+    return readable.number(value)
+
+
 def described(run: Finished, stage: str, leave_out: Container[str] = ()) -> list[dict[str, Any]]:
     """The numbers of a stage as rows of label, value, unit and key. Those in WORDS come first, in its order."""
     rows = []
-    for key, value in paths_and_values(run.metrics.get(stage, {})):
+    values = dict(paths_and_values(run.metrics.get(stage, {})))
+    for key, value in values.items():
         if isinstance(value, (int, float)) and key not in leave_out:
             label, unit = WORDS.get(f"{stage}.{key}", (key.replace("_", " ").replace(".", ", "), ""))
-            rows.append({"label": label, "value": value, "unit": unit, "key": f"{stage}.{key}"})
+            rows.append({"label": label, "value": shown(values, key), "unit": unit, "key": f"{stage}.{key}"})
     order = {key: place for place, key in enumerate(WORDS)}
     return sorted(rows, key=lambda row: order.get(row["key"], len(order)))

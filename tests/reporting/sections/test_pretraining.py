@@ -44,3 +44,26 @@ def test_speed_and_the_norm_of_the_gradient_are_shown(html):
     assert f"8,371 tokens/s, 79 GFLOP/s, MFU 45.2\N{NO-BREAK SPACE}%, {memory} MB of memory at most." in html
     drawing = re.search(r'aria-label="Norm of the gradient[^"]*"', html)[0]
     assert "norm goes from 2 to 0.6" in drawing and "clip 1" in drawing
+
+
+def test_a_curve_stands_beside_nothing_that_is_measured_otherwise(html):
+    """The curve is an estimate from some windows; all the text has a chart of its own."""
+    curve = re.search(r'aria-label="Validation bits a byte, estimated[^"]*"', html)[0]
+    assert "gram" not in curve
+    whole = re.search(r'aria-label="Bits a byte of all validation text[^"]*"', html)[0]
+    for said in ("model 1.401", "trigram 1.410", "bigram 1.680", "unigram 2.310"):
+        assert said in whole
+    assert "the same tokens" not in html
+
+
+def test_an_overfitting_run_says_so(html, root, tmp_path):
+    assert "overfitted" not in html
+    for keep, says in (
+        ({"kept_step": 1200}, "The weights of step 1,200 are kept"),
+        ({"kept_step": 5000}, "The last weights are kept"),
+    ):
+        over = {"rise_after_best": 0.705, "steps": 5000, **keep}
+        made = changed(root, tmp_path / str(keep), pretrain=over, sft=over | {"rise_after_best": 0.004})
+        text = Page(page.render(finished_run.read(STAGES, made), "x")).text
+        assert text.count("This run overfitted") == 1  # and fine-tuning did not: .4 % is noise
+        assert "the curve rose by 70.5 %" in text and text.count(says) == 2

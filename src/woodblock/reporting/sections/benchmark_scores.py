@@ -21,8 +21,7 @@ def describe(run: Finished) -> dict[str, Any]:
 
     def check(score: dict[str, Any]) -> dict[str, Any]:
         if score.get("decontaminated"):
-            clean = f"checked: no training text shares {metrics['overlap_chars']:,} characters"
-            return {"check": clean, "unchecked": False}
+            return {"check": "checked", "unchecked": False}
         return {"check": "NOT CHECKED", "unchecked": True}
 
     models = known_first((m for m in metrics if isinstance(metrics[m], dict)), MODELS)
@@ -38,8 +37,11 @@ def describe(run: Finished) -> dict[str, Any]:
         for model, score in of_task.items():
             rows.append(charts.Row(model, score["acc"], score.get("stderr"), MODELS.get(model, "series-1")))
             beyond = (score["acc"] - score["chance"]) / score["stderr"] if score.get("stderr") else None
-            scores.append({"task": task, "model": model, **score, "beyond": beyond, **check(score)})
-        any_score = next(iter(of_task.values()))
+            scores.append({"task": task, "model": model, **score, "beyond": beyond, "baseline": False, **check(score)})
+            any_score = score
+        for name, words in (("shortest", "the shortest choice"), ("overlap", "bigram overlap")):
+            if name in any_score:
+                scores.append({"task": task, "model": words, "acc": any_score[name], "baseline": True})
         rows += [charts.Row(b, any_score[b], None, "muted", True) for b in ("shortest", "overlap") if b in any_score]
         svg = charts.interval_chart(task, rows, "accuracy", any_score.get("chance"), errors=CONFIDENCE)
         panels.append({"task": task, "svg": svg, "says": TASKS.get(task, ""), "n": any_score.get("n")})
@@ -63,6 +65,10 @@ def describe(run: Finished) -> dict[str, Any]:
         "panels": panels,
         "scores": scores,
         "others": others,
+        "overlap_wins": sorted(
+            {row["task"] for row in scores if row["model"] == "base" and row.get("overlap", 0) > row["acc"]}
+        ),
+        "overlap_chars": metrics.get("overlap_chars"),
         "lacking": [task for task in TASKS if task not in charted],
-        "unchecked": sorted({row["task"] for row in scores + others if row["unchecked"]}),
+        "unchecked": sorted({row["task"] for row in scores + others if row.get("unchecked")}),
     }

@@ -63,10 +63,11 @@ def drawing(run: Finished) -> str:
 
 
 def main_output(stage: Stage) -> str:
-    """The model that a stage makes or, without one, the folder of its outputs."""
-    made = [out for out in stage.outs if out.split("/")[0] in ("data", "models", "results")]
-    models = [out for out in made if out.startswith("models/")]
-    return os.path.commonpath(models or made) if made else ""
+    """The model that a stage makes or, without one, the folder of its data, or else that of its results."""
+    for kind in ("models/", "data/", "results/"):
+        if made := [out for out in stage.outs if out.startswith(kind)]:
+            return os.path.commonpath(made)
+    return ""
 
 
 def facts(stage: str, metrics: dict[str, Any]) -> list[str]:
@@ -75,8 +76,15 @@ def facts(stage: str, metrics: dict[str, Any]) -> list[str]:
     wanted = {
         "download": [("{:,} texts", "corpus.records"), ("{:,} characters", "corpus.characters")],
         "clean": [
+            ("{:,} texts came", "corpus.read"),
+            ("{:,} texts stay", "corpus.kept"),
+            ("{:,} conversations", "instructions.kept"),
+            ("{:,} articles", "documents.kept"),
+        ],
+        "dedup": [
             ("{:,} training texts", "corpus.train_documents"),
             ("{:,} validation texts", "corpus.validation_documents"),
+            ("{:,} conversations", "instructions.kept"),
         ],
         "tokenizer": [("{:,} pieces", "vocab_size"), ("{:.2f} bytes a token", "bytes_per_token")],
         "pack": [("{:,} training tokens", "train_tokens"), ("{:,} validation tokens", "validation_tokens")],
@@ -85,10 +93,13 @@ def facts(stage: str, metrics: dict[str, Any]) -> list[str]:
             ("{:,} tokens trained on", "tokens"),
             ("{:.3f} bits a byte", "val_bpb"),
         ],
-        "sft": [("{:.3f} of replies stop", "stops"), ("{:.3f} nats a reply token", "val_loss")],
+        "sft": [("{:.3f} of replies end", "stops"), ("{:.3f} nats a reply token", "val_loss")],
         "benchmark": [(f"{{:.3f}} {task}, base", f"base.{task}.acc") for task in words.TASKS],
         "rag_index": [("{:,} passages", "passages"), ("{:,} terms", "vocabulary")],
-        "rag_eval": [("{:.3f} recall@1", "recall@1"), ("{:.3f} recall@10", "recall@10")],
+        "rag_eval": [
+            ("{:.3f} of known items first", "recall@1"),
+            ("{:.3f} of real questions", "real_questions.hit@1"),
+        ],
     }
     return [text.format(found[path]) for text, path in wanted.get(stage, []) if path in found]
 

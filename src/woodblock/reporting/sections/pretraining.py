@@ -11,13 +11,13 @@ from woodblock.reporting.arranging import SAMPLES, described, even_indices_with_
 from woodblock.reporting.finished_run import Finished
 from woodblock.reporting.words import BASELINES
 
+RISE = 0.01  # more than the curve's noise, as in training/overfitting.py
 SOURCES_DRAWN = 5  # lines beside the one of all: more could not be told apart by colour and label
 
 
 def describe(run: Finished) -> dict[str, Any]:
     """The charts of the curve, the final scores overall and by source, speed, and continuations."""
     curve, metrics = run.pretrain_curve, run.metrics["pretrain"]
-    levels = [(name, metrics[f"{name}_bpb"]) for name in BASELINES if f"{name}_bpb" in metrics]
     clip = run.lineage.get("pretrain", {}).get("params", {}).get("pretrain.clip")
     validation = curves.column(curve, "tokens", "val_bpb", "model", "series-2")
     training = curves.column(curve, "tokens", "train_loss", "model", "series-1")
@@ -25,18 +25,46 @@ def describe(run: Finished) -> dict[str, Any]:
     by_source = metrics.get("val_bpb_by_source", {})
     x = "tokens trained on"
     return {
-        "validation": curves.chart("Validation bits a byte", [validation], x, "bits a byte", levels),
+        "validation": curves.chart("Validation bits a byte, estimated", [validation], x, "bits a byte"),
+        "compared": beside_baselines(metrics),
         "by_source": curves.chart("Validation bits a byte by source", source_lines(run), x, "bits a byte"),
         "training": curves.chart("Training loss", [training], x, "nats a token"),
         "norm": curves.chart("Norm of the gradient", [norm], x, "norm", [] if clip is None else [("clip", clip)]),
         "points": len(curve),
-        "under": [_beside(metrics["val_bpb"], value, name) for name, value in reversed(levels) if "val_bpb" in metrics],
+        "under": under(metrics),
+        "baseline_tokens": metrics.get("baseline_tokens"),
+        "kept": kept(run, "pretrain"),
         "rows": described(run, "pretrain", leave_out={f"val_bpb_by_source.{name}" for name in by_source}),
         "sources": source_scores(run) if len(by_source) > 1 else [],
         "drawn": SOURCES_DRAWN,
         "speed": speed(run.timings.get("pretrain", {})),
         "continuations": as_it_trained(run.continuations),
     }
+
+
+def beside_baselines(metrics: dict[str, Any]) -> str:
+    """A bar chart of the finished model and the n-gram models, all on the whole validation text."""
+    scores = [("model", metrics.get("val_bpb"))] + [(name, metrics.get(f"{name}_bpb")) for name in reversed(BASELINES)]
+    bars = [(name, score, f"{score:.3f}") for name, score in scores if score is not None]
+    return charts.bar_chart("Bits a byte of all validation text", bars, "bits a byte") if bars else ""
+
+
+def under(metrics: dict[str, Any]) -> list[str]:
+    """How far the model is below each n-gram model, in words."""
+    if "val_bpb" not in metrics:
+        return []
+    levels = [(name, metrics.get(f"{name}_bpb")) for name in reversed(BASELINES)]
+    return [_beside(metrics["val_bpb"], value, name) for name, value in levels if value is not None]
+
+
+def kept(run: Finished, stage: str) -> dict[str, Any] | None:
+    """The step whose weights were kept, and how far validation rose after the best one; None if the last was the best."""
+    metrics = run.metrics[stage]
+    rise = metrics.get("rise_after_best", 0.0)
+    if not rise:
+        return None
+    step, steps = metrics["kept_step"], metrics["steps"]
+    return {"step": step, "steps": steps, "rise": f"{100 * rise:.1f}", "overfits": rise > RISE, "last": step == steps}
 
 
 def source_lines(run: Finished) -> list[charts.Series | None]:

@@ -32,12 +32,18 @@ def replies(generations: pd.DataFrame | None) -> list[dict[str, Any]]:
             "prompt": cut(row["prompt"]),
             "reply": cut(row["reply"]),
             "reference": cut(row["reference"]),
-            "stopped": bool(row["stopped"]),
+            "end": _end(bool(row["stopped"]), bool(row["ended"])),
             "equal": row["reply"].strip() == row["reference"].strip(),
         }
         for rows in tasks
         for row in (rows.iloc[index] for index in even_indices(len(rows), each))
     ]
+
+
+def _end(stopped: bool, ended: bool) -> str:
+    if ended:
+        return "ended by itself"
+    return "ended by itself, but within a sentence" if stopped else "did not end within the limit"
 
 
 def rag_answers(answers: pd.DataFrame | None) -> list[dict[str, Any]]:
@@ -54,9 +60,10 @@ def rag_answers(answers: pd.DataFrame | None) -> list[dict[str, Any]]:
             ],
             "says": [
                 "a right article was given" if row["right"] else "no right article was given",
-                "names one that was given" if row["cites"] else "names none that was given",
+                "its citation was written for it" + (", and it names one itself" if row["cites"] else ""),
+                f"{100 * row['grounded']:.0f}\N{NO-BREAK SPACE}% of its own words stand in what was given",
                 *(["names one that was not given"] if row["invents"] else []),
-                *([] if row["stopped"] else ["did not end within the limit"]),
+                _end(bool(row["stopped"]), bool(row["ended"])),
             ],
         }
         for row in (answers.iloc[index] for index in even_indices(len(answers), SAMPLES))

@@ -23,7 +23,7 @@ def lead(run: Finished) -> str:
         parts.append("A Chinese language model")
     names = sorted({short_url(entry["url"]) for entries in run.manifest.values() for entry in entries})
     parts.append(f"built from {len(names)} source{'s' * (len(names) != 1)} ({', '.join(names)})")
-    parts.append(f"by {len(run.stages)} stages")
+    parts.append(f"by {len(run.stages) + 1} stages")  # the report is one too
     return ", ".join(parts[:2]) + f", {parts[2]}."
 
 
@@ -39,22 +39,27 @@ def key_figures(run: Finished) -> list[tuple[str, str, str]]:
     for task in TASKS:
         score = run.metrics["benchmark"].get("base", {}).get(task)
         if score:
-            beside = f"± {score['stderr']:.3f}, chance {score['chance']:.2f}"
+            beside = f"± {score['stderr']:.3f}, {strongest(score)}"
             beside += "" if score.get("decontaminated") else ", NOT CHECKED"
             figures.append((f"{task}, base model", f"{score['acc']:.3f}", beside))
-    if "stops" in run.metrics["sft"]:
-        empty = run.metrics["sft"].get("empty")
-        figures.append(
-            (
-                "Replies that end by themselves",
-                f"{run.metrics['sft']['stops']:.3f}",
-                "" if empty is None else f"empty {empty:.3f}",
-            )
-        )
-    if "recall@10" in rag:
-        beside = f"recall@1 {rag['recall@1']:.3f}" if "recall@1" in rag else ""
-        figures.append(("Retrieval, recall@10", f"{rag['recall@10']:.3f}", beside))
+    if "stops" in (sft := run.metrics["sft"]):
+        others = [(words, sft.get(key)) for key, words in (("breaks_off", "break off"), ("empty", "empty"))]
+        beside = ", ".join(f"{words} {share:.3f}" for words, share in others if share is not None)
+        figures.append(("Replies that end after a sentence", f"{sft['stops']:.3f}", beside))
+    if "recall@1" in rag:
+        beside = "easy: the queries are made from the articles"
+        figures.append(("Known items found first, recall@1", f"{rag['recall@1']:.3f}", beside))
+    if real := rag.get("real_questions"):
+        beside = f"± {real['hit@1_stderr']:.3f}, of {real['queries']:,}; among the first ten {real['hit@10']:.3f}"
+        figures.append(("Real questions, a right article first", f"{real['hit@1']:.3f}", beside))
     total = sum(timing.get("wall_seconds", 0.0) for timing in run.timings.values())
     peak = max(timing.get("peak_memory_mb", 0.0) for timing in run.timings.values())
     figures.append(("Wall time, all stages", readable.duration(total), f"peak memory {peak:,.0f} MB"))
     return figures
+
+
+def strongest(score: dict[str, Any]) -> str:
+    """The best of the baselines that understand nothing, in words, and whether the model is no better."""
+    words = {"chance": "chance", "shortest": "the shortest choice", "overlap": "bigram overlap"}
+    best = max((name for name in words if name in score), key=lambda name: score[name])
+    return f"{words[best]} {score[best]:.3f}" + (" is better" if score[best] > score["acc"] else "")
