@@ -7,7 +7,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.drawings import within
 
@@ -42,6 +42,7 @@ def test_ticks_refuse_what_is_no_range(low, high):
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e9), FLOATS), min_size=1, max_size=40), st.lists(FLOATS, max_size=3))
+@example([(0.0, -5.9e-49)], [-3.3e-48])
 @settings(max_examples=60)
 def test_lines_lie_within_the_drawing(points, levels):
     series = charts.Series("a <b>", [x for x, _ in points], [y for _, y in points], markers=True)

@@ -186,7 +186,8 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
         step = factor * power
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last - first + 1 <= most:
-            return [round(index * step, 12) for index in range(first, last + 1)]
+            places = max(12, 3 - math.floor(math.log10(step)))
+            return [round(index * step, places) for index in range(first, last + 1)]
     raise AssertionError("the largest step leaves at most one tick")  # pragma: no cover
 
 
