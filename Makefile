@@ -8,6 +8,8 @@ CORES ?= all
 NAME ?= statutes
 
 BIN := .venv/bin
+# Tests run with nobody's rights over files but their user's, also as root.
+PYTEST := tests/support/as_ordinary_user.sh $(BIN)/python -m pytest
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 LOCKS := $(wildcard requirements/*.txt)
 
@@ -39,7 +41,9 @@ help:
 
 # This file marks a finished installation. If a lock file is newer, pip installs again. The log keeps all that pip says; its
 # progress is printed here.
-.venv/installed: requirements.txt $(LOCKS)
+# venv_first.pth puts the commands of .venv before others for all that is started from it. So `.venv/bin/dvc repro` finds the
+# right python for the stages, also in a shell where .venv is not activated.
+.venv/installed: requirements.txt $(LOCKS) requirements/venv_first.pth
 	@$(PYTHON) -c 'import sys; sys.exit("error: Python %d.%d is too old, 3.11 or newer is needed: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo 'Installing the pinned packages into .venv: a few minutes the first time'
@@ -52,25 +56,26 @@ help:
 	    fi; \
 	done; \
 	wait $$pid || { grep -i '^error' .venv/install.log || tail -n 3 .venv/install.log; echo 'error: pip failed; all that it said is in .venv/install.log' >&2; exit 1; }
+	@cp requirements/venv_first.pth "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q
+	$(PYTEST) -q
 
 slow: .venv/installed
-	$(BIN)/python -m pytest -v -m 'slow and not gpu'
+	$(PYTEST) -v -m 'slow and not gpu'
 
 full: .venv/installed
-	$(BIN)/python -m pytest -v -m 'not gpu' --durations=40
+	$(PYTEST) -v -m 'not gpu' --durations=40
 
 gpu: .venv/installed
-	$(BIN)/python -m pytest -v -m gpu
+	$(PYTEST) -v -m gpu
 
 training: .venv/installed
-	$(BIN)/python -m pytest -v -m slow tests/system/test_resume.py tests/training/test_distributed.py
+	$(PYTEST) -v -m slow tests/system/test_resume.py tests/training/test_distributed.py
 
 engines: .venv/installed
-	$(BIN)/python -m pytest -v -m slow tests/system/test_engines.py
+	$(PYTEST) -v -m slow tests/system/test_engines.py
 
 preset: .venv/installed
 	@PYTHONPATH=src $(BIN)/python -m woodblock.run.presets $(NAME)

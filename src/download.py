@@ -82,4 +82,4 @@ def entry(source: Source, file: Fetched, tally: Tally, records: int) -> dict[str
 
 
 if __name__ == "__main__":
-    run_stage(download, reuses=False)
+    run_stage(download, reuses="if stale")

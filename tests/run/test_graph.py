@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -122,6 +124,26 @@ def test_git_and_dvc_ignore_what_they_should() -> None:
     assert set(digests.IGNORED) <= set((ROOT / ".dvcignore").read_text().splitlines())
 
 
+def test_a_command_of_the_venv_finds_its_python(tmp_path: Path) -> None:
+    """`.venv/bin/dvc repro` in a shell where .venv is not activated: the stages' commands begin with python."""
+    venv = tmp_path / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    (packages,) = venv.glob("lib/python*/site-packages")
+    shutil.copy(ROOT / "requirements/venv_first.pth", packages)
+    (tmp_path / "engine.py").write_text("import subprocess; subprocess.run('python stage.py', shell=True, check=True)")
+    (tmp_path / "stage.py").write_text("import os, sys; print(sys.prefix, os.environ['PATH'])")
+    done = subprocess.run(
+        [venv / "bin/python", "engine.py"],
+        cwd=tmp_path,
+        env={"PATH": "/bin:/usr/bin"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(venv), f"{venv}/bin:/bin:/usr/bin"]
+    assert "venv_first.pth" in (ROOT / "Makefile").read_text(), "make installs it"
+
+
 def test_no_templating() -> None:
     text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
     assert "${" not in text
@@ -148,6 +170,25 @@ def test_portions_are_jobs_before_the_stages_that_work_by_shards(new_project) ->
     jobs = set(re.findall(r"output: \.woodblock/portions/(\S+)", plan))
     assert jobs == {f"{stage}-{part}-of-3" for stage in ("clean", "dedup") for part in (1, 2, 3)}
     assert "rule portion" not in project.run("snakemake", "--dry-run").stdout
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "1.5", "true"])
+def test_portions_that_are_no_number_are_one_line(new_project, value: str) -> None:
+    done = new_project().run("snakemake", "--dry-run", "--config", f"portions={value}", check=False)
+    assert done.returncode != 0
+    said = [line for line in done.stdout.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert said == [
+        f"error: portions: {value!r} is not a number of jobs or devices from 1 on; write --config portions=4"
+    ]
+
+
+def test_a_project_that_may_only_be_read_is_one_line(new_project) -> None:
+    project = new_project()
+    project.run("chmod", "-R", "a-w", ".")
+    done = project.run("snakemake", "--dry-run", check=False)
+    project.run("chmod", "-R", "u+w", ".")
+    said = [line for line in done.stdout.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert len(said) == 1 and said[0].startswith("error: .woodblock/stamps cannot be written to (Permission denied)")
 
 
 def test_a_circle_is_an_error_in_one_line(tmp_path: Path) -> None:

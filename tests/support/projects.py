@@ -54,13 +54,7 @@ if __name__ == "__main__":
 '''
 
 
-# Root may write to read-only files and so never meets what everybody else does: without these two rights it is as others.
-ORDINARY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
-
-
-def as_ordinary_user() -> tuple[str, ...]:
-    """What goes before a command so that it runs as everybody else's does; nothing where that is so already."""
-    return ORDINARY if os.geteuid() == 0 and shutil.which("setpriv") else ()
+AS_ORDINARY_USER = str(ROOT / "tests/support/as_ordinary_user.sh")  # before a command: it runs without root's rights
 
 
 class Project:
@@ -75,7 +69,7 @@ class Project:
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
         environment |= {"PYTHONDONTWRITEBYTECODE": "", **variables}
         done = subprocess.run(
-            [*as_ordinary_user(), *command],
+            [AS_ORDINARY_USER, *command],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,

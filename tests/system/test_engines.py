@@ -5,18 +5,18 @@ Stand-ins take the place of the stages' scripts, save in the last test: graph, r
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from support.projects import ROOT, Project, stand_in_project
+from support.projects import AS_ORDINARY_USER, ROOT, Project, stand_in_project
 
 from woodblock.run import graph
 
@@ -321,10 +321,10 @@ def test_a_value_and_back_computes_nothing(after, first, second) -> None:
     assert project.ran() == AFTER_SFT
     assert kept(project) != before
     project.run("mv", "params.yaml.before", "params.yaml")
-    project.run(*DVC)
+    project.run(*second)
     assert project.ran() == []
     assert kept(project) == before
-    project.run(*SNAKEMAKE)
+    project.run(*first)
     assert project.ran() == []
 
 
@@ -344,32 +344,42 @@ def test_a_failure_loses_nothing(after, first, second) -> None:
     assert kept(project) == before
 
 
-def test_snakemake_that_was_killed(after) -> None:
-    project = after(SNAKEMAKE)
+@ENGINES
+def test_what_a_killed_engine_had_finished_is_not_computed_again(after, first, second) -> None:
+    """Neither what it had finished, nor the stage that went on without it."""
+    project = after(first)
     script = project.folder / "src/sft.py"
-    text = script.read_text()
-    script.write_text(
-        text.replace("    given = hashlib", "    open('started', 'w').close()\n    time.sleep(60)\n    given = hashlib")
-    )
+    waiting = "    open('started', 'w').close()\n    while os.path.exists('wait'):\n        time.sleep(0.05)\n"
+    script.write_text(script.read_text().replace("    given = hashlib", f"{waiting}    given = hashlib"))
+    project.run("bash", "-c", "touch wait; echo 'CHANGED = 1' >> src/woodblock/base/rounding.py")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [AS_ORDINARY_USER, *first]
     process = subprocess.Popen(
-        SNAKEMAKE,
-        cwd=project.folder,
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        command, cwd=project.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     while not (project.folder / "started").exists():
         assert process.poll() is None
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
-    script.write_text(text.replace("    given = hashlib", "    other = 1\n    given = hashlib"))
-    project.run(*DVC)
-    assert "sft" in project.ran()
-    project.run("snakemake", "--unlock")
-    project.run(*SNAKEMAKE)
+    before = (
+        (project.folder / "lineage/sft.json").read_bytes() if (project.folder / "lineage/sft.json").exists() else b""
+    )
+    (project.folder / "wait").unlink()
+    while (
+        not (project.folder / "lineage/sft.json").exists()
+        or (project.folder / "lineage/sft.json").read_bytes() == before
+    ):
+        time.sleep(0.05)
+    with (project.folder / ".woodblock/locks/sft").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the stage has ended
+    finished = set(project.ran())
+    assert {"clean", "dedup", "tokenizer", "pack", "pretrain", "sft"} <= finished
+    project.run(*second)
+    assert not finished & set(project.ran())
+    if first is SNAKEMAKE:
+        project.run("snakemake", "--unlock")
+    project.run(*first)
     assert project.ran() == []
 
 

@@ -9,6 +9,7 @@
 import contextlib
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,9 +21,22 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.envi
 from woodblock.run import graph, lineage
 from woodblock.run import params as params_module
 from woodblock.base.errors import UserError
-from woodblock.base.files import end_at_now, make_writable
+from woodblock.base.files import end_at_now, make_writable, write_text
 
 ADOPT = "PYTHONPATH=src python -m woodblock.run.adopt --finished"
+
+STAMPS = Path(".woodblock/stamps")
+if workflow.is_main_process:
+    try:
+        for folder in (STAMPS, Path(".snakemake")):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+    except OSError as error:
+        sys.exit(
+            f"error: {folder} cannot be written to ({error.strerror}). Snakemake keeps records in the project, also with "
+            "-n: try it in a copy"
+        )
 
 try:
     VALUES = params_module.read()
@@ -30,6 +44,7 @@ try:
     PROCESSES = params_module.processes(VALUES)
     STAGES = graph.load()
     STALE = lineage.stale_stages(STAGES, VALUES)
+    os.environ["WOODBLOCK_STALE"] = " ".join(STALE)  # a stage that runs and is not stale was forced
     # Snakemake deletes what a stage has made if it is older than what the stage read: no dep may be of the future.
     for dep in {dep for stage in STALE for dep in STAGES[stage].deps} if workflow.is_main_process else ():
         end_at_now(Path(dep))
@@ -55,19 +70,28 @@ def command(stage):
 
 def stamp(stage):
     """The stage's stamp. It is newer than every output if the stage is stale, and older if the stage is fresh."""
-    path = Path(".woodblock/stamps", stage)
+    path = STAMPS / stage
     if workflow.is_main_process:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # The content is new too: Snakemake takes a file with a known checksum as unchanged, whatever its time.
-        path.write_text(f"{STALE[stage]} ({time.time_ns()})\n" if stage in STALE else "fresh\n", encoding="utf-8")
+        write_text(path, f"{STALE[stage]} ({time.time_ns()})\n" if stage in STALE else "fresh\n")
         if stage not in STALE:
             os.utime(path, (1, 1))
     return str(path)
 
 
-PORTIONS = int(config.get("portions", 1))
+def number(name, default, least):
+    """A number of --config."""
+    value = str(config.get(name, default))
+    if not value.isdecimal() or int(value) < least:
+        sys.exit(
+            f"error: {name}: {value!r} is not a number of jobs or devices from {least} on; write --config {name}=4"
+        )
+    return int(value)
+
+
+PORTIONS = number("portions", 1, 1)
 # GPUs that a training job asks for on a cluster; 0 on one that has none. On one machine it counts as one, whatever it is.
-GPUS = int(config.get("gpus", PARAMS.train.devices if isinstance(PARAMS.train.devices, int) else 1))
+GPUS = number("gpus", PARAMS.train.devices if isinstance(PARAMS.train.devices, int) else 1, 0)
 SHARDED = [stage for stage in ("clean", "dedup") if stage in STALE]
 
 

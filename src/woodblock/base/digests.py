@@ -1,7 +1,8 @@
-"""sha256 of files and of folders."""
+"""Digests of files and of folders."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from woodblock.base.files import write_text
 
 IGNORED = (".snakemake_timestamp", "__pycache__")  # as .dvcignore has them: engines leave them in output folders
-KNOWN = Path(".woodblock/digests")  # sha256 of large files by name, size and time, so that they are read once
+KNOWN = Path(".woodblock/digests")  # digests of large files by name, size and time, so that they are read once
 LARGE = 1_000_000  # bytes
 
 
@@ -20,19 +21,30 @@ def digest(path: Path) -> str:
     """
     if path.is_dir():
         total = hashlib.sha256()
-        files = (f for f in path.rglob("*") if f.is_file() and not set(f.relative_to(path).parts) & set(IGNORED))
-        for file in sorted(files, key=lambda f: f.relative_to(path).as_posix()):
+        for file in files_in(path):
             total.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())
         return total.hexdigest()
+    return file_digest(path)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder, at any depth, sorted by their relative names; without those that engines leave there."""
+    files = (f for f in folder.rglob("*") if f.is_file() and not set(f.relative_to(folder).parts) & set(IGNORED))
+    return sorted(files, key=lambda f: f.relative_to(folder).as_posix())
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """The digest of one file; that of a large file is noted, so that it is read once. Raises FileNotFoundError."""
     state = path.stat()
-    known = KNOWN / hashlib.sha256(path.as_posix().encode()).hexdigest()[:16]
     mark = f"{path.as_posix()} {state.st_size} {state.st_mtime_ns}"
+    known = KNOWN / hashlib.sha256(f"{algorithm} {path.as_posix()}".encode()).hexdigest()[:16]
     if state.st_size >= LARGE and known.is_file():
-        name, _, sha256 = known.read_text(encoding="utf-8", errors="replace").rpartition(" ")
-        if name == mark and re.fullmatch(r"[0-9a-f]{64}", sha256):
-            return sha256
+        name, _, noted = known.read_text(encoding="utf-8", errors="replace").rpartition(" ")
+        if name == mark and re.fullmatch(rf"[0-9a-f]{{{2 * hashlib.new(algorithm).digest_size}}}", noted):
+            return noted
     with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = hashlib.file_digest(stream, algorithm).hexdigest()
     if state.st_size >= LARGE:
-        write_text(known, f"{mark} {sha256}")
-    return sha256
+        with contextlib.suppress(OSError):  # a project that may only be read: then it is read again
+            write_text(known, f"{mark} {found}")
+    return found

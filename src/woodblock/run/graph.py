@@ -25,6 +25,9 @@ class Stage:
     deps: tuple[str, ...]
     params: tuple[str, ...]
     outs: tuple[str, ...]  # every output: data, lineage, timings, metrics, scores and plots
+    watches_params: bool = (
+        False  # whether DVC starts it for any change in params.yaml, so that an unknown key is refused
+    )
 
 
 def load(path: Path | str = "dvc.yaml") -> dict[str, Stage]:
@@ -67,6 +70,7 @@ def _stage(name: str, entry: dict[str, Any]) -> Stage:
         name=name,
         cmd=" ".join(entry["cmd"].split()),
         deps=tuple(entry.get("deps") or ()),
-        params=tuple(entry.get("params") or ()),
+        params=tuple(path for path in entry.get("params") or () if isinstance(path, str)),
         outs=tuple(outs),
+        watches_params={"params.yaml": None} in (entry.get("params") or ()),
     )

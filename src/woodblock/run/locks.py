@@ -7,6 +7,7 @@ that happens.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -15,7 +16,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from woodblock.base.errors import UserError
+from woodblock.base.progress import say
 
+WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 FOLDER = Path(".woodblock/locks")
 
 
@@ -27,7 +30,8 @@ class Held(UserError):
 def held(stage: str, portion: str | None = None) -> Iterator[None]:
     """Hold the lock of a stage, or of a portion of it ("2/4"), within the block.
 
-    Raises Held, naming the process, where another one does this stage or this portion.
+    Raises Held, naming the process, where another one does this stage or this portion. Some network and FUSE file systems
+    have no locks. There it says so, and the block runs without.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with ExitStack() as files:
@@ -47,6 +51,10 @@ def _locked(name: str, portion: str | None, kind: int) -> Iterator[None]:
             raise Held(
                 f"process {file.read().strip() or '?'} is already running this stage; wait until it ends, or stop it"
             ) from None
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            say(f"{name}: this file system has no locks ({error.strerror}); let only one engine at a time run here")
         file.truncate(0)
         file.write(f"{os.getpid()} on {socket.gethostname()}{f' (portion {portion})' if portion else ''}")
         file.flush()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,7 @@ from typing import Any
 import yaml
 
 from woodblock.base.digests import digest
-from woodblock.run import code, graph, lineage
-
-DVC = Path(".dvc")
+from woodblock.run import code, dvc_cache, graph, lineage
 
 
 @dataclass(frozen=True)
@@ -36,13 +33,13 @@ class Kept:
         """Copy an output out of the cache. Raises FileNotFoundError where a part of it is no longer in the cache."""
         name = self.outs[out]
         if not name.endswith(".dir"):
-            shutil.copyfile(_file(self.cache, name), target)
+            dvc_cache.clone(dvc_cache.place_of(self.cache, name), target)
             return
         target.mkdir(parents=True)
-        for entry in json.loads(_file(self.cache, name).read_text(encoding="utf-8")):
+        for entry in json.loads(dvc_cache.place_of(self.cache, name).read_text(encoding="utf-8")):
             inner = target / entry["relpath"]
             inner.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(_file(self.cache, entry["md5"]), inner)
+            dvc_cache.clone(dvc_cache.place_of(self.cache, entry["md5"]), inner)
 
 
 def find(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Kept | None:
@@ -72,7 +69,7 @@ def restore(kept: Kept, outs: dict[str, Path]) -> bool:
 
 def _runs(stage: graph.Stage) -> Iterator[Kept]:
     """The runs of a stage in DVC's run cache, newest first (runs/<key>/<value>: a YAML with a run's entry of dvc.lock)."""
-    cache = _cache()
+    cache = dvc_cache.folder()
     own = lineage.path_of(stage.name).as_posix()
     line = re.compile(rf"^- path: {re.escape(own)}\n", re.MULTILINE)
     entries = [path for path in (cache / "runs").glob("*/*/*") if path.is_file()]
@@ -82,23 +79,8 @@ def _runs(stage: graph.Stage) -> Iterator[Kept]:
             continue
         try:
             outs = {out["path"]: out["md5"] for out in yaml.safe_load(text)["outs"]}
-            found = json.loads(_file(cache, outs[own]).read_text(encoding="utf-8"))
+            found = json.loads(dvc_cache.place_of(cache, outs[own]).read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             continue  # written by another DVC, or no longer in the cache: it cannot be used, which is no error
         if lineage.is_whole(found):
             yield Kept(outs, found, cache)
-
-
-def _cache() -> Path:
-    """The folder of DVC's cache: .dvc/cache, or what [cache] dir says in .dvc/config.local or .dvc/config."""
-    for name in ("config.local", "config"):
-        file = DVC / name
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        section = re.search(r"^\[cache\]\n((?:(?!\[).*\n?)*)", text, re.MULTILINE)
-        if section and (found := re.search(r"^\s*dir\s*=\s*(.+?)\s*$", section[1], re.MULTILINE)):
-            return DVC / found[1].strip("\"'")  # an absolute path stays as it is
-    return DVC / "cache"
-
-
-def _file(cache: Path, name: str) -> Path:
-    return cache / "files" / "md5" / name[:2] / name[2:]

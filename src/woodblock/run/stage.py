@@ -29,18 +29,19 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from woodblock.base import usage
 from woodblock.base.errors import UserError
 from woodblock.base.files import partial_of, partials_of, remove, sync, write_text
 from woodblock.base.progress import say
 from woodblock.base.rounding import rounded
-from woodblock.run import code, graph, lineage, locks, ranks, reuse, shards
+from woodblock.run import code, dvc_cache, graph, lineage, locks, ranks, reuse, shards
 from woodblock.run import params as params_module
 from woodblock.run.settings.everything import Params
 
 WORK = Path(".woodblock")  # ignored by git and DVC: locks, partial downloads, checkpoints
+STALE = "WOODBLOCK_STALE"  # Snakemake's word for a stage: the names of the stages whose inputs changed
 COMPUTE = "WOODBLOCK_COMPUTE"  # set to 1: a stage computes also what it could take from DVC's cache
 
 
@@ -73,7 +74,7 @@ def run_stage(
     *,
     scores: Mapping[str, str] = MappingProxyType({}),
     in_ranks: bool = False,
-    reuses: bool = True,
+    reuses: Literal["always", "if stale", "never"] = "always",
 ) -> None:
     """Run a stage's function under the contract, with the paths of the command line; exits 1 on a user's error.
 
@@ -82,7 +83,8 @@ def run_stage(
     in_ranks: whether the function can run in one of several ranks (woodblock.run.ranks). A rank that makes no outputs
     runs the function too, without the lock, and ends with RankDone.
     reuses: whether the outputs of an earlier run with the same inputs may be taken back (woodblock.run.reuse). A stage
-    that reads what no engine watches, such as an address on the network, must not do so.
+    that reads what no engine watches, such as an address on the network, may do so only "if stale": if an engine says that
+    an input changed, and not if somebody forces the stage to look again. (DVC then does not start it at all.)
     """
     name = Path(sys.argv[0]).stem
     # An engine that is interrupted ends its stages with SIGTERM. They clean up as they do for Ctrl-C.
@@ -91,7 +93,8 @@ def run_stage(
         if ranks.only_helps():
             _take_part(name, function, sys.argv[1:], in_ranks)
         else:
-            _run(name, function, sys.argv[1:], scores, reuses)
+            stale = name in os.environ.get(STALE, "").split()
+            _run(name, function, sys.argv[1:], scores, reuses == "always" or (reuses == "if stale" and stale))
     except UserError as error:
         if ranks.only_helps():
             ranks.leave_error(str(error))
@@ -156,12 +159,14 @@ def _run(
     with locks.held(name, portion):
         started = time.perf_counter()
         deps, resolved = lineage.dep_digests(stage), params_module.resolved(values, params)
+        inputs = [] if portion else dvc_cache.inputs(stage)
         if reuses and not portion and _take_back(stage, values, resolved, deps):
             seconds = time.perf_counter() - started
             say(
                 f"{name}: nothing it reads has changed; its outputs were taken from DVC's cache in {seconds:.1f} s "
                 f"(set {COMPUTE}=1 to compute them)"
             )
+            _keep(stage, values, inputs)
             return
         run = new_run(stage, values, resolved, deps)
         _warn_of_other_versions(stage)
@@ -188,6 +193,7 @@ def _run(
         timings = {"wall_seconds": time.perf_counter() - started, "peak_memory_mb": peak.mb, **run.rates}
         _write_json(Path(f"timings/{name}.json"), {key: round(value, 2) for key, value in timings.items()})
         lineage.write(stage, values, deps, params_module.changed(resolved, run.chosen))
+        _keep(stage, values, inputs)
         shutil.rmtree(run.work, ignore_errors=True)
     say(f"{name}: made {', '.join(outputs)} in {timings['wall_seconds']:.1f} s, {timings['peak_memory_mb']:,.0f} MB")
 
@@ -206,6 +212,16 @@ def _put_in_place(name: str, partials: dict[str, Path]) -> None:
         sync(partial)  # before the lineage says that they are complete
     for path, partial in partials.items():
         _replace(partial, Path(path))
+
+
+def _keep(stage: graph.Stage, values: dict[str, Any], inputs: list[dict[str, Any]]) -> None:
+    """Give what the stage has made to DVC's cache at once: an engine that is killed later, or was killed while this stage
+    went on, loses nothing. The outputs are complete already, so neither a full disk nor an interruption is a failure."""
+    with ranks.interruption():
+        try:
+            dvc_cache.keep(stage, values, inputs)
+        except OSError as error:
+            say(f"{stage.name}: its outputs are complete, but they are not in DVC's cache ({error}); then: make adopt")
 
 
 def _take_back(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, Any], deps: dict[str, str]) -> bool:
