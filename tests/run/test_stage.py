@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import io
 import json
 import os
 import re
@@ -12,73 +11,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.one_stage import GRAPH, Function, environment, fill, good, script, written
 from support.projects import ROOT
 
-from woodblock.base import progress, rounding
 from woodblock.base.errors import UserError
 from woodblock.run import lineage, locks, params, ranks, shards, stage
-
-GRAPH = """
-stages:
-  clean:
-    cmd: python src/clean.py input.txt data/out curve.csv
-    deps: [input.txt, src/clean.py, requirements.txt]
-    params: [seed, clean.min_chars]
-    outs: [data/out, curve.csv, metrics/clean.json, timings/clean.json, lineage/clean.json]
-    metrics: [scores/clean.json]
-"""
-COMMAND = ["src/clean.py", "input.txt", "data/out", "curve.csv"]
-HEAD = """
-import os, sys, time
-from pathlib import Path
-from woodblock.tables import parquet
-from woodblock.run.stage import run_stage
-def clean(params, source, out, curve, run):
-"""
-TAIL = """
-if __name__ == "__main__":
-    run_stage(clean)
-"""
-Function = Callable[..., Any]
-
-
-def fill(folder: Path) -> None:
-    (folder / "src").mkdir(parents=True)
-    shutil.copy(ROOT / "params.yaml", folder)
-    (folder / "dvc.yaml").write_text(GRAPH)
-    (folder / "input.txt").write_text("input")
-    (folder / "requirements.txt").write_text("# none\n")
-    (folder / "src/clean.py").write_text("# this file is imported by nobody\n")
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    fill(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", COMMAND)
-    handler = signal.getsignal(signal.SIGTERM)
-    yield tmp_path
-    signal.signal(signal.SIGTERM, handler)
-
-
-def good(params: Any, source: Path, out: Path, curve: Path) -> dict[str, Any]:
-    out.mkdir()
-    (out / "part").write_text(source.read_text() + str(params.seed))
-    curve.write_text("x,y\n1,2\n")
-    return {"b": 1 / 3, "a": {"n": 3}}
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    """Every file that is not working state, with its bytes; the timings aside."""
-    files = (p for p in folder.rglob("*") if p.is_file() and ".woodblock" not in p.parts and "timings" not in p.parts)
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
 
 
 def fails(function: Function, capsys: pytest.CaptureFixture[str]) -> str:
@@ -89,16 +31,6 @@ def fails(function: Function, capsys: pytest.CaptureFixture[str]) -> str:
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1, lines
     return lines[0]
-
-
-def script(folder: Path, body: str) -> list[str]:
-    text = HEAD + "".join(f"    {line}\n" for line in body.strip().splitlines()) + TAIL
-    (folder / "src/clean.py").write_text(text)
-    return [sys.executable, *COMMAND]
-
-
-def environment(**variables: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), **variables}
 
 
 def test_outputs_metrics_timings_and_lineage(here: Path, capsys) -> None:
@@ -411,55 +343,6 @@ def test_threads_are_those_of_the_params(tmp_path: Path) -> None:
     assert set(json.loads(done.stdout.replace("'", '"'))) == {str(params.read(ROOT / "params.yaml")["threads"])}
 
 
-@pytest.mark.parametrize(
-    ("value", "kept"),
-    [(0.12345678, 0.123457), ({2: (1.0, "x")}, {"2": [1.0, "x"]}), (True, True), (10**12, 10**12), (None, None)],
-)
-def test_metrics_are_rounded(value: Any, kept: Any) -> None:
-    assert rounding.rounded(value) == kept
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}])
-def test_a_metric_that_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match="a metric is"):
-        rounding.rounded(value)
-
-
-def test_progress_is_a_bar_on_a_terminal(monkeypatch) -> None:
-    reader, writer = os.openpty()
-    termios.tcsetwinsize(writer, (24, 80))
-    with os.fdopen(writer, "w") as terminal:
-        monkeypatch.setattr(sys, "stderr", terminal)
-        assert list(progress.track(range(3), "clean", "records")) == [0, 1, 2]
-        progress.say("a line")
-    shown = ""
-    while "a line" not in shown:  # a loaded machine gives what was written in parts
-        shown += os.read(reader, 10_000).decode()
-    os.close(reader)
-    assert "clean:   0%|" in shown and "records" in shown and "a line" in shown
-
-
-def test_progress_is_a_line_every_so_often_in_a_log(monkeypatch) -> None:
-    log, clock = io.StringIO(), iter(range(0, 1000, 4))
-    monkeypatch.setattr(sys, "stderr", log)
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    work = progress.Progress("sft", 100, "steps", done=10)
-    for _ in range(20):
-        work.advance(note="loss 1.0")
-    work.close()
-    lines = log.getvalue().splitlines()
-    assert 2 <= len(lines) < 20
-    assert lines[0].startswith("sft: 1") and " of 100 steps, " in lines[0] and lines[0].endswith("loss 1.0")
-
-
-def test_progress_of_unknown_length(monkeypatch) -> None:
-    log = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", log)
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
-    assert list(progress.track(iter("ab"), "download", "records")) == ["a", "b"]
-    assert log.getvalue().splitlines()[0].startswith("download: 1 records, ")
-
-
 def does_its_share(params, source, out, curve, run):
     assert source.read_text() == "input" and not out.exists()
     raise ranks.RankDone
@@ -537,69 +420,3 @@ def test_numbers_for_auto_are_part_of_the_working_state(here: Path) -> None:
         assert lineage.read("clean")["resolved"] == {"pretrain.batch_tokens": seen[-1][1]}
     (key, first, taken), (other_key, second, _) = seen
     assert key != other_key and first == taken < second == 64 * params.load().model.context
-
-
-def fails_if_it_runs(params, source, out, curve):
-    raise AssertionError("it computes")
-
-
-def test_what_a_stage_made_is_in_dvcs_cache_when_it_ends(here: Path, capsys) -> None:
-    (here / ".dvc").mkdir()
-    stage.run_stage(good)
-    before = written(here)
-    shutil.rmtree(here / "data/out")
-    (here / "lineage/clean.json").unlink()
-    stage.run_stage(fails_if_it_runs)
-    assert "its outputs were taken from DVC's cache" in capsys.readouterr().err
-    assert written(here) == before
-    assert os.access(here / "data/out/part", os.W_OK)
-
-
-def test_a_change_that_is_taken_back_computes_nothing(here: Path) -> None:
-    (here / ".dvc").mkdir()
-    params_file = here / "params.yaml"
-    text = params_file.read_text()
-    results = []
-    for changed in (text, text.replace("seed: 1", "seed: 2"), text):
-        params_file.write_text(changed)
-        stage.run_stage(good if len(results) < 2 else fails_if_it_runs)
-        results.append((here / "data/out/part").read_text())
-    assert results[0] == results[2] != results[1]
-
-
-@pytest.mark.parametrize(
-    ("reuses", "stale", "computes"),
-    [("if stale", "clean dedup", False), ("if stale", "", True), ("if stale", "dedup", True), ("never", "clean", True)],
-)
-def test_a_stage_that_reads_what_no_engine_watches(here: Path, monkeypatch, reuses, stale, computes) -> None:
-    (here / ".dvc").mkdir()
-    stage.run_stage(good, reuses=reuses)
-    monkeypatch.setenv("WOODBLOCK_STALE", stale)
-    ran = []
-    stage.run_stage(lambda params, source, out, curve: ran.append(1) or good(params, source, out, curve), reuses=reuses)
-    assert bool(ran) == computes
-
-
-def test_a_cache_that_cannot_be_written_to_is_no_failure(here: Path, capsys, monkeypatch) -> None:
-    (here / ".dvc").mkdir()
-    (here / ".dvc/cache").write_text("a file")
-    stage.run_stage(good)
-    said = capsys.readouterr().err.splitlines()
-    assert "its outputs are complete, but they are not in DVC's cache" in said[0] and said[0].endswith(
-        "then: make adopt"
-    )
-    assert lineage.read("clean")
-
-
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks(here: Path, capsys, monkeypatch, number: int) -> None:
-    def flock(file, how):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(locks.fcntl, "flock", flock)
-    stage.run_stage(good)
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == (
-        f"clean: this file system has no locks ({os.strerror(number)}); let only one engine at a time run here"
-    )
-    assert lineage.read("clean") and len(said) == 2

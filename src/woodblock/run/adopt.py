@@ -1,6 +1,6 @@
 """Write finished work on disk into dvc.lock, without running it again: `make adopt`, and Snakemake after every run.
 
-Each stage puts its outputs into DVC's cache itself, as soon as it has finished (dvc_cache.py). So nothing is lost where this
+Each stage puts its outputs into DVC's cache itself, as soon as it has finished (reuse.py). So nothing is lost where this
 does not come about, because Snakemake was killed, or DVC is at work on dvc.lock; DVC finds the outputs all the same.
 
 The lineage of a stage decides. If its command, params, deps or outputs differ from those in its lineage, the stage is

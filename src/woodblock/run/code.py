@@ -23,7 +23,7 @@ LIBRARY = "woodblock"
 # on it or on what it imports. (The numbers that params has for auto come from base/sizes.py, which pretrain imports.)
 BENEATH = (
     *("base/errors.py", "base/files.py", "base/progress.py", "base/usage.py"),
-    *("run/code.py", "run/dvc_cache.py", "run/graph.py", "run/lineage.py", "run/locks.py", "run/params.py"),
+    *("run/code.py", "run/graph.py", "run/lineage.py", "run/locks.py", "run/params.py"),
     *("run/ranks.py", "run/reuse.py", "run/stage.py"),
     # The settings, but not those of the sources and what they import: a source's defaults shape what download makes.
     *(f"run/settings/{topic}.py" for topic in ("cleaning", "evaluation", "everything", "model", "tokens", "training")),

@@ -36,7 +36,7 @@ from woodblock.base.errors import UserError
 from woodblock.base.files import partial_of, partials_of, remove, sync, write_text
 from woodblock.base.progress import say
 from woodblock.base.rounding import rounded
-from woodblock.run import code, dvc_cache, graph, lineage, locks, ranks, reuse, shards
+from woodblock.run import code, graph, lineage, locks, ranks, reuse, shards
 from woodblock.run import params as params_module
 from woodblock.run.settings.everything import Params
 
@@ -159,7 +159,7 @@ def _run(
     with locks.held(name, portion):
         started = time.perf_counter()
         deps, resolved = lineage.dep_digests(stage), params_module.resolved(values, params)
-        inputs = [] if portion else dvc_cache.inputs(stage)
+        inputs = [] if portion else reuse.inputs(stage)
         if reuses and not portion and _take_back(stage, values, resolved, deps):
             seconds = time.perf_counter() - started
             say(
@@ -219,7 +219,7 @@ def _keep(stage: graph.Stage, values: dict[str, Any], inputs: list[dict[str, Any
     went on, loses nothing. The outputs are complete already, so neither a full disk nor an interruption is a failure."""
     with ranks.interruption():
         try:
-            dvc_cache.keep(stage, values, inputs)
+            reuse.keep(stage, values, inputs)
         except OSError as error:
             say(f"{stage.name}: its outputs are complete, but they are not in DVC's cache ({error}); then: make adopt")
 

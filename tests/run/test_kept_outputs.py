@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from woodblock.run import dvc_cache, graph
+from woodblock.run import graph, reuse
 
 GRAPH = """
 stages:
@@ -59,7 +59,7 @@ def keep() -> None:
     from woodblock.run import params
 
     stage = graph.load()["a"]
-    dvc_cache.keep(stage, params.read(), dvc_cache.inputs(stage))
+    reuse.keep(stage, params.read(), reuse.inputs(stage))
 
 
 @pytest.mark.parametrize("whole", [False, True])
