@@ -299,6 +299,11 @@ def test_params_that_will_not_do_are_one_line_of_snakemakes(after) -> None:
     assert done.returncode != 0
     said = [line for line in done.stdout.splitlines() if not line.startswith("Using workflow specific profile")]
     assert said == ["error: params.yaml: sft.lerning_rate: 1 is an unknown key; did you mean learning_rate?"]
+    done = project.run("dvc", "repro", check=False)  # report watches the whole file: the other stages are up to date
+    assert done.returncode != 0
+    assert (
+        "error: report: params.yaml: sft.lerning_rate: 1 is an unknown key; did you mean learning_rate?" in done.stdout
+    )
     project.edit("params.yaml", "  lerning_rate: 1\n", "")
     project.edit("params.yaml", "  heads: ", "  heads: 997")
     done = project.run("dvc", "repro", check=False)
@@ -381,6 +386,21 @@ def test_what_a_killed_engine_had_finished_is_not_computed_again(after, first, s
         project.run("snakemake", "--unlock")
     project.run(*first)
     assert project.ran() == []
+
+
+def test_a_folder_without_git(after) -> None:
+    """An unpacked zip: Snakemake runs the pipeline, and a change that is taken back computes nothing."""
+    project = after(SNAKEMAKE)
+    before = kept(project)
+    shutil.rmtree(project.folder / ".git")
+    project.run(*LEARNING_RATE)
+    done = project.run(*SNAKEMAKE)
+    assert project.ran() == AFTER_SFT
+    assert "adopt: this folder is not a git repository" in done.stdout
+    project.run("mv", "params.yaml.before", "params.yaml")
+    project.run(*SNAKEMAKE)
+    assert project.ran() == []
+    assert kept(project) == before
 
 
 def test_adoption_refuses_what_does_not_match(after) -> None:
