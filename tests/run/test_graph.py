@@ -191,6 +191,18 @@ def test_a_project_that_may_only_be_read_is_one_line(new_project) -> None:
     assert len(said) == 1 and said[0].startswith("error: .woodblock/stamps cannot be written to (Permission denied)")
 
 
+@pytest.mark.parametrize(("given", "most", "one"), [("gpus=0", 0, 0), ("portions=1", 2, 1)])
+def test_jobs_ask_for_gpus(new_project, given: str, most: int, one: int) -> None:
+    """Of a cluster: as many as train.devices or gpus says for training, one for scoring; none where there are none."""
+    project = new_project()
+    project.edit("params.yaml", "  devices: 1", "  devices: 2")
+    plan = project.run("snakemake", "--workflow-profile", "none", "--dry-run", "--config", given).stdout
+    jobs = re.findall(r"^rule (\w+):\n((?:    .*\n)+)", plan, re.MULTILINE)
+    asked = {rule: re.search(r" gpu=(\d+)", about) for rule, about in jobs}
+    wanted = {"pretrain": most, "sft": most, "benchmark": one, "rag_eval": one}
+    assert {name: int(found[1]) for name, found in asked.items() if found} == wanted
+
+
 def test_a_circle_is_an_error_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "dvc.yaml"
     entry = "  {0}:\n    cmd: python src/{0}.py {1} {0}\n    deps: [{1}]\n    outs: [{0}]\n"

@@ -1,7 +1,7 @@
 # A stage's shards can be jobs of their own. `snakemake --config portions=4` first runs four jobs. Each does a quarter of
 # the stage's shards and leaves them in the working state. The stage then finds them finished. The graph and the bytes
-# stay the same. With `--executor slurm` or `--executor kubernetes` the jobs can run on other machines, if these share
-# this folder.
+# stay the same. With `--workflow-profile profiles/slurm` the jobs can run on other machines, if these share this folder
+# (docs/clusters.md).
 rule portion:
     input:
         lambda wildcards: inputs(wildcards.stage),
