@@ -63,3 +63,15 @@ def test_a_long_text_is_scored_on_windows_from_its_beginning_to_its_end(model):
 def test_texts_in_a_batch_do_not_touch(model):
     texts = [sentences(seed, 5) for seed in range(20)]
     assert np.array_equal(model.bits_per_byte(texts), [model.bits_per_byte([text])[0] for text in texts])
+
+
+@pytest.mark.parametrize("left", [0, 60, 100_000])
+def test_a_file_that_a_power_cut_left_is_not_whole(model, tmp_path, left):
+    path = tmp_path / "quality.npy"
+    assert not Model.is_whole(path)
+    model.save(path)
+    assert Model.is_whole(path)
+    path.write_bytes(path.read_bytes()[:left])
+    assert not Model.is_whole(path)
+    path.write_bytes(b"\x00" * 500)
+    assert not Model.is_whole(path)

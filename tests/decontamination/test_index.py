@@ -228,3 +228,20 @@ def test_real_questions_are_found_in_running_text():
     # What is not among them is found for no more than a phrase that is.
     half = Overlaps.of([("gsm8k", question) for question in questions[::2]], 32)
     assert sum(half.benchmarks(question) != [] for question in questions[1::2]) < 0.03 * len(questions)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("overlaps.json", b""), ("overlaps.json", b"[]"), ("overlaps.json", b"\xff"), ("characters.npy", b""), ("", None)],
+)
+def test_a_damaged_index_is_made_again(tmp_path, capsys, name, content):
+    folder, texts = tmp_path / "overlaps", [("a", "天地玄黄宇宙洪荒日月盈昃")]
+    Overlaps.made_once(folder, texts, 4)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert capsys.readouterr().err == ""
+    for path in [folder / name] if name else list(folder.iterdir()):
+        path.write_bytes(content) if name else path.unlink()
+    Overlaps.made_once(folder, texts, 4)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+    assert capsys.readouterr().err == f"dedup: {folder} is damaged; made again\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["overlaps"]

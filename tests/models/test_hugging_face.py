@@ -184,3 +184,10 @@ def test_a_torn_weights_file_is_one_line(saved):
     with pytest.raises(UserError, match=r"model.safetensors cannot be read") as error:
         hugging_face.load(path, CPU)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"model_type"', b"\xff", b"[]"])
+def test_a_config_that_cannot_be_read_is_an_error_in_one_line(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"config.json: cannot be read; run the stage that makes it, or dvc checkout"):
+        hugging_face.read_config(tmp_path)

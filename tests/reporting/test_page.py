@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from support.hand_made_run import MODELS, ROOT, STAGES, write_json
 from support.html_page import Page
 
+from woodblock.base.errors import UserError
 from woodblock.reporting import finished_run, page
 
 
@@ -82,3 +84,13 @@ def test_metrics_that_are_all_missing_leave_a_page(root, tmp_path):
     for file in (tmp_path / "metrics").iterdir():
         file.write_text("{}")
     Page(page.render(finished_run.read(STAGES, tmp_path), "x"))
+
+
+@pytest.mark.parametrize(
+    "name", ["timings/pack.json", "metrics/clean.json", "lineage/sft.json", "data/raw/manifest.json"]
+)
+def test_a_record_that_cannot_be_read_is_an_error_in_one_line(root, tmp_path, name):
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).write_text("")
+    with pytest.raises(UserError, match=f"{name} cannot be read; run snakemake, or dvc repro, to make it again"):
+        finished_run.read(STAGES, tmp_path)

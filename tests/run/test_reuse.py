@@ -135,3 +135,13 @@ def test_the_newest_of_equal_runs_is_taken(kept: Path) -> None:
     recorded(Path(".dvc/cache"), "cd/cdef/5678")
     assert restored(find())
     assert json.loads(Path("back/timings/a.json").read_text()) == {"wall_seconds": 2}
+
+
+@pytest.mark.parametrize("content", [b"", b"[{", b"\xff\x80", b"{}", b'[{"md5": 3}]', b"[3]"])
+def test_a_cache_with_a_damaged_record_is_one_without_it(kept: Path, content: bytes) -> None:
+    found = find()
+    (folder,) = Path(".dvc/cache/files").rglob("*.dir")
+    folder.write_bytes(content)
+    assert restored(found) is False or content == b"{}"
+    kept.write_bytes(content)
+    assert find() is None

@@ -130,3 +130,12 @@ def test_this_machine(tmp_path: Path) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text("processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: EPYC\n")
     assert verify.processor(info) == "AuthenticAMD 25 17"
+
+
+@pytest.mark.parametrize("content", ["", '{"machine": '])
+def test_a_reference_that_cannot_be_read_is_an_error_in_one_line(tmp_path, monkeypatch, content: str) -> None:
+    monkeypatch.setattr(verify, "REFERENCE", tmp_path / "statutes.json")
+    monkeypatch.setattr(sys, "argv", ["verify"])
+    (tmp_path / "statutes.json").write_text(content)
+    with pytest.raises(SystemExit, match=r"^error: verify: .*statutes.json: cannot be read; git checkout"):
+        verify.main()

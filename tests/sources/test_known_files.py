@@ -63,3 +63,26 @@ def test_a_file_that_changed_on_the_server_is_an_error(server, tmp_path):
     server.content = CONTENT[::-1]
     with pytest.raises(UserError, match=f"sha256 was {SHA256} and is now"):
         fetching.fetch(wanted, None, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"0123", b"\x00\xff\x80" * 30])
+def test_a_record_that_a_power_cut_left_is_written_again(tmp_path, capsys, content):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"first")
+    first = fetching.fetch(source(f"file://{file}"), None, tmp_path / "d")
+    (record,) = (tmp_path / "d/recorded").iterdir()
+    whole = record.read_bytes()
+    record.write_bytes(content)
+    capsys.readouterr()
+    assert fetching.fetch(source(f"file://{file}"), None, tmp_path / "d") == first
+    assert record.read_bytes() == whole
+    assert "cannot be read; recorded again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b'{"name": ', b"\xff\x80", b"[]", b'{"name": 3, "sha256": null}'])
+def test_a_file_whose_record_cannot_be_read_is_fetched_again(server, tmp_path, content):
+    wanted = source(f"{server.base}/data.jsonl")
+    first = fetching.fetch(wanted, None, tmp_path)
+    (record,) = tmp_path.glob("*/verified.json")
+    record.write_bytes(content)
+    assert fetching.fetch(wanted, None, tmp_path) == first

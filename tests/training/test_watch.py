@@ -44,6 +44,14 @@ def test_what_a_kill_leaves_is_passed_over(tmp_path, left):
     assert steps == ["10", "20"] + ["40"] * (left.count(",") == 8 and left.endswith(",1"))
 
 
+@pytest.mark.parametrize("left", [b"", b"\x00" * 400, b"\xff\xfe\x80\n", b'step,"tok'])
+def test_a_log_that_a_power_cut_left_starts_anew(tmp_path, left):
+    path = tmp_path / "pretrain.csv"
+    path.write_bytes(left)
+    log(path, [10, 20])
+    assert [row["step"] for row in watch.read(path)] == ["10", "20"]
+
+
 def test_a_file_of_other_columns_has_no_rows(tmp_path):
     path = tmp_path / "pretrain.csv"
     path.write_text("step,loss\n1,2\n")
