@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from support.projects import ROOT
 
 from woodblock.base import files
+from woodblock.base.errors import UserError
 from woodblock.run import graph, lineage, locks, params, purge, stage
 
 GRAPH = """
@@ -97,6 +99,15 @@ def test_what_a_process_holds_stays(work: Path, portion: str | None) -> None:
         Path(".woodblock/work/clean-0123456789abcdef/inner").exists() and Path("data/.out.partial-node1-7-0a").exists()
     )
     assert f"process {os.getpid()} on " in kept[0].why and "is already running this stage" in kept[0].why
+
+
+def test_without_locks_nothing_is_removed(work: Path, monkeypatch) -> None:
+    left = leave(work)
+    monkeypatch.setattr(locks.fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks")))
+    assert len(purge.purge(remove_it=False)[0]) == len(left)
+    with pytest.raises(UserError, match="without locks nobody can tell what a running process uses; list it with make"):
+        purge.purge(remove_it=True)
+    assert all(Path(path).exists() for path in left)
 
 
 def test_what_nobody_can_tell_stays(work: Path) -> None:

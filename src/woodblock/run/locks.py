@@ -27,22 +27,23 @@ class Held(UserError):
 
 
 @contextmanager
-def held(stage: str, portion: str | None = None) -> Iterator[None]:
-    """Hold the lock of a stage, or of a portion of it ("2/4"), within the block.
+def held(stage: str, portion: str | None = None) -> Iterator[bool]:
+    """Hold the lock of a stage, or of a portion of it ("2/4"), within the block; gives whether there are locks here.
 
     Raises Held, naming the process, where another one does this stage or this portion. Some network and FUSE file systems
     have no locks. There it says so, and the block runs without.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with ExitStack() as files:
-        files.enter_context(_locked(stage, portion, fcntl.LOCK_SH if portion else fcntl.LOCK_EX))
+        real = files.enter_context(_locked(stage, portion, fcntl.LOCK_SH if portion else fcntl.LOCK_EX))
         if portion:
             files.enter_context(_locked(f"{stage}-{portion.replace('/', '-of-')}", portion, fcntl.LOCK_EX))
-        yield
+        yield real
 
 
 @contextmanager
-def _locked(name: str, portion: str | None, kind: int) -> Iterator[None]:
+def _locked(name: str, portion: str | None, kind: int) -> Iterator[bool]:
+    real = True
     with (FOLDER / name).open("a+", encoding="utf-8", errors="replace") as file:
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -54,8 +55,9 @@ def _locked(name: str, portion: str | None, kind: int) -> Iterator[None]:
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise
+            real = False
             say(f"{name}: this file system has no locks ({error.strerror}); let only one engine at a time run here")
         file.truncate(0)
         file.write(f"{os.getpid()} on {socket.gethostname()}{f' (portion {portion})' if portion else ''}")
         file.flush()
-        yield
+        yield real

@@ -48,15 +48,18 @@ def purge(*, remove_it: bool) -> tuple[list[Left], list[Left]]:
     kept: list[Left] = []
     for name in dict.fromkeys([*stages, *map(_stage_of, _folders())]):
         try:
-            with locks.held(name):
+            with locks.held(name) as real:
+                if remove_it and not real:
+                    raise UserError(
+                        "without locks nobody can tell what a running process uses; list it with make abandoned, and remove it "
+                        "yourself when nothing runs"
+                    )
                 found, held = _of_stage(name, stages.get(name), values, resolved)
                 for left in found if remove_it else ():
                     remove(left.path)
         except locks.Held as running:
-            found, held = (
-                [],
-                [Left.of(path, str(running).split(";")[0]) for path in _folders() if _stage_of(path) == name],
-            )
+            found, why = [], str(running).split(";")[0]
+            held = [Left.of(path, why) for path in _folders() if _stage_of(path) == name]
         gone, kept = gone + found, kept + held
     texts = [Left.of(path, "half-written by a process that was killed") for path in _old_texts()]
     for left in texts if remove_it else ():
@@ -105,7 +108,14 @@ def _stage_of(folder: Path) -> str:
 
 def _old_texts() -> Iterator[Path]:
     """Half-written small files that belong to no stage, and are too old for a process to be writing them."""
-    places = [Path(), stage.WORK / "digests", DOWNLOADS / "recorded", *DOWNLOADS.glob("*/"), stage.WORK / "watch"]
+    places = [
+        Path(),
+        Path(".dvc/cache"),
+        stage.WORK / "digests",
+        DOWNLOADS / "recorded",
+        *DOWNLOADS.glob("*/"),
+        stage.WORK / "watch",
+    ]
     for path in sorted({path for place in places for path in place.glob(".*.partial-*")}):
         if path.is_file() and time.time() - path.stat().st_mtime > HOUR:
             yield path
