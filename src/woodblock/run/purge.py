@@ -51,8 +51,8 @@ def purge(*, remove_it: bool) -> tuple[list[Left], list[Left]]:
             with locks.held(name) as real:
                 if remove_it and not real:
                     raise UserError(
-                        "without locks nobody can tell what a running process uses; list it with make abandoned, and remove it "
-                        "yourself when nothing runs"
+                        "without locks nobody can tell what a running process uses; list it with make abandoned, and "
+                        "remove it yourself when nothing runs"
                     )
                 found, held = _of_stage(name, stages.get(name), values, resolved)
                 for left in found if remove_it else ():
