@@ -9,6 +9,7 @@ import termios
 from typing import Any
 
 import pytest
+import tqdm
 
 from woodblock.base import progress, rounding
 
@@ -28,6 +29,7 @@ def test_a_metric_that_is_no_number_is_refused(value: Any) -> None:
 
 
 def test_progress_is_a_bar_on_a_terminal(monkeypatch) -> None:
+    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)  # no thread that outlives the test
     reader, writer = os.openpty()
     termios.tcsetwinsize(writer, (24, 80))
     with os.fdopen(writer, "w") as terminal:
