@@ -68,7 +68,6 @@ def pretrain(
     task = loop.Task(
         batch,
         steps,
-        context,
         validate,
         describe,
         sample=sample,

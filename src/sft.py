@@ -56,7 +56,6 @@ def sft(
     task = loop.Task(
         batches.__getitem__,
         len(batches),
-        settings.max_tokens,
         validate=lambda model, world: {"val_loss": held_out_loss(model)},
         describe=lambda step: f"{len(batches.batches[step])} conversations, numbers {batches.batches[step][:8]} …",
         about=[f"{len(train):,} conversations, {len(batches):,} steps, held-out reply loss {before:.3f} before"],

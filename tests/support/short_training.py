@@ -36,7 +36,7 @@ def task(steps=12, make=batch, **changes):
         with torch.no_grad():
             return {"val_loss": float(model.loss(ids, targets)) / targets.numel()}
 
-    return Task(make, steps, LENGTH, validate, describe=lambda step: f"rows of {step}", **changes)
+    return Task(make, steps, validate, describe=lambda step: f"rows of {step}", **changes)
 
 
 def journal(folder, identity=IDENTITY):

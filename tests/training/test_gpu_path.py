@@ -87,7 +87,7 @@ def train(folder, trained, make=batch, steps=4):
     values |= {"warmup_share": 0.2, "decay_share": 0.5, "final_lr_share": 0.0, "schedule": "wsd", "clip": 1.0}
     values |= {"micro_batch_tokens": 2 * LENGTH, "validate_every": 2, "checkpoint_every": 9}
     journal = SimpleNamespace(name="pretrain", identity={"cmd": "a"}, work=folder / "work", log=folder / "log.csv")
-    task = loop.Task(make, steps, LENGTH, validate, lambda step: str(step), sample=sample, samples_every=2)
+    task = loop.Task(make, steps, validate, lambda step: str(step), sample=sample, samples_every=2)
     place = SimpleNamespace(devices=1, shard=False, compile=True)
     return loop.train(trained, task, SimpleNamespace(**values), place, journal).model.eval()
 

@@ -45,15 +45,22 @@ def count_parameters(config: Config) -> int:
     return config.vocab_size * config.dim + config.layers * layer + config.dim
 
 
-def flops_per_token(config: Config, length: int) -> int:
-    """Floating-point operations for a trained token, forward and backward, in sequences of `length`.
+def flops(config: Config, positions: int, targets: int, squares: int) -> int:
+    """Floating-point operations of training on some sequences, forward and backward.
 
-    Each weight of a matrix takes six: two in the forward pass, two each for the gradients of its input and of itself. The
-    embedding counts once, as the output layer; looking up a row takes none. Attention's two products take 12 · length · D
-    a layer. Half of this is counted, since attention is causal (Kaplan et al. 2020; Chowdhery et al. 2022, appendix B).
-    torch.utils.flop_counter gives the same number, but counts both halves. Norms, rotations, softmax and activations are
-    not counted. Document masks save more of attention, but this is not subtracted: MFU is about the model's operations,
-    whatever is in a batch.
+    positions: of all sequences, without padding. targets: how many of them have a target. squares: the sum of the squared
+    lengths. Each weight of a matrix takes six for a position: two in the forward pass, two each for the gradients of its
+    input and of itself. The output layer (the embedding, which is tied) takes them only where there is a target; looking
+    up a row takes none. Attention's two products take 12 · length² · D a layer. Half of this is counted, since attention
+    is causal (Kaplan et al. 2020; Chowdhery et al. 2022, appendix B). torch.utils.flop_counter gives the same number, but
+    counts both halves. Norms, rotations, softmax and activations are not counted.
     """
     norms = config.dim + config.layers * (2 * config.dim + 2 * config.head_dim * config.qk_norm)
-    return 6 * (count_parameters(config) - norms) + 6 * config.layers * config.dim * length
+    output = config.vocab_size * config.dim
+    layers = count_parameters(config) - norms - output
+    return 6 * (layers * positions + output * targets + config.layers * config.dim * squares)
+
+
+def flops_per_token(config: Config, length: int) -> int:
+    """Floating-point operations for a trained token, in full sequences of `length` with a target at every position."""
+    return flops(config, length, length, length**2) // length

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -58,6 +59,24 @@ def peak_flops(device: torch.device) -> tuple[float, str]:
         _synchronise(device)
         best = min(best, time.perf_counter() - started)
     return 2 * size**3 / best, f"measured, products of {size} x {size} in {str(kind).removeprefix('torch.')}"
+
+
+def sequences(batch: Sequence[torch.Tensor]) -> tuple[int, int, int]:
+    """What the operations of a batch depend on: its positions, its targets, and the sum of its squared lengths.
+
+    batch: ids, targets and, if attention stays within documents, the documents' numbers; [B, T] each. A sequence is what
+    attention sees together: a document in a row, or else the row. It ends with its row's last target: behind it there is
+    only padding, on which nothing depends.
+    """
+    has_target = batch[1] >= 0
+    needed = has_target.flip(1).cumsum(1).flip(1) > 0  # [B, T]: a target here or later
+    starts = torch.zeros_like(needed)
+    starts[:, 0] = True
+    if len(batch) > 2:
+        starts[:, 1:] = batch[2][:, 1:] != batch[2][:, :-1]
+    numbers = starts.flatten().cumsum(0)[needed.flatten()]
+    lengths = torch.bincount(numbers)
+    return int(needed.sum()), int(has_target.sum()), int(lengths.square().sum())
 
 
 def _synchronise(device: torch.device) -> None:

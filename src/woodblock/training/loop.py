@@ -21,7 +21,7 @@ from torch import Tensor
 
 from woodblock.base.errors import UserError
 from woodblock.base.progress import Progress, say
-from woodblock.models.configuration import flops_per_token
+from woodblock.models.configuration import flops
 from woodblock.models.decoder import Transformer
 from woodblock.models.devices import autocast
 from woodblock.run import ranks
@@ -53,15 +53,13 @@ class Task:
     """What is trained on.
 
     batch(step): the arguments of the model's loss, on the CPU; targets below 0 do not count. steps: of the optimizer.
-    length: T. validate(model, world): numbers for the curve, by name; the one named `score` is the better the lower it is.
-    describe(step): what a step's batch consists of,
-    for errors. sample(model): texts for a reader, taken every samples_every steps (0: never). about: lines to print
-    at the start.
+    validate(model, world): numbers for the curve, by name; the one named `score` is the better the lower it is.
+    describe(step): what a step's batch consists of, for errors. sample(model): texts for a reader, taken every
+    samples_every steps (0: never). about: lines to print at the start.
     """
 
     batch: Callable[[int], Batch]
     steps: int
-    length: int
     validate: Callable[[Transformer, World], dict[str, float]]
     describe: Callable[[int], str]
     sample: Callable[[Transformer], list[str]] | None = None
@@ -76,6 +74,7 @@ class Position:
 
     step: int = 0
     tokens: int = 0
+    flops: int = 0  # of the model, without those that padding took
     seconds: float = 0.0  # spent in steps, also in those before the run was killed
     rows: list[dict[str, float]] = field(default_factory=list)  # of the curve
     since: list[list[float]] = field(default_factory=list)  # loss, targets, norm of each step after the last row
@@ -163,11 +162,12 @@ def _train_in_ranks(model: Transformer, count: int, work: Path) -> None:
 
 
 class Share(NamedTuple):
-    """A rank's share of a batch: its rows, and the numbers of targets and of positions in the whole batch."""
+    """A rank's share of a batch: its rows, and of the whole batch the numbers of targets, positions and operations."""
 
     rows: Batch
     targets: int
     positions: int
+    flops: int
 
 
 class _Loop:
@@ -254,6 +254,8 @@ class _Loop:
         if progress:
             progress.close()
         if self.log:
+            # Measured again: what else the machine did at the start must not make the run look faster than it was.
+            position.peak = max(position.peak, hardware.peak_flops(self.device)[0] * self.world.size)
             self.log.close()
 
     def _batches(self) -> Iterator[Share]:
@@ -272,7 +274,7 @@ class _Loop:
         rows = distributed.rows_of(self.world, batch)
         if self.device.type == "cuda":
             rows = pinned(tuple(tensor.contiguous() for tensor in rows))
-        return Share(rows, count, batch[0].numel())
+        return Share(rows, count, batch[0].numel(), flops(self.model.config, *hardware.sequences(batch)))
 
     def _step(self, batch: Share) -> None:
         """One step of the optimizers, on this rank's rows of the batch."""
@@ -286,6 +288,7 @@ class _Loop:
         except torch.OutOfMemoryError:  # only of a GPU; on a CPU the system kills the process instead
             raise UserError(self._out_of_memory()) from None
         position.step, position.tokens = position.step + 1, position.tokens + batch.positions
+        position.flops += batch.flops
         self.unread.append((loss, batch.targets, norm))
 
     def _out_of_memory(self) -> str:
@@ -361,12 +364,11 @@ class _Loop:
 
     def rates(self) -> dict[str, float]:
         """Rates over all steps so far. MFU: model FLOPs utilisation, of the peak of all devices (Chowdhery et al. 2022)."""
-        rate = self.position.tokens / max(self.position.seconds, 1e-9)
-        flops = rate * flops_per_token(self.model.config, self.task.length)
+        seconds = max(self.position.seconds, 1e-9)
         return {
-            "tokens_per_second": rate,
-            "flops_per_second": flops,
-            "mfu_percent": 100 * flops / self.position.peak,
+            "tokens_per_second": self.position.tokens / seconds,
+            "flops_per_second": self.position.flops / seconds,
+            "mfu_percent": 100 * self.position.flops / seconds / self.position.peak,
         }
 
     def _note(self) -> str:
