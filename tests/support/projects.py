@@ -40,7 +40,7 @@ def stand_in(params, *paths):
             if folder:
                 path.mkdir()
             file = path / "part" if folder else path
-            text = f"{given.hexdigest()} {path.name}"
+            text = f"{given.hexdigest()} {path.name.split('.partial')[0]}"
             if path.suffix == ".csv":
                 text = "step,tokens,val_bpb,val_loss\\n" + "".join(f"{i},{i},{i},{i}\\n" for i in range(3))
             file.write_text(json.dumps(text) if path.suffix == ".json" else text)
