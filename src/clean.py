@@ -15,12 +15,14 @@ import pyarrow.parquet as pq
 from woodblock.base.errors import UserError
 from woodblock.base.files import partial_of, replace
 from woodblock.base.progress import track
-from woodblock.cleaning import boilerplate, encodings, markup, measures, personal_data, steps
+from woodblock.cleaning import boilerplate, encodings, markup, measures, personal_data, spam, steps
+from woodblock.cleaning.filters import Limits
 from woodblock.cleaning.quality import Model
 from woodblock.cleaning.repairing import repair
-from woodblock.cleaning.steps import Histograms, Limits
+from woodblock.cleaning.steps import Histograms
 from woodblock.run import shards
 from woodblock.run.stage import Run, run_stage
+from woodblock.sources.addresses import short_name
 from woodblock.tables import parquet, texts
 from woodblock.tables.funnel import KEPT, Funnel
 
@@ -42,7 +44,7 @@ def clean(
     run: Run,
 ) -> dict[str, Any]:
     shards.warm(run.processes, load)
-    limits = Limits.of(params.clean)
+    limits = Limits.of(params.clean, limits_of_sources(params.download))
     model = run.work / "quality.npy"
     if not Model.is_whole(model):
         count_model(raw_corpus, limits, params.clean.quality_chars, model, run.processes)
@@ -73,6 +75,12 @@ def clean(
     return {role: dict(sorted((+funnel.counts).items())) for role, funnel in funnels.items()}
 
 
+def limits_of_sources(download: Any) -> list[tuple[str, Any]]:
+    """(name, limits) of each source whose records are filtered."""
+    sources = [*download.corpus, *download.instructions]
+    return [(source.name or short_name(source.url), source.limits) for source in sources]
+
+
 def load() -> None:
     """Load the kernels and tables of cleaning, which takes half a second."""
     text = repair(markup.plain(f"<p>版权所有</p>{personal_data.SHORT_CHARS * '文'}"))
@@ -80,6 +88,7 @@ def load() -> None:
     personal_data.mask(text)
     encodings.broken(encodings.mend(text))
     measures.measure([text])
+    spam.points(text)
     Model.count([text]).bits_per_byte([text])
 
 

@@ -203,3 +203,12 @@ def test_what_is_counted_is_what_neighbouring_characters_are(text):
         sum(map(all, zip(first, second[1:], third[2:], strict=False)))
         + sum(map(all, zip(first, euros[1:], strict=False))),
     )
+
+
+def test_a_rare_hanzi_of_a_name_in_private_use_breaks_nothing():
+    said = "王\ue123字子明，江西人。王\ue123幼时家贫，借书抄读。后人说王\ue123的文章质朴，其弟王\ue124也有诗集传世。"
+    assert not encodings.broken(said)
+    assert encodings.mend(said) == said
+    assert encodings.broken("".join(c + chr(0xE000 + n) * (n % 5 == 0) for n, c in enumerate(said)))
+    assert encodings.broken(said.replace("王", "\ue123"))  # too many for a name
+    assert encodings.broken(said.replace("\ue123", "\ufffd"))

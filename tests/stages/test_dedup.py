@@ -175,6 +175,13 @@ def test_a_paragraph_of_many_documents_stays_in_the_best(case):
     assert (sample["text"], sample["reason"]) == (shared, "also in d1")
 
 
+def test_a_short_document_that_clean_let_through_stays(case):
+    filled(case, [sentence(random.Random(6), 60), "明天要去上海。"], [0.1, 0.2])
+    counts = case.run()["corpus"]
+    assert case.ids("train") == ["d0", "d1"]
+    assert counts.get("dropped_short", 0) == 0
+
+
 # --- the split, and what training may not share -----------------------------------------------------------------------
 
 

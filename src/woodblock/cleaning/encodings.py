@@ -29,6 +29,8 @@ LEAD = 128  # in Latin-1: the first byte of a character in UTF-8
 EURO = ACCENTED | SECOND  # byte 80: no other character has these two
 
 LOST_SHARE = 0.0015  # of the characters: in old books, a rare hanzi of a name is sometimes in private use
+NAMED = 3  # different characters in private use that may be rare hanzi of names
+NAMED_SHARE = 0.1  # of the characters, at most
 LOST_ALONE = 0.01  # one lost character counts only if it is so large a share of a short text
 SOUP_SHARE = 0.005  # pairs of accented characters, of all pairs; at least 4 pairs, or half of a short text
 MISREAD_SHARE = 0.004  # of the hanzi of a text that are UTF-8 read as GBK
@@ -76,7 +78,8 @@ def broken(text: str) -> bool:
     if text.isascii():
         return False
     found = _found(text)
-    if found.lost > LOST_SHARE * found.units and (found.lost > 1 or found.lost > LOST_ALONE * found.units):
+    lost = found.lost - _rare_names(text, found) if found.lost else 0
+    if lost > LOST_SHARE * found.units and (lost > 1 or lost > LOST_ALONE * found.units):
         return True
     if found.soup > SOUP_SHARE * found.units and found.soup >= min(4, (found.units - 1) / 2):
         return True
@@ -89,6 +92,12 @@ def broken(text: str) -> bool:
         return True
     fillers = sum(text.count(filler) for filler in FILLERS)
     return fillers >= 3 and fillers * len(FILLERS[0]) > FILLER_SHARE * len(text)
+
+
+def _rare_names(text: str, found: _Found) -> int:
+    """How many characters in private use stand for rare hanzi: a name has one or two of them, misread text has many."""
+    private = re.findall("[\ue000-\uf8ff]", text)
+    return len(private) if len(set(private)) <= NAMED and len(private) <= NAMED_SHARE * found.units else 0
 
 
 def _mend_once(text: str) -> str:

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from woodblock.cleaning import boilerplate, encodings, markup, measures, personal_data
+from woodblock.cleaning.filters import LISTED_CHARS, Limits, filtered
 from woodblock.cleaning.quality import Model
 from woodblock.cleaning.repairing import repair
 from woodblock.tables.funnel import KEPT, Funnel
 
 Histograms = dict[str, dict[str, list[int]]]  # by measure and source, the documents in each bin
 
-LISTED_CHARS = 100  # a text of at least this length may count as a list
-STRUNG_CHARS = 150  # characters of a line, on average: running text has at least one sentence end in so long a line
 CUT_CHARS = 100  # a reply of at least this length that ends in the middle of a sentence was cut
 
 # What happens to a document, in this order. Those marked + change it, those marked - drop it.
@@ -36,63 +34,14 @@ STEPS = {
     "length": "- too short",
     "repetition": "- repeats itself",
     "ratios": "- digits, symbols, punctuation: a list or a table, no running text",
+    "spam": "- sells bets, sex, forged papers or the like, or is stuffed with a shop's keywords",
     "lines": "+ navigation, footers, notices",
     "personal_data": "+ placeholders for mobile numbers, addresses, cards",
     "quality": "- improbable under a small language model",
 }
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The settings of the block `clean` in params.yaml, with the same names."""
-
-    simplified: bool
-    languages: list[str]
-    min_han: float
-    min_chars: int
-    max_top_ngram: float
-    max_repeated_ngrams: float
-    max_repeated_lines: float
-    max_longest_run: float
-    max_templated: float
-    min_variety: float
-    max_digits: float
-    max_symbols: float
-    max_punctuation: float
-    min_punctuation: float
-    min_stops: float
-    max_list_line: float
-    max_links: float
-    personal_data: list[str]
-    max_bits: float
-    weight_by_quality: float
-
-    @classmethod
-    def of(cls, block: Any) -> Limits:
-        return cls(**{item.name: getattr(block, item.name) for item in fields(cls)})
-
-
 # --- one text ---------------------------------------------------------------------------------------------------------
-
-
-def language(text: str, row: Mapping[str, float], min_han: float) -> str:
-    """The language of a text, as ISO 639-1: by its script or, where the script does not tell, by py3langid.
-
-    row: the text's measures. Japanese has at least a tenth of kana. A text without kana is Chinese if hanzi are a share of
-    at least `min_han`: it may have code or tables in it.
-    """
-    if row["hangul"] > 0.1:
-        return "ko"
-    if row["kana"] > 0.1 * (row["han"] + row["kana"]) and row["kana"] > 0.02:
-        return "ja"
-    if row["han"] >= min_han:
-        return "zh"
-    if row["letter"] + row["han"] < 0.2:
-        return "none"  # numbers and signs
-    import py3langid  # reading its model takes half a second, and most shards never need it
-
-    name: str = py3langid.classify(text[:2000])[0]
-    return name
 
 
 @lru_cache(maxsize=1)
@@ -129,47 +78,6 @@ def stripped(record: Mapping[str, Any], limits: Limits, funnel: Funnel) -> str |
     return text
 
 
-def filtered(text: str, row: Mapping[str, float], limits: Limits) -> tuple[str, str, float] | None:
-    """(step, reason, value) of the first step that drops a text because of its measures; None if it stays."""
-    if len(text) < limits.min_chars:
-        return "length", f"{len(text)} characters", len(text)
-    found = language(text, row, limits.min_han)
-    if found not in limits.languages:
-        return "language", found, row["han"]
-    long_enough = row["characters"] >= LISTED_CHARS
-    # Without sentences: a list, if lines are short and end without punctuation (verse and code have one or the other); or
-    # strung keywords, if lines are as long as paragraphs.
-    listed = row["line_length"] < limits.max_list_line and row["ended_lines"] < 0.5
-    strung = row["line_length"] > STRUNG_CHARS
-    checks = (
-        ("repetition", "top_ngram", long_enough and row["top_ngram"] > limits.max_top_ngram),
-        ("repetition", "repeated_ngrams", row["repeated_ngrams"] > limits.max_repeated_ngrams),
-        ("repetition", "repeated_lines", row["repeated_lines"] > limits.max_repeated_lines),
-        ("repetition", "longest_run", row["longest_run"] > limits.max_longest_run),
-        ("repetition", "templated", long_enough and row["templated"] > limits.max_templated),
-        ("repetition", "variety", row["variety"] < limits.min_variety and row["han"] > 0.5),  # an alphabet is small
-        ("ratios", "digit", row["digit"] > limits.max_digits),
-        ("ratios", "symbol", row["symbol"] > limits.max_symbols),
-        ("ratios", "punctuation", row["punctuation"] > limits.max_punctuation),
-        ("ratios", "punctuation", long_enough and row["punctuation"] < limits.min_punctuation),
-        ("ratios", "stop", long_enough and row["stop"] < limits.min_stops and (listed or strung)),
-    )
-    for step, measure, failed in checks:
-        if failed:
-            return step, measure, row[measure]
-    if (links := link_share(text)) > limits.max_links:
-        return "ratios", "links", links
-    return None
-
-
-_LINK = re.compile(r"https?://[!-~]+")
-
-
-def link_share(text: str) -> float:
-    """The share of a text's characters in addresses of pages; 0 if there are fewer than five."""
-    return sum(map(len, _LINK.findall(text))) / len(text) if text.count("://") >= 5 else 0.0
-
-
 def documents(
     records: Sequence[Mapping[str, Any]], limits: Limits, model: Model | None, funnel: Funnel
 ) -> list[dict[str, Any]]:
@@ -185,7 +93,7 @@ def documents(
     left: list[tuple[Mapping[str, Any], str]] = []
     for (record, text), row in zip(texts, rows, strict=True):
         measured = dict(zip(measures.MEASURES, row.tolist(), strict=True))
-        if verdict := filtered(text, measured, limits):
+        if verdict := filtered(text, measured, limits.of_source(record["source"])):
             step, reason, value = verdict
             funnel.drop(step, record, text, reason, value)
             continue
@@ -195,7 +103,7 @@ def documents(
             counts["lines_removed"] += removed
             text = repair(text)
         text = masked(text, limits, funnel)
-        if len(text) < limits.min_chars:
+        if len(text) < limits.of_source(record["source"]).min_chars:
             funnel.drop("length", record, text, f"{len(text)} characters", len(text))
             continue
         left.append((record, text))
@@ -203,7 +111,8 @@ def documents(
         return [{**record, "text": text} for record, text in left]
     kept = []
     for (record, text), bits in zip(left, model.bits_per_byte([text for _, text in left]), strict=True):
-        if bits > limits.max_bits:
+        most = limits.of_source(record["source"]).max_bits
+        if most is not None and bits > most:
             funnel.drop("quality", record, text, "bits per byte", bits)
             continue
         # A document with twice the bits counts a half, a quarter, … as often, depending on the exponent.
@@ -239,7 +148,7 @@ def conversations(records: Sequence[Mapping[str, Any]], limits: Limits, funnel: 
     kept = []
     for (record, messages, text), row in zip(repaired, measures.measure(replies), strict=True):
         measured = dict(zip(measures.MEASURES, row.tolist(), strict=True))
-        if verdict := unusable(messages, text, measured, limits):
+        if verdict := unusable(messages, text, measured, limits.of_source(record["source"])):
             step, reason, value = verdict
             funnel.drop(step, record, text, reason, value)
             continue

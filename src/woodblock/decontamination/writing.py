@@ -57,7 +57,8 @@ def write(
     dropped for it, by kind of record.
 
     parts: of the roles corpus, instructions and documents, by name. shelves: of the roles that were read (reading.py).
-    work: see Part. min_chars: documents that are shorter in the end are dropped. workers: the number of processes.
+    work: see Part. min_chars: a document that lost lines and is shorter in the end is dropped. workers: how many
+    processes.
     """
     nothing = Shelf.of(work, {})
     tasks = {
@@ -118,7 +119,7 @@ def write_documents(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel
                 if left is None:
                     continue
                 text = left
-                if len(text) < task.min_chars:
+                if len(text) < task.min_chars and text != record["text"]:
                     funnel.drop("short", record, text, f"{len(text)} characters are left", len(text))
                     continue
             writers[split].add({**record, "text": text})

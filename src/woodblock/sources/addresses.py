@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from woodblock.base.errors import UserError
 from woodblock.base.progress import say
@@ -36,6 +36,20 @@ def hub_parts(url: str) -> tuple[str, str, str | None, str]:
     if not (dataset and all(parts)) or (at and not revision) or ".." in [*parts[:2], dataset, *parts[2].split("/")]:
         raise UserError(f"{url}: write it as {kind}://owner/dataset/file or {kind}://owner/dataset@revision/file")
     return parts[0], dataset, unquote(revision) or None, parts[2]
+
+
+def short_name(url: str) -> str:
+    """The name of a source in ids: the package, the data set, or the file without its endings.
+
+    >>> short_name("ms://ddzhu123/seq-monkey/general.jsonl.tar.bz2"), short_name("file://my/texts.jsonl.gz")
+    ('seq-monkey', 'texts')
+    """
+    kind, _, rest = url.partition("://")
+    if kind == "pypi":
+        return rest.partition("==")[0]
+    if kind in ("hf", "ms"):
+        return hub_parts(url)[1]
+    return unquote(urlsplit(url).path or rest).rstrip("/").rpartition("/")[2].partition(".")[0] or "source"
 
 
 def revision_of(url: str) -> str | None:

@@ -29,12 +29,11 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from woodblock.base.errors import UserError
 from woodblock.run.settings.sources import Source
 from woodblock.sources import archives, instruction_records, law_databases
-from woodblock.sources.addresses import hub_parts, shown
+from woodblock.sources.addresses import short_name, shown
 from woodblock.sources.inspection import Row, Rows, Tally, encodable, fields_of, first_given, inspected, its_keys
 from woodblock.sources.known_files import Fetched
 
@@ -75,20 +74,6 @@ def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) 
         raise UserError(
             f"{shown(source.url)}: contains no record for {role}; check member and format, or remove the source"
         )
-
-
-def short_name(url: str) -> str:
-    """The name of a source in ids: the package, the data set, or the file without its endings.
-
-    >>> short_name("ms://ddzhu123/seq-monkey/general.jsonl.tar.bz2"), short_name("file://my/texts.jsonl.gz")
-    ('seq-monkey', 'texts')
-    """
-    kind, _, rest = url.partition("://")
-    if kind == "pypi":
-        return rest.partition("==")[0]
-    if kind in ("hf", "ms"):
-        return hub_parts(url)[1]
-    return unquote(urlsplit(url).path or rest).rstrip("/").rpartition("/")[2].partition(".")[0] or "source"
 
 
 def _texts(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Rows:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import difflib
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from woodblock.run.settings.common import Block, Count, Positive, Rate, Share
 
@@ -27,10 +28,37 @@ class Clean(Block):
     min_stops: Share
     max_list_line: Annotated[float, Field(ge=0)]
     max_links: Share
+    max_spam: Annotated[float, Field(ge=0)]
     personal_data: list[Literal["mobile", "email", "id_card", "bank_card", "ip"]]
     quality_chars: Positive
-    max_bits: Rate
+    max_bits: Rate | None
     weight_by_quality: Annotated[float, Field(ge=0)]
+
+
+# The settings of clean that are no filters: they hold for all sources.
+SHARED = {"simplified", "personal_data", "quality_chars", "weight_by_quality"}
+
+
+def check_limits(limits: Any, key: str) -> None:
+    """Check what a source says under `limits`: none, or limits of clean with their values. key: where it stands.
+
+    Raises ValueError, in one line.
+    """
+    if limits is None or limits == "none":
+        return
+    known = {name: hint for name, hint in get_type_hints(Clean, include_extras=True).items() if name not in SHARED}
+    if not isinstance(limits, dict) or not limits:
+        raise ValueError(f"{key}: {limits!r} is not possible; write none, or limits of clean as {{max_digits: 0.5}}")
+    for name, value in limits.items():
+        if name not in known or name == "model_config":
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+            raise ValueError(f"{key}.{name}: {value!r} is no limit of clean that a source can have; {hint}")
+        try:
+            TypeAdapter(known[name], config=ConfigDict(strict=True)).validate_python(value)
+        except ValidationError as error:
+            said = error.errors(include_url=False)[0]["msg"]
+            raise ValueError(f"{key}.{name}: {value!r} is not possible; {said[0].lower()}{said[1:]}") from None
 
 
 class Dedup(Block):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from woodblock.base import sizes
-from woodblock.run.settings.cleaning import Clean, Dedup
+from woodblock.run.settings.cleaning import Clean, Dedup, check_limits
 from woodblock.run.settings.common import Block, Count, Positive
 from woodblock.run.settings.evaluation import Benchmark, RagEval, RagIndex, Report
 from woodblock.run.settings.model import Model
@@ -40,6 +40,18 @@ class Params(Block):
     def size_decides(self) -> Params:
         sizes.shape(self.model, self.tokenizer.vocab_size)
         return self.model_copy(update={"pretrain": self.pretrain.model_copy(update=sizes.pretraining(self))})
+
+    @model_validator(mode="after")
+    def limits_of_sources_are_possible(self) -> Params:
+        for role in ("corpus", "instructions", "documents", "benchmarks"):
+            for number, source in enumerate(getattr(self.download, role)):
+                key = f"download.{role}.{number}.limits"
+                check_limits(source.limits, key)
+                if source.limits is not None and role in ("documents", "benchmarks"):
+                    raise ValueError(
+                        f"{key}: {source.limits!r} has no effect, since {role} are not filtered; remove it"
+                    )
+        return self
 
     @model_validator(mode="after")
     def sizes_fit(self) -> Params:

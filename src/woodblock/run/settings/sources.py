@@ -5,7 +5,7 @@ Unlike the other settings, this file is a dep of its stage: the defaults of a so
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ class Source(Block):
     member: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     max_records: Positive | None = None
+    limits: Any = None  # its own limits of clean, or none; settings/everything.py checks them
 
 
 class Download(Block):
