@@ -52,7 +52,9 @@ def test_what_is_about_the_same_things_is_no_spam(kind, model):
     assert share_kept(kept.made(kind, COUNT, 1, spam.ALIKE), model) >= 0.98
 
 
-@pytest.mark.parametrize("kind", ["keyword stuffing", "tag cloud", "phone book", "price table", "results"])
+@pytest.mark.parametrize(
+    "kind", ["keyword stuffing", "tag cloud", "phone book", "price table", "results", "repeated template"]
+)
 def test_lists_are_still_dropped(kind, model):
     rng = Random(kind)
     assert share_kept([machine_list(rng, kind) for _ in range(COUNT)], model) <= 0.05

@@ -34,6 +34,7 @@ REPEAT_COST = 0.3  # how many joining hanzi, as a share, a share of repeated pai
 ROW_HAN = 0.04  # share of hanzi in a derivation full of formulas
 REPORT_HAN = 0.3  # share of hanzi in prose full of figures (.41)
 REPORT_REPEATS = 0.7  # repeated 4-grams of hanzi in it (.61); sentences from one template have .78 or more
+ONCE_SHARE = 0.15  # of the hanzi: in lines that did not come before
 SONG_LINE = 24  # characters of a line of verse, at most on average
 SONG_REPEATS = 0.85  # share of repeated lines in a song, at most: a chorus may come five times
 SONG_HAN = 60  # hanzi in the lines of a song, without those that came before
@@ -89,7 +90,7 @@ class Limits:
 
     def lifted(self) -> Limits:
         """Limits that no text breaks, unless it is empty."""
-        bounds = {item.name: 0.0 for item in fields(self) if item.name.startswith("min_")}
+        bounds: dict[str, Any] = {item.name: 0.0 for item in fields(self) if item.name.startswith("min_")}
         bounds |= {item.name: float("inf") for item in fields(self) if item.name.startswith("max_")}
         return replace(self, languages=[], sources={}, **{**bounds, "min_chars": 1})
 
@@ -210,6 +211,8 @@ def is_running(text: str, row: Mapping[str, float], least: float) -> bool:
     if row["han"] < ROW_HAN:
         return False
     hanzi = hanzi_once(text)
+    if len(hanzi) < ONCE_SHARE * row["han"] * min(row["characters"], READ_CHARS):
+        return False  # one sentence with other numbers
     return joining_share(hanzi) - REPEAT_COST * repeated_share(hanzi, 2) >= least
 
 
