@@ -19,10 +19,8 @@ from woodblock.cleaning import boilerplate, encodings, markup, measures, persona
 from woodblock.cleaning.filters import Limits
 from woodblock.cleaning.quality import Model
 from woodblock.cleaning.repairing import repair
-from woodblock.cleaning.steps import Histograms
 from woodblock.run import shards
 from woodblock.run.stage import Run, run_stage
-from woodblock.sources.addresses import short_name
 from woodblock.tables import parquet, texts
 from woodblock.tables.funnel import KEPT, Funnel
 
@@ -44,7 +42,7 @@ def clean(
     run: Run,
 ) -> dict[str, Any]:
     shards.warm(run.processes, load)
-    limits = Limits.of(params.clean, limits_of_sources(params.download))
+    limits = Limits.of(params.clean, [*params.download.corpus, *params.download.instructions])
     model = run.work / "quality.npy"
     if not Model.is_whole(model):
         count_model(raw_corpus, limits, params.clean.quality_chars, model, run.processes)
@@ -57,7 +55,7 @@ def clean(
     done = shards.work(clean_shard, tasks, run.work / "shards", run.processes, "clean")
 
     funnels = {role: Funnel() for role in roles}
-    histograms: Histograms = {}
+    histograms: steps.Histograms = {}
     for name, result in done.items():
         role, _, number = name.partition("-")
         out = roles[role][1]
@@ -73,12 +71,6 @@ def clean(
     funnels["documents"] = clean_documents(raw_documents, documents)
     write_results(results, funnels, histograms)
     return {role: dict(sorted((+funnel.counts).items())) for role, funnel in funnels.items()}
-
-
-def limits_of_sources(download: Any) -> list[tuple[str, Any]]:
-    """(name, limits) of each source whose records are filtered."""
-    sources = [*download.corpus, *download.instructions]
-    return [(source.name or short_name(source.url), source.limits) for source in sources]
 
 
 def load() -> None:
@@ -127,7 +119,7 @@ def clean_shard(task: tuple[str, str, Limits, str], folder: Path) -> dict[str, A
     """Clean a part of a table into part.parquet; returns its funnel and histograms."""
     role, part, limits, model_path = task
     funnel = Funnel()
-    histograms: Histograms = {}
+    histograms: steps.Histograms = {}
     model = Model.load(Path(model_path))
     columns = parquet.CLEANED if role == "corpus" else parquet.INSTRUCTIONS
     with parquet.Writer(folder / "table", columns) as table:
@@ -182,7 +174,7 @@ def clean_documents(raw: Path, out: Path) -> Funnel:
     return funnel
 
 
-def write_results(folder: Path, funnels: dict[str, Funnel], histograms: Histograms) -> None:
+def write_results(folder: Path, funnels: dict[str, Funnel], histograms: steps.Histograms) -> None:
     """results/clean: drops and kept (tables of samples), histograms.json."""
     folder.mkdir(parents=True)
     names = [*steps.STEPS, "roles", "empty", "cut", "duplicate"]

@@ -340,8 +340,12 @@ def test_cleaned_text_is_in_its_one_form(tmp_path):
 # --- the limits of one source -----------------------------------------------------------------------------------------
 
 
+def source(name: str | None, limits: object, url: str = "file://data/x.jsonl") -> SimpleNamespace:
+    return SimpleNamespace(name=name, url=url, limits=limits)
+
+
 def of_source(name: str, own: object) -> Limits:
-    return Limits.of(params.load(ROOT / "params.yaml").clean, [("别的", None), (name, own)])
+    return Limits.of(params.load(ROOT / "params.yaml").clean, [source("别的", None), source(name, own)])
 
 
 def test_a_source_may_have_its_own_limits(model):
@@ -375,12 +379,11 @@ def test_conversations_of_a_source_without_limits_may_go_in_circles():
 def test_two_sources_of_one_name_have_the_same_limits():
     block = params.load(ROOT / "params.yaml").clean
     with pytest.raises(UserError, match="two sources are called 甲 and have different limits"):
-        Limits.of(block, [("甲", "none"), ("甲", None)])
-    assert Limits.of(block, [("甲", "none"), ("甲", "none")]).of_source("甲").max_digits == float("inf")
+        Limits.of(block, [source("甲", "none"), source("甲", None)])
+    assert Limits.of(block, [source("甲", "none"), source("甲", "none")]).of_source("甲").max_digits == float("inf")
 
 
 def test_the_stage_takes_a_sources_limits_from_params(tmp_path):
-    source = SimpleNamespace(name=None, url="file://data/试.jsonl", limits="none")
-    download = SimpleNamespace(corpus=[source], instructions=[])
+    download = SimpleNamespace(corpus=[source(None, "none", "file://data/试.jsonl")], instructions=[])
     run_clean(tmp_path / "run", [GOOD[0], "短"], 1, download=download)
     assert list(parquet.read(tmp_path / "run/out/corpus")["text"]) == [GOOD[0], "短"]

@@ -15,6 +15,7 @@ from typing import Any
 
 from woodblock.base.errors import UserError
 from woodblock.cleaning import spam
+from woodblock.sources.addresses import short_name
 
 LISTED_CHARS = 100  # a text of at least this length may count as a list
 STRUNG_CHARS = 150  # characters of a line, on average: running text has at least one sentence end in so long a line
@@ -68,15 +69,16 @@ class Limits:
     sources: Mapping[str, Limits] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, block: Any, sources: Iterable[tuple[str, Any]] = ()) -> Limits:
-        """The limits of a block `clean`. sources: (name, what params.yaml says under `limits`) of each source.
+    def of(cls, block: Any, sources: Iterable[Any] = ()) -> Limits:
+        """The limits of a block `clean`, and those of entries of `download` that have their own.
 
         Raises UserError for two sources of one name with different limits, since records carry only the name.
         """
         limits = cls(**{item.name: getattr(block, item.name) for item in fields(cls) if item.name != "sources"})
         said: dict[str, Any] = {}
-        for name, own in sources:
-            if said.setdefault(name, own) != own:
+        for source in sources:
+            name = source.name or short_name(source.url)
+            if said.setdefault(name, source.limits) != source.limits:
                 raise UserError(
                     f"two sources are called {name} and have different limits; give one of them another name in params.yaml"
                 )
