@@ -156,6 +156,19 @@ def test_shares_of_the_same_quality_fail_once_in_a_hundred_runs_and_not_more(cas
     assert failed <= 6
 
 
+def test_which_checkpoint_was_the_best_is_left_to_chance() -> None:
+    wanted = {"kept_step": 1200, "rise_after_best": 0.0}
+    assert far(wanted, {"kept_step": 1367, "rise_after_best": 0.004}) == []
+    assert far(wanted, {"rise_after_best": 0.1}) == ["kept_step", "rise_after_best"]
+
+
+def test_differences_that_may_be_negative_have_the_errors_beside_them() -> None:
+    def gain(value: float) -> dict[str, Any]:
+        return {"gain": value, "gain_stderr": 0.02, "n": 400}
+
+    assert far(gain(-0.03), gain(0.04)) == [] and far(gain(-0.1), gain(0.1)) == ["gain"]
+
+
 def test_more_cases_allow_less() -> None:
     def few(cases: int) -> list[str]:
         return far({"acc": 0.5, "n": cases}, {"acc": 0.6, "n": cases})

@@ -31,6 +31,7 @@ OF_THE_DATA = frozenset(
     {"chance", "overlap", "shortest", "padding_share", "epochs", "unigram_bpb", "bigram_bpb", "trigram_bpb"}
 )
 OF_THE_DATA_LENGTHS = frozenset({"median_reference_chars"})
+FREE = frozenset({"kept_step"})  # which of two equally good checkpoints was the better one: not compared
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def _pairs(wanted: Any, found: Any, path: str = "", cases: tuple[int, int] = (0,
         elif name == "stderr" or name.endswith("_stderr"):
             if (first is None) != (second is None):
                 pairs.append(Pair(inner, first, second))
+        elif name in FREE and None not in (first, second):
+            pass
         else:
             pairs.append(_pair(inner, first, second, _errors(name, wanted, found), cases))
     return pairs
@@ -82,6 +85,8 @@ def _pair(path: str, wanted: Any, found: Any, errors: tuple[float, float], cases
         return Pair(path, wanted, found)
     if name in OF_THE_DATA:
         return Pair(path, wanted, found, band=ROUNDING * abs(wanted))
+    if name == "rise_after_best":  # itself a share of a loss
+        return Pair(path, wanted, found, band=LOSS)
     if any(word in path for word in LOSSES):
         return Pair(path, wanted, found, band=LOSS * abs(wanted))
     if all(cases) and (name.startswith("median_") or name.endswith("_ratio")):

@@ -27,7 +27,7 @@ def describe(run: Finished) -> dict[str, Any]:
     memory_bars = [(row["stage"], row["memory"], f"{row['memory']:,.0f} MB") for row in rows]
     return {
         "seconds": charts.bar_chart("Wall time by stage", bars, "seconds"),
-        "memory": charts.bar_chart("Peak memory by stage", memory_bars, "MB, largest process"),
+        "memory": charts.bar_chart("Peak memory by stage", memory_bars, "MB, all processes"),
         "rows": rows,
         "total": sum(row["seconds"] for row in rows),
         "peak": max(row["memory"] for row in rows),
