@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
-from support.hand_made_run import ROOT, SHA, STAGES, write_json
+from support.hand_made_run import SHA, STAGES, write_json
 
 from woodblock.reporting import finished_run, page
 from woodblock.reporting.sections import built_from
@@ -22,10 +22,9 @@ def test_mixed_runs_are_said(root, tmp_path):
     assert "This page mixes runs" in page.render(run, "x")
 
 
-def test_no_box_of_the_graph_is_empty():
-    """With the metrics of the run that is kept in the project: each stage says what it made."""
+def test_no_box_of_the_graph_is_empty(run):
+    """Each stage says what it made, and where."""
     for name in STAGES:
         if name != "report":
-            metrics = json.loads((ROOT / f"metrics/{name}.json").read_text(encoding="utf-8"))
-            assert built_from.facts(name, metrics), name
+            assert built_from.facts(name, run.metrics[name]), name
             assert "/" in built_from.main_output(STAGES[name]), name  # more than the top folder of all stages

@@ -14,9 +14,9 @@ def describe(run: Finished) -> dict[str, Any]:
     """Recall and reciprocal rank, overall and by kind of query, beside chance."""
     metrics = run.metrics["rag_eval"]
     names = ("recall@1", "recall@10", "mrr@10")
-    kinds = {"all": metrics, **dict(sorted(metrics.get("by_kind", {}).items()))}
+    kinds = {"all known items": metrics, **dict(sorted(metrics.get("by_kind", {}).items()))}
     if "characters_only" in metrics:
-        kinds["all, by single characters alone"] = metrics["characters_only"]
+        kinds["all known items, by single characters alone"] = metrics["characters_only"]
     if real := metrics.get("real_questions"):
         renamed = {key.replace("hit@", "recall@"): value for key, value in real.items()}
         kinds["real questions"] = renamed
