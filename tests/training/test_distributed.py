@@ -155,20 +155,16 @@ WORSENS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shard", ["false", "true"])
-def test_ranks_keep_the_best_weights_of_a_run_that_was_killed(tmp_path, shard):
+def test_ranks_keep_the_best_weights_of_a_run_that_was_killed(tmp_path):
     """Whether it was killed or not, the same bits; and these are the weights of the best validation, not the last."""
-    place = {"train__devices": 2, "train__shard": shard}
+    place = {"train__devices": 2, "train__shard": "true"}
     straight = SmallRun(tmp_path / "straight", **WORSENS, **place)
     said = straight.run()
     kept = json.loads(straight.outputs()["metrics/pretrain.json"])["kept_step"]
     best = curve(straight)["step"][curve(straight)["val_bpb"].idxmin()]
     assert kept == best < 40 and said.count(f"the weights of step {kept} are kept (pretrain.keep: best)") == 1
     broken = SmallRun(tmp_path / "broken", **WORSENS, **place)
-    seen = [broken.saved()]
-    for _ in range(2):
-        broken.kill(lambda: broken.saved() not in (0, seen[-1]))
-        seen.append(broken.saved())
+    assert broken.kill(lambda: broken.saved() > 0) is not None
     broken.run()
     assert broken.outputs() == straight.outputs()
 
