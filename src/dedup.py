@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from woodblock.base.errors import UserError
 from woodblock.base.progress import say
 from woodblock.decontamination import gate
-from woodblock.decontamination.checked_texts import checked_texts
+from woodblock.decontamination.checked_texts import checked_texts, cleaned
 from woodblock.decontamination.index import Overlaps
 from woodblock.decontamination.normal_form import normalised
 from woodblock.decontamination.writing import SPLITS, collect, count_groups, write
@@ -72,7 +73,8 @@ def dedup(
     write_columns(work / "fates-instructions", compare_conversations(shelves["instructions"]))
     held_out = np.flatnonzero(shelves["corpus"].column("held_out", np.bool_) & (fates["original"] == NONE))
     texts = checked_texts(benchmarks, shelves["corpus"].texts(held_out), documents, settings.validation_share)
-    checked = Overlaps.made_once(work / "overlaps", texts, settings.overlap_chars)
+    form = partial(cleaned, kinds=params.clean.personal_data)
+    checked = Overlaps.made_once(work / "overlaps", texts, settings.overlap_chars, form)
     clock.lap("index")
 
     funnels, dropped = write(
@@ -94,10 +96,11 @@ def dedup(
     outputs += [("instructions", "kept", instructions_out), ("documents", "kept", documents_out)]
     for role, name, folder in outputs:
         collect(work / "written", parts[role], name, folder)
-    gate.write(record, gate.record([checked], dropped))
+    gate.write(record, recorded := gate.record([checked], dropped))
     write_results(results, funnels, shelves, parts)
     clock.lap("collect")
-    return {role: dict(sorted(funnel.counts.items())) for role, funnel in funnels.items()} | {"pairs": pairs}
+    found = {role: dict(sorted(funnel.counts.items())) for role, funnel in funnels.items()}
+    return found | {"pairs": pairs, "benchmarks": gate.numbers(recorded)}
 
 
 def load() -> None:

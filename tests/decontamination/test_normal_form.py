@@ -37,7 +37,8 @@ def test_every_code_point_comes_apart_as_unicode_has_it():
     [
         ("Ｗｏｏｄ－Ｂｌｏｃｋ，雕版！ ½ Å", "woodblock雕版12a"),
         ("维生素有：A.脂溶的；Ｂ、水溶的", "维生素有脂溶的水溶的"),
-        ("面積與x光", "面積與光"),  # Traditional stays
+        ("面積與x光", "面积与光"),  # Traditional becomes Simplified, by characters
+        ("看著妳", "看着你"),
         ("\ud800甲", "甲"),  # half of a surrogate pair
         ("，。！", ""),
     ],

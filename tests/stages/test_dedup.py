@@ -205,6 +205,31 @@ def test_each_record_is_counted_once_and_every_row_is_where_its_group_is(case):
         assert counts[f"{split}_groups"] == len({row["group"] for row in rows})
 
 
+def test_a_record_in_front_moves_no_document_across(tmp_path):
+    """The split of a document without a group hangs on its own text: not on its place, its spacing or its neighbours."""
+    chance = random.Random(12)
+    texts = [sentence(chance, 50) for _ in range(200)]
+    sides = []
+    for name, given in {
+        "as it was": texts,
+        "one in front": [sentence(chance, 50), *texts],
+        "back": texts[::-1],
+    }.items():
+        case = Case(tmp_path / name)
+        case.folder.mkdir()
+        case.rows["corpus"] = [{**document(n, text), "group": ""} for n, text in enumerate(given)]
+        case.run()
+        sides.append({row["text"] for row in case.table("validation")})
+        rows = [*case.table("train"), *case.table("validation")]
+        assert len({row["group"] for row in rows}) == len(rows) and all(row["group"] for row in rows)
+    assert 30 < len(sides[0]) < 90 and sides[0] == sides[1] & set(texts) == sides[2]
+    spaced = Case(tmp_path / "spaced")
+    spaced.folder.mkdir()
+    spaced.rows["corpus"] = [{**document(n, f"{t[:20]}，\n{t[20:]}。"), "group": ""} for n, t in enumerate(texts)]
+    spaced.run()
+    assert {row["text"].translate(str.maketrans("", "", "，\n。")) for row in spaced.table("validation")} == sides[0]
+
+
 def test_training_loses_the_lines_that_it_shares_with_a_held_out_document(case):
     chance = random.Random(6)
     shared = sentence(chance, 30)
@@ -281,13 +306,32 @@ def test_of_conversations_with_one_prompt_the_best_reply_stays(case):
         talk(5, "2-1=?", "1。"),
         talk(6, "2+1=?", "3。"),  # punctuation counts
         talk(7, "你好", "你好！", "再见", "再见。"),
-        talk(8, "你好", "你好！"),
+        talk(8, "你好", "你好！"),  # its prompt is all that it says before its reply
+        talk(9, "你好", "你好！", "再见", "再见，欢迎再来。"),  # as c7, with a longer last reply
     ]
     counts = case.run()["instructions"]
-    assert case.ids("instructions") == ["c2", "c4", "c5", "c6", "c7"]
-    assert counts == {"read": 9, "kept": 5, "dropped_pair": 1, "dropped_prompt": 3}
+    assert case.ids("instructions") == ["c2", "c4", "c5", "c6", "c8", "c9"]
+    assert counts == {"read": 10, "kept": 6, "dropped_pair": 1, "dropped_prompt": 3}
     reasons = {row["id"]: row["reason"] for row in case.table("results/drops")}
     assert reasons["c3"] == "the same messages as c2" and reasons["c1"].startswith("the same prompt as c2")
+
+
+@pytest.mark.parametrize("kind", ["first turn", "first turns", "system", "tool"])
+def test_chats_that_open_alike_and_go_on_differently_all_stay(case, kind):
+    filled(case, [sentence(random.Random(1), 60)])
+    chance = random.Random(2)
+    for number in range(100):
+        asked, reply = sentence(chance, 12), sentence(chance, 20) + "。"
+        row = {
+            "first turn": talk(number, "你好", "你好！有什么可以帮你？", asked, reply),
+            "first turns": talk(number, "你好", "你好！", "在吗", "在的。", asked, reply),
+            "system": talk(number, asked, reply, system="你是助手"),
+            "tool": talk(number, "现在几点了？", "现在是" + reply, system="你会用工具"),
+        }[kind]
+        if kind == "tool":
+            row["messages"].insert(2, {"role": "tool", "content": asked})
+        case.rows["instructions"].append(row)
+    assert case.run()["instructions"] == {"read": 100, "kept": 100}
 
 
 def test_a_conversation_that_holds_held_out_text_is_dropped(case):

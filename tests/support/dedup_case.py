@@ -72,7 +72,7 @@ class Case:
                 parquet.write(path, rows, schema, self.part_characters)
         params = SimpleNamespace(
             seed=1,
-            clean=SimpleNamespace(min_chars=self.min_chars),
+            clean=SimpleNamespace(min_chars=self.min_chars, personal_data=["mobile", "email"]),
             dedup=SimpleNamespace(**self.settings),
         )
         (self.folder / out).mkdir()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 
+import opencc
 from hypothesis import strategies as st
 
 from woodblock.decontamination.index import MIN_OWN, MIN_WHOLE, OWN
-from woodblock.decontamination.seeds import TEMPLATE
+from woodblock.decontamination.normal_form import VARIANTS
+from woodblock.decontamination.seeds import COMMON, TEMPLATE
 
+CONVERTER = opencc.OpenCC("t2s")
 # Hanzi, letters, what comes apart (ﬁ, ㎏, ½, Å, ﷺ), astral characters, accents that stand alone, and what goes.
 ALPHABET = "甲乙丙丁ａab1ﬁ㎏½Å\u030aﷺ𠀀𝐀ß，。 \n"
 
@@ -18,7 +22,7 @@ def plain(text: str) -> list[tuple[str, int]]:
     kept = []
     for place, character in enumerate(text):
         folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
-        kept += [(c, place) for c in folded if c.isalnum()]
+        kept += [(simple(c), place) for c in folded if c.isalnum()]
 
     def alphabetic(i: int) -> bool:
         return 0 <= i < len(kept) and kept[i][0] < "\u2e80"
@@ -28,6 +32,12 @@ def plain(text: str) -> list[tuple[str, int]]:
         for i, pair in enumerate(kept)
         if not ("a" <= pair[0] <= "z" and not alphabetic(i - 1) and not alphabetic(i + 1))
     ]
+
+
+@functools.cache
+def simple(character: str) -> str:
+    converted = CONVERTER.convert(CONVERTER.convert(character))
+    return VARIANTS.get(converted, converted)
 
 
 def characters(text: str) -> str:
@@ -48,12 +58,12 @@ def windows(text: str, wanted: int) -> list[tuple[int, int]]:
     return found
 
 
-def shared_by_many(texts: set[str], wanted: int) -> set[str]:
+def shared_by_many(texts: set[str], wanted: int, fewest: int = TEMPLATE) -> set[str]:
     holders: dict[str, set[str]] = {}
     for text in texts:
         for start, end in windows(text, wanted):
             holders.setdefault(text[start:end], set()).add(text)
-    return {run for run, of in holders.items() if len(of) >= TEMPLATE}
+    return {run for run, of in holders.items() if len(of) >= fewest}
 
 
 def first_line(benchmark: str, text: str) -> str:
@@ -64,23 +74,39 @@ def first_line(benchmark: str, text: str) -> str:
 
 def needles(questions: list[tuple[str, str]], length: int) -> dict[str, set[str]]:
     """By benchmark, every string that no text may hold."""
-    texts = {characters(text) for _, text in questions}
+    asked = [
+        (benchmark, characters(text), benchmark == OWN and [text] or text.split("\n\n"))
+        for benchmark, text in questions
+    ]
+    blocks = [(benchmark, block) for benchmark, _, of in asked for block in of]
+    texts = {characters(block) for _, block in blocks}
+    public = {characters(block) for benchmark, block in blocks if benchmark != OWN}
     short, long = shared_by_many(texts, 2 * length), shared_by_many(texts, 4 * length)
+    common = shared_by_many(public, 2 * length, COMMON) if long else set()
     begun: dict[str, set[str]] = {}
-    for benchmark, text in questions:
-        begun.setdefault(first_line(benchmark, text), set()).add(characters(text))
+    holders: dict[tuple[str, str], set[str]] = {}
+    for benchmark, block in blocks:
+        begun.setdefault(first_line(benchmark, block), set()).add(characters(block))
+    for benchmark, whole, of in asked:
+        for block in of:
+            holders.setdefault((benchmark, characters(block)), set()).add(tuple(map(characters, of)))
     found: dict[str, set[str]] = {}
-    for benchmark, text in questions:
+    for benchmark, text in blocks:
         of, whole, first = found.setdefault(benchmark, set()), characters(text), first_line(benchmark, text)
+        held = len(holders[benchmark, whole])
+        is_passage = weight(whole) >= 4 * length and held < COMMON
+        if benchmark != OWN and held >= TEMPLATE and not is_passage:
+            continue
         passages = [(s, e) for s, e in windows(whole, 4 * length) if whole[s:e] in long]
         for start, end in windows(whole, 2 * length):
             is_within = any(s <= start and end <= e for s, e in passages)
-            if whole[start:end] not in short or is_within:
-                of.add(whole[start:end])
+            run = whole[start:end]
+            if run not in short or (is_within and run not in common):
+                of.add(run)
         least = 2 * (MIN_OWN if benchmark == OWN else MIN_WHOLE)
-        if least <= weight(first) < 2 * length and (first == whole or len(begun[first]) < TEMPLATE):
+        if least <= weight(first) < 2 * length and len(begun[first]) < TEMPLATE:
             of.add(first)
-        elif least <= weight(whole) < 2 * length:
+        elif least <= weight(whole) < 2 * length and first != whole:
             of.add(whole)
     return found
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from woodblock.base.errors import UserError
+from woodblock.cleaning import markup, personal_data
+from woodblock.cleaning.repairing import repair
 from woodblock.decontamination.gate import own_texts
 from woodblock.decontamination.index import OWN
 from woodblock.sources.statutes import law_group
@@ -40,3 +42,11 @@ def checked_texts(
 def split_of(law: str, validation_share: float) -> str:
     """The split of an article: the split of its law."""
     return "validation" if held_out(law_group(law), validation_share) else "train"
+
+
+def cleaned(text: str, kinds: Collection[str]) -> str:
+    """A text as `clean` leaves the same words in a document: repaired, without markup, with personal data masked.
+
+    kinds: of personal data. (Traditional characters need nothing: the normal form has Simplified ones.)
+    """
+    return personal_data.mask(repair(markup.plain(repair(text))), kinds)[0]

@@ -36,9 +36,10 @@ def record(checks: Iterable[Overlaps], dropped: Mapping[str, Mapping[str, int]])
     benchmark, what was dropped for it by kind ({"cmmlu": {"documents": 3, "conversations": 1}}); a benchmark for which
     nothing was dropped may be left out.
 
-    The form is {"length": 32, "benchmarks": {"cmmlu": {"questions": 11917, "sha256": …, "too_short": 96, "templates": 40,
-    "dropped": {…}}}}. For each benchmark it has the number of its questions, the `digest_of_questions` of their texts, how
-    many are too short to be checked, and at how many places of its questions a run starts that counts as a template.
+    The form is {"length": 32, "benchmarks": {"cmmlu": {"questions": 11917, "findable": 11810, "too_short": 96,
+    "sha256": …, "templates": 40, "dropped": {…}}}}. For each benchmark it has the number of its questions, how many of them
+    can be found in a training text, how many are too short for that (others have nothing but templates), the
+    `digest_of_questions` of their texts, and at how many places of its questions a template starts.
 
     Raises UserError if two checks have the same benchmark (a source of download.benchmarks with the name validation), and
     ValueError if they have different lengths, or if something was dropped for a benchmark that was not checked.
@@ -56,6 +57,14 @@ def record(checks: Iterable[Overlaps], dropped: Mapping[str, Mapping[str, int]])
     return {"length": checks[0].length, "benchmarks": benchmarks}
 
 
+def numbers(recorded: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The numbers of a `record` by benchmark, for metrics: without digests."""
+    return {
+        name: {key: value for key, value in of.items() if key != "sha256"}
+        for name, of in recorded["benchmarks"].items()
+    }
+
+
 def write(path: Path, recorded: Mapping[str, Any]) -> None:
     """Write a `record` as JSON, sorted and indented."""
     path.write_text(as_json(recorded), encoding="utf-8")
@@ -65,14 +74,20 @@ def read(path: Path) -> dict[str, Any]:
     """Read what `write` wrote. Raises UserError for a file that is not a record."""
     try:
         recorded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if recorded["length"] >= 1 and all(of["sha256"] for of in recorded["benchmarks"].values()):
+        known = recorded["benchmarks"].values()
+        if recorded["length"] >= 1 and all(of["sha256"] and of["findable"] >= 0 for of in known):
             return recorded
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise UserError(f"{path} cannot be read as a record of what dedup checked; run dedup again, or dvc checkout {path}")
 
 
-def is_clean(recorded: Mapping[str, Any], benchmark: str, texts: Iterable[str]) -> bool:
-    """Whether the training text was compared, under this name, with exactly these texts: all of them and no others."""
+def is_clean(recorded: Mapping[str, Any], benchmark: str, texts: Iterable[str]) -> bool | None:
+    """Whether the training text was compared, under this name, with exactly these texts: all of them and no others.
+
+    None if it was, but none of the texts can be found in a training text: all are too short, so nothing was checked.
+    """
     of = recorded["benchmarks"].get(benchmark)
-    return of is not None and of["sha256"] == digest_of_questions(texts)
+    if of is None or of["sha256"] != digest_of_questions(texts):
+        return False
+    return True if of["findable"] else None

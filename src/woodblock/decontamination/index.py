@@ -15,10 +15,10 @@ directions, as far as they agree. So no text is dropped because of a collision, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,16 @@ from woodblock.base.progress import say
 from woodblock.decontamination import kernels
 from woodblock.decontamination.kernels import FULL
 from woodblock.decontamination.normal_form import Characters, characters_of, digest_of_digests, digest_of_text, weight
-from woodblock.decontamination.seeds import SEED, Texts, mark_templates, table_of_seeds, wholes_of
+from woodblock.decontamination.seeds import (
+    SEED,
+    Texts,
+    common_blocks,
+    have_runs,
+    leave_out,
+    mark_templates,
+    table_of_seeds,
+    wholes_of,
+)
 
 MIN_WHOLE = 10  # as `length` counts; a shorter text (我国的首都是) is only a phrase, and innocent texts have it too
 MIN_OWN = (
@@ -47,7 +56,7 @@ class Overlaps:
     """
 
     length: int
-    checked: dict[str, dict[str, Any]]  # by benchmark: questions, sha256, too_short, templates (see `gate.record`)
+    checked: dict[str, dict[str, Any]]  # by benchmark, see `gate.record`
     characters: Characters  # the questions one after the other, with a 0 before, between and after them
     positions: npt.NDArray[np.uint32]  # [seeds]: the place of each seed in `characters`, in the order of their slots
     owners: npt.NDArray[np.uint16]  # [seeds]: the benchmark of its question, as a place in sorted(checked)
@@ -56,37 +65,27 @@ class Overlaps:
     bloom: npt.NDArray[np.uint64]  # [2**(bits - 2)]: three bits for each hash; most hashes of a text are not among them
 
     @classmethod
-    def of(cls, texts: Iterable[tuple[str, str]], length: int) -> Overlaps:
+    def of(cls, texts: Iterable[tuple[str, str]], length: int, form: Callable[[str], str] | None = None) -> Overlaps:
         """Index texts, given as (benchmark, text) in any order, for runs of `length` hanzi or twice as many letters.
 
-        A shorter text is looked for as a whole. So is the first line of a text: it is the question itself. The lines after
-        it are choices and answers, which another source may have in another order, or not at all. (The first line of a
-        document of OWN is a title, so it is not looked for.) What is shorter than MIN_WHOLE (for OWN: MIN_OWN) is not
-        looked for. A text that has nothing longer is counted as too short to check.
+        A text of a benchmark is one question. Its blocks (between empty lines: a passage, a question, a sentence) are looked
+        for each by itself. A shorter block is looked for as a whole. So is the first line of a block: it is what is asked.
+        The lines after it are choices and answers, which another source may have in another order, or not at all. (A text
+        of OWN is one block, and its first line is a title, so it is not looked for.) What is shorter than MIN_WHOLE (for
+        OWN: MIN_OWN) is not looked for. A question that has nothing longer is counted as too short to check.
 
-        Runs in TEMPLATE or more different texts are the usual words of questions (下列关于…的说法中，正确的是). They are not
-        looked for, unless they are part of a passage: a run of twice the length in as many texts. A first line of so many
-        texts is not looked for either.
+        form: gives the form that cleaning brings a text into. Both forms of a block are looked for.
+
+        What many questions share is no question (seeds.py): runs, first lines and blocks. A question with nothing else is
+        not findable, like one that is too short.
 
         Raises UserError for more than 65,535 benchmarks or 4,294,967,295 characters.
         """
         if length < 1:
             raise ValueError(f"length: {length}; a run has at least one character")
-        counts: dict[str, dict[str, int]] = {}
-        found: dict[tuple[bytes, str, int], Characters] = {}  # by digest, benchmark, and characters of the first line
-        for benchmark, text in texts:
-            characters, places = characters_of(text)
-            of = counts.setdefault(benchmark, {"questions": 0, "too_short": 0})
-            of["questions"] += 1
-            of["too_short"] += weight(characters) < 2 * min(length, _least(benchmark))
-            line = -1 if benchmark == OWN else text.find("\n", len(text) - len(text.lstrip()))
-            first = characters.size if line < 0 else int(np.searchsorted(places, line))
-            found.setdefault((digest_of_text(characters), benchmark, first), characters)
-        keys = sorted(found)  # now equal texts are together, and the given order does not matter
-        names = sorted(counts)
-        digests: dict[str, list[bytes]] = {name: [] for name in names}
-        for digest, owner, _ in keys:
-            digests[owner].append(digest)
+        asked, found = _asked(texts, length, form)
+        keys = sorted(found)  # now equal blocks are together, and the given order does not matter
+        names = sorted({question.benchmark for question in asked})
         if len(names) >= 2**16:
             raise UserError(f"download.benchmarks: {len(names):,} benchmarks; at most {2**16 - 1:,} can be checked")
         sizes = np.array([found[key].size for key in keys], dtype=np.int64)
@@ -98,21 +97,24 @@ class Overlaps:
         for key, start, size in zip(keys, starts, sizes, strict=True):
             characters[start : start + size] = found.pop(key)
         place = {name: i for i, name in enumerate(names)}
-        owners = np.array([place[owner] for _, owner, _ in keys], dtype=np.uint16)
-        is_new = np.array([i == 0 or keys[i][0] != keys[i - 1][0] for i in range(len(keys))], dtype=bool)
-        firsts = np.array([first for *_, first in keys], dtype=np.int64)
+        owners = np.array([place[key.benchmark] for key in keys], dtype=np.uint16)
+        is_new = np.array([i == 0 or keys[i].block != keys[i - 1].block for i in range(len(keys))], dtype=bool)
+        firsts = np.array([key.first for key in keys], dtype=np.int64)
         lines = Texts(characters, starts, sizes, firsts, np.cumsum(is_new).astype(np.uint32))
-        templates, lengths = mark_templates(lines, 2 * length)
-        least = np.array([2 * _least(owner) for _, owner, _ in keys], dtype=np.int64)
+        numbers = {key: i for i, key in enumerate(keys)}
+        of_questions = [[numbers[key] for key in question.blocks] for question in asked]
+        is_public = owners != place.get(OWN, -1)
+        templates, lengths = mark_templates(lines, 2 * length, is_public)
+        common = common_blocks(lines, of_questions, 2 * length) & is_public
+        least = np.array([2 * _least(key.benchmark) for key in keys], dtype=np.int64)
         wholes, formulas = wholes_of(lines, least, 2 * length)
-        checked = {
-            name: {
-                **counts[name],
-                "sha256": digest_of_digests(digests[name]),
-                "templates": int((templates + formulas)[owners == place[name]].sum()),
-            }
-            for name in names
-        }
+        wholes[common] = 0
+        leave_out(lines, common, lengths)
+        can_be_found = (wholes > 0) | have_runs(lines, lengths)
+        checked = _counts(asked, of_questions, can_be_found)
+        for name, of in checked.items():
+            mine = owners == place[name]
+            of["templates"] = int((templates + formulas + common)[mine].sum())
         return cls(length, checked, characters, *table_of_seeds(lines, owners, wholes, lengths, length))
 
     def save(self, path: Path) -> None:
@@ -132,7 +134,13 @@ class Overlaps:
         return cls(head["length"], head["checked"], *arrays)
 
     @classmethod
-    def made_once(cls, folder: Path, texts: Iterable[tuple[str, str]], length: int) -> Overlaps:
+    def made_once(
+        cls,
+        folder: Path,
+        texts: Iterable[tuple[str, str]],
+        length: int,
+        form: Callable[[str], str] | None = None,
+    ) -> Overlaps:
         """The index in a folder. If it is not there yet, or damaged, it is made from the texts and saved, whole or not at
         all."""
         try:
@@ -143,7 +151,7 @@ class Overlaps:
         for left in (*partials_of(folder), folder):
             remove(left)
         partial = partial_of(folder)
-        cls.of(texts, length).save(partial)
+        cls.of(texts, length, form).save(partial)
         replace(partial, folder)
         return cls.load(folder)
 
@@ -233,3 +241,74 @@ def _around_joints(joints: list[int], sizes: npt.NDArray[np.int64], reach: int) 
 
 def _least(benchmark: str) -> int:
     return MIN_OWN if benchmark == OWN else MIN_WHOLE
+
+
+# --- questions and their blocks ---------------------------------------------------------------------------------------
+
+
+class Key(NamedTuple):
+    """A block in one of its forms; equal forms of equal blocks of one benchmark are one."""
+
+    block: bytes  # digest of the block as it is given
+    form: bytes  # digest of this form
+    benchmark: str
+    first: int  # characters of the first line
+
+
+@dataclass
+class Question:
+    """A question; those of one benchmark with equal blocks are one, which was given `times` times."""
+
+    benchmark: str
+    digest: bytes
+    blocks: tuple[Key, ...]
+    too_short: bool
+    times: int = 0
+
+
+def _asked(
+    texts: Iterable[tuple[str, str]], length: int, form: Callable[[str], str] | None
+) -> tuple[list[Question], dict[Key, Characters]]:
+    """(the different questions, the characters of their blocks in each form)."""
+    asked: dict[tuple[Key, ...], Question] = {}
+    found: dict[Key, Characters] = {}
+    for benchmark, text in texts:
+        blocks, longest = _blocks(benchmark, text, form)
+        if (question := asked.get(key := tuple(blocks))) is None:
+            found |= blocks
+            digest = digest_of_text(characters_of(text)[0])
+            question = Question(benchmark, digest, key, longest < 2 * min(length, _least(benchmark)))
+            asked[key] = question
+        question.times += 1
+    return list(asked.values()), found
+
+
+def _blocks(benchmark: str, text: str, form: Callable[[str], str] | None) -> tuple[dict[Key, Characters], int]:
+    """(the blocks of a question in each form, the weight of the longest)."""
+    found: dict[Key, Characters] = {}
+    longest = 0
+    for block in [text] if benchmark == OWN else text.split("\n\n"):
+        given = characters_of(block)[0]
+        longest = max(longest, weight(given))
+        of_block = digest_of_text(given)
+        for written in [block] if form is None or benchmark == OWN else [block, form(block)]:
+            characters, places = characters_of(written)
+            line = -1 if benchmark == OWN else written.find("\n", len(written) - len(written.lstrip()))
+            first = characters.size if line < 0 else int(np.searchsorted(places, line))
+            found.setdefault(Key(of_block, digest_of_text(characters), benchmark, first), characters)
+    return found, longest
+
+
+def _counts(
+    asked: Iterable[Question], of_questions: Iterable[list[int]], can_be_found: npt.NDArray[np.bool_]
+) -> dict[str, dict[str, Any]]:
+    """By benchmark: how many questions there are, how many can be found, how many are too short; and their digest."""
+    checked: dict[str, dict[str, Any]] = {}
+    digests: dict[str, list[bytes]] = {}
+    for question, blocks in zip(asked, of_questions, strict=True):
+        of = checked.setdefault(question.benchmark, {"questions": 0, "findable": 0, "too_short": 0})
+        of["questions"] += question.times
+        of["findable"] += question.times * bool(can_be_found[blocks].any())
+        of["too_short"] += question.times * question.too_short
+        digests.setdefault(question.benchmark, []).append(question.digest)
+    return {name: {**of, "sha256": digest_of_digests(digests[name])} for name, of in sorted(checked.items())}

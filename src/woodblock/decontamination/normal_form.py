@@ -1,6 +1,6 @@
-"""The normal form in which texts are compared: only letters, digits and hanzi, in compatibility form, without case.
+"""The normal form in which texts are compared: only letters, digits and hanzi, simplified, in one width and case.
 
-So other punctuation, other widths or other line breaks cannot hide a question.
+So other punctuation, other widths, other line breaks or Traditional characters cannot hide a question.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+import opencc
 
 from woodblock.decontamination import kernels
 from woodblock.decontamination.kernels import CHARACTER, FULL, POINTS
+
+# Traditional or Taiwan's, and what is written for them; OpenCC leaves these to phrases.
+VARIANTS = {"著": "着", "瞭": "了", "妳": "你", "牠": "它", "祇": "只"}
 
 Characters = npt.NDArray[np.uint32]  # code points, or their places in a text
 
@@ -23,11 +27,14 @@ def normalised(text: str) -> str:
     """The normal form of a text: letters, digits and hanzi of its NFKD, case folded.
 
     Accents and other marks are left out, so NFKD and NFKC would give the same; NFKD can be looked up character by
-    character. Traditional characters stay. A single letter from a to z between hanzi is left out: it is mostly the label
+    character. Traditional characters become Simplified ones, one by one (OpenCC): the same on both sides, whatever `clean`
+    does. A single letter from a to z between hanzi is left out: it is mostly the label
     of a choice (A. 土地 B. 资金), which some write and others do not.
 
     >>> normalised("Ｗｏｏｄ－Ｂｌｏｃｋ，雕版！ ½ Å")
     'woodblock雕版12a'
+    >>> normalised("面積與維生素")
+    '面积与维生素'
     >>> normalised("维生素有：A.脂溶的；Ｂ、水溶的")
     '维生素有脂溶的水溶的'
     """
@@ -66,7 +73,7 @@ def _table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArra
     points = [chr(point) for point in range(1, last)]
     # With NUL between them, neighbours cannot compose or change places.
     decomposed = unicodedata.normalize("NFKD", "\0".join(points).encode("utf-8", "replace").decode("utf-8"))
-    folded = unicodedata.normalize("NFKD", decomposed.casefold()).split("\0")
+    folded = _simplified(unicodedata.normalize("NFKD", decomposed.casefold())).split("\0")
     target, starts = np.zeros(POINTS, dtype=np.uint32), [0]
     expansions: list[int] = []
     for point, forms in enumerate(folded, start=1):
@@ -79,3 +86,12 @@ def _table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32], npt.NDArra
             starts.append(len(expansions))
     target[0xD800:0xE000] = 0  # halves of a surrogate pair, which no text should have
     return target, np.array(starts, dtype=np.uint32), np.array(expansions, dtype=np.uint32)
+
+
+def _simplified(text: str) -> str:
+    """The text with Simplified characters, each by itself: no phrase decides, so equal characters stay equal."""
+    distinct = sorted({c for c in text if ord(c) >= FULL})
+    converter = opencc.OpenCC("t2s")
+    lines = converter.convert(converter.convert("\n".join(distinct))).split("\n")
+    simple = {old: new if len(new) == 1 else old for old, new in zip(distinct, lines, strict=True)}
+    return text.translate(str.maketrans(simple | VARIANTS))

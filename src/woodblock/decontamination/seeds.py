@@ -7,6 +7,7 @@ questions) are left out, and so are seeds that find nothing more than another on
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +19,14 @@ from woodblock.decontamination.normal_form import Characters, weight
 
 Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint32]
+Marks = npt.NDArray[np.bool_]
 Owners = npt.NDArray[np.uint16]  # the benchmark of a question, as a place in a list of names
 
 SEED = 10  # characters; so many in a row are rare, so each place with an equal hash can be compared
 TEMPLATE = 10  # different questions; what so many share is the usual words of a benchmark, and no question
+COMMON = (
+    50  # different questions; so many are never asked about one passage, so what they share is a template at any length
+)
 CROWD = 16  # if more seeds have one hash, those that are alike in all that is compared are kept only once
 
 
@@ -37,6 +42,11 @@ class Texts:
     sizes: Integers
     firsts: Integers
     kinds: Numbers
+
+    def only(self, chosen: Marks) -> Texts:
+        """Some of the texts, in the same array."""
+        parts = (self.starts, self.sizes, self.firsts, self.kinds)
+        return Texts(self.characters, *(part[chosen] for part in parts))
 
     def weights(self, sizes: Integers) -> Integers:
         """The weight of the first `sizes` characters of each text."""
@@ -73,7 +83,7 @@ def wholes_of(texts: Texts, least: Integers, wanted: int) -> tuple[Integers, Int
 
     It is the first line, if that has at least the weight `least` but less than `wanted`, so that it has no run. Otherwise
     it is the text, under the same condition.
-    formulas: 1 where the first line is left out because TEMPLATE different texts begin with it.
+    formulas: 1 where the first line is left out because TEMPLATE different texts begin with it, or have nothing else.
     """
     wholes, formulas = np.zeros_like(texts.sizes), np.zeros_like(texts.sizes)
     weights, firsts = texts.weights(texts.sizes), texts.weights(texts.firsts)
@@ -82,11 +92,12 @@ def wholes_of(texts: Texts, least: Integers, wanted: int) -> tuple[Integers, Int
     for i in np.flatnonzero(is_short).tolist():
         lines.setdefault(_line(texts, i), set()).add(int(texts.kinds[i]))
     for i in np.flatnonzero(is_short | ((weights >= least) & (weights < wanted))).tolist():
-        if is_short[i] and (texts.firsts[i] == texts.sizes[i] or len(lines[_line(texts, i)]) < TEMPLATE):
+        if is_short[i] and len(lines[_line(texts, i)]) < TEMPLATE:
             wholes[i] = texts.firsts[i]
         else:
             formulas[i] = is_short[i]
-            wholes[i] = texts.sizes[i] if weights[i] < wanted else 0
+            more = texts.firsts[i] < texts.sizes[i] and weights[i] < wanted
+            wholes[i] = texts.sizes[i] if more else 0
     return wholes, formulas
 
 
@@ -119,34 +130,68 @@ def _not_alike(
     return np.setdiff1d(np.arange(len(positions)), ranked[1:][alike])
 
 
-def mark_templates(texts: Texts, wanted: int) -> tuple[Integers, Numbers]:
+def mark_templates(texts: Texts, wanted: int, is_public: Marks) -> tuple[Integers, Numbers]:
     """Set IN_TEMPLATE on the characters at which a template of weight `wanted` starts.
 
+    is_public [texts]: whether a text is a benchmark's, and not a held-out document of the pipeline's own tasks.
     Returns ([texts]: how many templates start in each; [characters]: the length of the run that starts there, or 0).
 
     A template is a run that TEMPLATE or more texts share, but not within a shared run of twice the weight. So a passage is
-    not a template, although it is in ten texts if ten questions are asked about it.
+    not a template, although it is in ten texts if ten questions are asked about it. But a run that COMMON or more texts of
+    benchmarks share is an instruction, however long it is.
     """
-    short, lengths = _in_many_texts(texts, wanted)
+    short, lengths = _in_many_texts(texts, wanted, TEMPLATE)
     if short.any():
-        long, long_lengths = _in_many_texts(texts, 2 * wanted)
+        long, long_lengths = _in_many_texts(texts, 2 * wanted, TEMPLATE)
+        common = np.zeros_like(short)
+        if long.any():
+            common, _ = _in_many_texts(texts.only(is_public), wanted, COMMON)
         kernels.leave_passages_out(short, lengths, long, long_lengths)
+        short |= common
         texts.characters[short] |= IN_TEMPLATE
     # A text and the 0 after it are never empty, as reduceat needs.
     counts = np.add.reduceat(short, texts.starts, dtype=np.int64) if len(texts.starts) else np.zeros(0, np.int64)
     return counts, lengths
 
 
-def _in_many_texts(texts: Texts, wanted: int) -> tuple[npt.NDArray[np.bool_], Numbers]:
-    """[characters]: whether the run of weight `wanted` that starts here is in TEMPLATE texts; and its length (0: none)."""
+def common_blocks(texts: Texts, of_questions: Iterable[Iterable[int]], wanted: int) -> Marks:
+    """[texts]: whether a block is a template: the same instruction or category beside TEMPLATE different questions.
+
+    of_questions: the texts of each question. A block of twice the weight `wanted` is a passage that many questions are
+    asked about, unless COMMON or more questions have it.
+    """
+    held = np.zeros(len(texts.starts), np.int64)
+    for blocks in of_questions:
+        held[list(set(blocks))] += 1
+    is_passage = texts.weights(texts.sizes) >= 2 * wanted
+    return np.asarray((held >= TEMPLATE) & (~is_passage | (held >= COMMON)), np.bool_)
+
+
+def leave_out(texts: Texts, left_out: Marks, lengths: Numbers) -> None:
+    """Set the lengths of all runs in some texts to 0, so that nothing of them is looked for."""
+    for start, size in zip(texts.starts[left_out], texts.sizes[left_out], strict=True):
+        lengths[start : start + size] = 0
+
+
+def have_runs(texts: Texts, lengths: Numbers) -> Marks:
+    """[texts]: whether a run starts in each that is no template."""
+    if not len(texts.starts):
+        return np.zeros(0, dtype=np.bool_)
+    looked_for = (lengths > 0) & (texts.characters & IN_TEMPLATE == 0)
+    found: Marks = np.logical_or.reduceat(looked_for, texts.starts)
+    return found
+
+
+def _in_many_texts(texts: Texts, wanted: int, fewest: int) -> tuple[Marks, Numbers]:
+    """[characters]: whether the run of weight `wanted` that starts here is in `fewest` texts; and its length (0: none)."""
     hashes, lengths = kernels.shortest_runs(texts.characters, texts.starts, texts.sizes, wanted)
     bits = max(8, int(np.count_nonzero(lengths)).bit_length() - 1)
     last, number = np.zeros(2**bits, dtype=np.uint32), np.zeros(2**bits, dtype=np.uint8)
     kernels.count_texts(hashes, lengths, texts.starts, texts.sizes, texts.kinds, np.uint64(64 - bits), last, number)
-    places = kernels.frequent_runs(hashes, lengths, np.uint64(64 - bits), number, TEMPLATE)
+    places = kernels.frequent_runs(hashes, lengths, np.uint64(64 - bits), number, fewest)
     del last, number
     places = places[np.argsort(hashes[places], kind="stable")]
     kinds = texts.kinds[np.searchsorted(texts.starts, places, "right") - 1]
     shared = np.zeros(len(texts.characters), dtype=np.bool_)
-    kernels.confirm_shared(texts.characters, places, hashes, lengths, kinds, TEMPLATE, shared)
+    kernels.confirm_shared(texts.characters, places, hashes, lengths, kinds, fewest, shared)
     return shared, lengths

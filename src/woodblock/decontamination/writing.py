@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
+from woodblock.cleaning import markup
 from woodblock.decontamination.checked_texts import split_of
 from woodblock.decontamination.index import OWN, Overlaps
 from woodblock.duplicates import paragraphs
+from woodblock.duplicates.documents import group_of
 from woodblock.duplicates.shelf import NONE, Columns, Shelf, write_columns
 from woodblock.run import shards
 from woodblock.tables import parquet
@@ -98,6 +100,7 @@ def write_documents(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel
     """Write the tables train and validation, and groups-<split>.bin: hashes of their groups' names, uint64, ascending."""
     fate = task.fates(original=np.uint32, similar=np.float32)
     held_out = task.shelf.shard("held_out", task.number, np.bool_)
+    marks = task.shelf.shard("fingerprints", task.number, np.uint64).reshape(-1, 2)
     repeated = paragraphs.that_go(task.work / "paragraphs", task.shelf, task.number)
     groups: dict[str, set[int]] = {split: set() for split in SPLITS}
     with (
@@ -122,11 +125,12 @@ def write_documents(task: Part, folder: Path, overlaps: Overlaps, funnel: Funnel
                 if len(text) < task.min_chars and text != record["text"]:
                     funnel.drop("short", record, text, f"{len(text)} characters are left", len(text))
                     continue
-            writers[split].add({**record, "text": text})
+            group = group_of(record["group"], marks[place])
+            writers[split].add({**record, "group": group, "text": text})
             funnel.counts[f"{split}_documents"] += 1
             funnel.counts[f"{split}_chars"] += len(text)
             funnel.sample(KEPT, record, text, split, record["quality"])
-            groups[split].add(int.from_bytes(fingerprint(record["group"])[:8], "big"))
+            groups[split].add(int.from_bytes(fingerprint(group)[:8], "big"))
     write_columns(
         folder, {f"groups-{split}": np.array(sorted(names), dtype=np.uint64) for split, names in groups.items()}
     )
@@ -166,7 +170,8 @@ def write_conversations(task: Part, folder: Path, overlaps: Overlaps, funnel: Fu
             if fate["original"][place] != NONE:
                 step = "prompt" if fate["by_prompt"][place] else "pair"
                 funnel.drop(step, record, text, str(fate["original"][place]))
-            elif found := overlaps.benchmarks(text):
+            elif found := sorted({*overlaps.benchmarks(text), *overlaps.benchmarks(markup.plain(text))}):
+                # Cleaning leaves markup in conversations, and its letters would stand between the hanzi of a question.
                 dropped.add(found, "conversations")
                 step = "validation" if found == [OWN] else "benchmarks"
                 funnel.drop(step, record, text, ", ".join(found), len(found))

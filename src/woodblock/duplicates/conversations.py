@@ -17,13 +17,12 @@ ENDS = tuple("。！？…；.!?;”’』」）)】]》>}`|~")
 
 
 def sketch_conversations(part: Path, folder: Path) -> int:
-    """Write what conversations are compared by: hashes of prompt and of all messages, whether the last reply is whole,
-    and the length of the replies. Returns their number."""
+    """Write what conversations are compared by: hashes of all that stands before the last reply and of all messages, whether
+    the last reply is whole, and the length of the replies. Returns their number."""
     prompts, pairs, whole, lengths = [], [], [], []
     for record in parquet.stream_part(part, ["messages"]):
         messages = record["messages"]
-        until = next((n for n, message in enumerate(messages, start=1) if message["role"] == "user"), len(messages))
-        prompts.append(said(messages[:until]))
+        prompts.append(said(messages[: last_reply(messages)]))
         pairs.append(said(messages))
         replies = [message["content"] for message in messages if message["role"] == "assistant"]
         whole.append(bool(replies) and replies[-1].endswith(ENDS))
@@ -40,6 +39,15 @@ def sketch_conversations(part: Path, folder: Path) -> int:
     return len(prompts)
 
 
+def last_reply(messages: Sequence[Mapping[str, str]]) -> int:
+    """The place of the last reply; without one, the number of messages.
+
+    All that stands before it is its prompt: the system message, earlier turns, results of tools. A chat that opens like
+    another one (你好) and then speaks of something else has another prompt.
+    """
+    return next((n for n in reversed(range(len(messages))) if messages[n]["role"] == "assistant"), len(messages))
+
+
 def said(messages: Sequence[Mapping[str, str]]) -> int:
     """64 bits that are the same for two lists of messages only if these differ at most in white space. (Punctuation counts:
     2-1 and 2+1 are two questions.)
@@ -51,8 +59,8 @@ def said(messages: Sequence[Mapping[str, str]]) -> int:
 def compare_conversations(shelf: Shelf) -> Columns:
     """The fate of each conversation: `original`, as for documents, and `by_prompt` (bool: only the prompt is the same).
 
-    Of conversations with the same messages the first stays. Then, of those with the same system and first user message,
-    the best stays: first choice is one whose last reply ends like a sentence, then the one with the longest replies.
+    Of conversations with the same messages the first stays. Then, of those in which all is the same but the last reply, the
+    best stays: first choice is one whose last reply ends like a sentence, then the one with the longest reply.
     Memory: 21 bytes a conversation, and 24 more while they are sorted.
     """
     prompts, pairs = shelf.column("prompts", np.uint64), shelf.column("pairs", np.uint64)

@@ -45,9 +45,19 @@ def sketch_documents(part: Path, shingles: Shingles, folder: Path) -> int:
     sketches.keep(found, shingles.bands, shingles.rows, folder)
     qualities = [np.zeros(0), *(np.from_dlpack(chunk) for chunk in table["quality"].chunks)]
     np.concatenate(qualities).tofile(folder / "qualities.bin")
-    held_out = [texts.held_out(group, shingles.validation_share) for group in table["group"].to_pylist()]
+    named = zip(table["group"].to_pylist(), found.fingerprints, strict=True)
+    held_out = [texts.held_out(group_of(group, mark), shingles.validation_share) for group, mark in named]
     np.array(held_out, dtype=np.bool_).tofile(folder / "held_out.bin")
     return len(table)
+
+
+def group_of(group: str, fingerprint: npt.NDArray[np.uint64]) -> str:
+    """The group of a document: its own (a law, a chapter) or, without one, a name for its letters.
+
+    So the split depends on nothing but the document: not on its place in the source, and not on the other documents.
+    Documents with the same letters are on the same side. fingerprint: of the letters, as `sketches.sketch` gives it.
+    """
+    return group or f"{int(fingerprint[0]):016x}{int(fingerprint[1]):016x}"
 
 
 def utf8(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:

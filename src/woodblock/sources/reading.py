@@ -18,7 +18,7 @@ The fields that a role reads from a record (in upper or lower case; `columns` ma
 | instructions | conversations, messages or conversation: [{from, value}], [{role, content}] or [{human, assistant}]; |
 | | or prompt, query, question or instruction, with response, answer, output, completion or target; |
 | | input is added to an instruction; history holds earlier [prompt, response] pairs; system comes first |
-| benchmarks | every text in it, at any depth |
+| benchmarks | every text that is asked about, at any depth, by the names of the fields (`benchmark_records`) |
 """
 
 from __future__ import annotations
@@ -28,21 +28,19 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from woodblock.base.errors import UserError
 from woodblock.run.settings.sources import Source
-from woodblock.sources import archives, instruction_records, law_databases
+from woodblock.sources import archives, benchmark_records, instruction_records, law_databases
 from woodblock.sources.addresses import short_name, shown
 from woodblock.sources.inspection import Row, Rows, Tally, encodable, fields_of, first_given, inspected, its_keys
 from woodblock.sources.known_files import Fetched
-
-SHORTEST_BENCHMARK_STRING = 4  # characters: options (A), labels and numbers say nothing about a question
 
 
 def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) -> Iterator[Row]:
     """Yield the rows of a source for a role (corpus, instructions, documents or benchmarks), as in the schemas of `tables`.
 
+    A document without a group of its own (a law, a chapter) has the group "": dedup groups it by its content.
     tally is filled while the rows are taken. Ids are <name>-<running number>. work: a folder for what must be on disk
     while it is read. Raises UserError for a format that the role cannot use, for a broken record (with its line), and
     for a source without any record.
@@ -63,7 +61,7 @@ def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) 
             number = f"{name}-{tally.numbers[name]}"
             match role:
                 case "corpus":
-                    yield {"id": number, "group": number, "source": name, "weight": source.weight, **record}
+                    yield {"id": number, "group": "", "source": name, "weight": source.weight, **record}
                 case "instructions":
                     yield {"id": number, "source": name, **record}
                 case "benchmarks":
@@ -109,28 +107,6 @@ def _chapters(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Row
                 yield {"title": title, "group": title, "text": text}
 
 
-def _benchmark(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Rows:
-    for _, record in inspected(source, fetched, tally, work):
-        texts = [text for text in _strings(record) if len(text) >= SHORTEST_BENCHMARK_STRING]
-        if texts:
-            yield {"text": encodable("\n".join(texts), tally)}
-        else:
-            tally.dropped["no_text"] += 1
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Every string in a value, in order. Not recursive: JSON may nest deeper than Python's calls can."""
-    stack = [value]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict):
-            stack.extend(reversed(value.values()))
-        elif isinstance(value, list | tuple):
-            stack.extend(reversed(value))
-
-
 _READERS: dict[tuple[str, str | None], Callable[[Source, Fetched, Tally, Path], Rows]] = {
     ("corpus", None): _texts,
     ("corpus", "laws"): law_databases.laws_in_force,
@@ -138,5 +114,5 @@ _READERS: dict[tuple[str, str | None], Callable[[Source, Fetched, Tally, Path], 
     ("instructions", None): instruction_records.conversations,
     ("instructions", "dialogues"): instruction_records.dialogues,
     ("documents", "articles"): law_databases.articles_in_force,
-    ("benchmarks", None): _benchmark,
+    ("benchmarks", None): benchmark_records.questions,
 }

@@ -13,7 +13,8 @@ from woodblock.run.settings.common import Block, Positive
 
 # The names of a record's fields here; `columns` says which names the data set has for them.
 Column = Literal[
-    "text", "title", "messages", "prompt", "response", "instruction", "input", "output", "history", "system"
+    *("text", "title", "messages", "prompt", "response", "instruction", "input", "output", "history", "system"),
+    *("question", "choices", "answer", "passage"),  # of benchmarks
 ]
 
 
