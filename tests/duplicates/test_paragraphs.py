@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.alike_texts import plain, shelf_of
 
 from woodblock.duplicates import paragraphs
-from woodblock.duplicates.shelf import NONE
+from woodblock.duplicates.shelf import NONE, Shelf
 
 LINES = st.lists(
     st.sampled_from(
@@ -45,3 +45,22 @@ def test_paragraphs_stay_in_the_best_document_alone(tmp_path_factory, documents,
             if len(set(held)) >= fewest and place != (best := min(held, key=lambda n: ranks[n])):
                 expected.append((place, line, best))
     assert sorted(found) == sorted(expected)
+
+
+def test_each_file_is_read_once_however_many_partitions_there_are(tmp_path, monkeypatch):
+    """The time grows with the paragraphs: no shard is read again for each partition, and no partition for each shard."""
+    texts = [f"{chr(0x4E00 + n)}乙丙丁戊己庚辛\n子丑寅卯辰巳午未" for n in range(60)]
+    ranks = np.arange(60, dtype=np.uint32)
+    read = []
+    shard = Shelf.shard
+    monkeypatch.setattr(Shelf, "shard", lambda self, name, *rest: (read.append(name), shard(self, name, *rest))[1])
+    gone = []
+    for name, size in {"one": 10_000, "many": 7}.items():
+        monkeypatch.setattr("woodblock.duplicates.shelf.PARTITION", size)
+        shelf = shelf_of(tmp_path / name / "read", texts, 3, 2, 2)
+        read.clear()
+        paragraphs.find_repeated(shelf, ranks, 3, tmp_path / name / "gone")
+        assert len(shelf.shards) == 20 and sorted(read) == ["owners"] * 20 + ["paragraphs"] * 20
+        gone.append([paragraphs.that_go(tmp_path / name / "gone", shelf, n) for n in range(20)])
+        assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["gone", "read"]
+    assert gone[0] == gone[1] and sum(map(len, gone[0])) == 59

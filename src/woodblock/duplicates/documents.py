@@ -127,9 +127,9 @@ def ranking(qualities: npt.NDArray[np.float64], lengths: npt.NDArray[np.uint32])
 def exact_copies(shelf: Shelf, ranks: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """[n]: for each document that is an exact copy, the best of the copies; NONE for the best, and for all others."""
     original = np.full(len(shelf), NONE, dtype=np.uint32)
-    for numbers, places, fingerprints in shelf.partitions("fingerprints", 2, len(shelf)):
+    for _, documents, fingerprints in shelf.partitions("fingerprints", 2):
         shared = is_frequent(fingerprints[:, 0], 2)
-        documents, fingerprints = (shelf.starts[numbers] + places)[shared], fingerprints[shared]
+        documents, fingerprints = documents[shared], fingerprints[shared]
         order = np.lexsort((ranks[documents], fingerprints[:, 1], fingerprints[:, 0]))
         fingerprints, documents = fingerprints[order], documents[order]
         is_best = is_first(fingerprints)

@@ -24,21 +24,16 @@ def find_repeated(shelf: Shelf, ranks: npt.NDArray[np.uint32], fewest: int, fold
     ranks [n]: NONE for documents that are left out. For each partition of the hashes it writes, in ascending order, the
     numbers of the paragraphs to remove (goes-<p>.bin, int64: counted through the shards' files) and the documents in which
     they stay (stays-<p>.bin, uint32). Paragraphs with equal 64-bit hashes count as equal: among a hundred million
-    paragraphs, the chance that any two different ones have the same hash is one in 3,700.
+    paragraphs, the chance that any two different ones have the same hash is one in 3,700. firsts.bin (int64 [shards + 1])
+    has the number of each shard's first paragraph, then the number of all. The time grows with the paragraphs alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    starts = _numbers_of_firsts(shelf)
-    for partition, (shards, places, hashes) in enumerate(shelf.partitions("paragraphs", 1, int(starts[-1]))):
-        owners = [
-            shelf.starts[shard] + shelf.shard("owners", shard, np.uint32)[places[shards == shard]]
-            for shard in range(len(shelf.shards))
-        ]
-        documents = np.concatenate(owners)
+    np.cumsum([0, *shelf.sizes("owners", 4)]).astype(np.int64).tofile(folder / "firsts.bin")
+    found = shelf.partitions("paragraphs", 1, owners="owners")
+    for partition, (numbers, documents, hashes) in enumerate(found):
         held = np.flatnonzero(ranks[documents] != NONE)
         held = held[is_frequent(hashes[held, 0], fewest)]
-        goes, stays = _not_the_best(
-            *(hashes[held, 0], ranks[documents[held]], documents[held], (starts[shards] + places)[held], fewest)
-        )
+        goes, stays = _not_the_best(hashes[held, 0], ranks[documents[held]], documents[held], numbers[held], fewest)
         goes.tofile(folder / f"goes-{partition}.bin")
         stays.tofile(folder / f"stays-{partition}.bin")
 
@@ -56,12 +51,15 @@ def that_go(folder: Path, shelf: Shelf, shard: int) -> dict[int, list[Gone]]:
 
     folder: what `find_repeated` wrote.
     """
-    first, last = _numbers_of_firsts(shelf)[shard : shard + 2].tolist()
+    first, last = np.fromfile(folder / "firsts.bin", np.int64, count=2, offset=8 * shard).tolist()
     numbers, keepers = [np.zeros(0, np.int64)], [np.zeros(0, np.uint32)]
     for partition in range(len(list(folder.glob("goes-*.bin")))):
-        goes = np.fromfile(folder / f"goes-{partition}.bin", dtype=np.int64)
+        path = folder / f"goes-{partition}.bin"
+        if not path.stat().st_size:
+            continue
+        goes = np.memmap(path, np.int64, "r")  # of which the search reads a few pages
         start, end = np.searchsorted(goes, [first, last]).tolist()
-        numbers.append(goes[start:end] - first)
+        numbers.append(np.array(goes[start:end]) - first)
         keepers.append(np.fromfile(folder / f"stays-{partition}.bin", np.uint32, count=end - start, offset=4 * start))
     chosen = np.concatenate(numbers)
     order = np.argsort(chosen)
@@ -95,12 +93,6 @@ def without(record: Mapping[str, Any], gone: Sequence[Gone], funnel: Funnel) -> 
 def tidy(text: str) -> str:
     """A text from which lines were removed, without the empty lines that they left."""
     return (BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
-
-
-def _numbers_of_firsts(shelf: Shelf) -> npt.NDArray[np.int64]:
-    """[shards + 1]: the number of each shard's first paragraph, then the number of all paragraphs."""
-    sizes = [(shelf.folder / name / "owners.bin").stat().st_size // 4 for name in shelf.shards]
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _not_the_best(

@@ -7,7 +7,9 @@ few bytes each are in memory.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,6 +22,14 @@ Places = npt.NDArray[np.integer[Any]]  # of records, in the whole table
 
 NONE = np.uint32(0xFFFFFFFF)  # no record
 PARTITION = 4_000_000  # hashes that are sorted at once
+
+
+class Partition(NamedTuple):
+    """Some rows of a file of all shards, in order."""
+
+    numbers: npt.NDArray[np.int64]  # [rows]: the number of each row, counted through the shards' files
+    documents: npt.NDArray[np.int64]  # [rows]: the place of its document in the whole table
+    rows: npt.NDArray[np.uint64]  # [rows, width]
 
 
 class Shelf(NamedTuple):
@@ -76,20 +86,42 @@ class Shelf(NamedTuple):
             for name, dtype in dtypes.items()
         }
 
-    def partitions(self, name: str, width: int, total: int) -> Iterator[list[npt.NDArray[Any]]]:
-        """The `total` rows of a file of hashes, uint64 [rows, width], in partitions by the hash in their first column.
+    def partitions(self, name: str, width: int, owners: str | None = None) -> Iterator[Partition]:
+        """All rows of a file of hashes, uint64 [rows, width], in partitions by the hash in their first column.
 
-        Equal rows are in the same partition. A partition is [shard of each row, its place in the shard, rows]. The files
-        are read again for each partition, so only one is in memory.
+        Equal rows are in the same partition, and rows are in order. Each shard's file is read once, and its rows are written
+        to a file for each partition, so the time grows with the rows alone. Memory holds one shard or one partition.
+        owners: the file with the document of each row, uint32, as its place in the shard; without it, row i is document i.
+        The partitions stand on disk, in a folder beside this one, with 12 bytes a row besides the rows.
         """
-        count = partitions_of(total)
-        for partition in range(count):
-            held = []
-            for number in range(len(self.shards)):
-                rows = self.shard(name, number, np.uint64).reshape(-1, width)
-                chosen = np.flatnonzero(rows[:, 0] % np.uint64(count) == partition)
-                held.append((np.full(len(chosen), number), chosen, rows[chosen]))
-            yield [np.concatenate(column) for column in zip(*held, strict=True)]
+        sizes = self.sizes(name, 8 * width)
+        count, firsts = partitions_of(sum(sizes)), np.cumsum([0, *sizes]).tolist()
+        work = self.folder.with_name(f"{self.folder.name}-{name}-partitions")
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        for number in range(len(self.shards)):
+            rows = self.shard(name, number, np.uint64).reshape(-1, width)
+            places = np.arange(len(rows), dtype=np.int64)
+            documents = int(self.starts[number]) + (self.shard(owners, number, np.uint32) if owners else places)
+            partition = rows[:, 0] % np.uint64(max(count, 1))
+            order = np.argsort(partition, kind="stable")
+            borders = np.searchsorted(partition[order], np.arange(count + 1, dtype=np.uint64)).tolist()
+            for one, (start, end) in enumerate(pairwise(borders)):
+                chosen = order[start:end]
+                _append(work / f"numbers-{one}.bin", firsts[number] + chosen)
+                _append(work / f"documents-{one}.bin", documents[chosen].astype(np.uint32))
+                _append(work / f"rows-{one}.bin", rows[chosen])
+        for one in range(count):
+            yield Partition(
+                np.fromfile(work / f"numbers-{one}.bin", np.int64),
+                np.fromfile(work / f"documents-{one}.bin", np.uint32).astype(np.int64),
+                np.fromfile(work / f"rows-{one}.bin", np.uint64).reshape(-1, width),
+            )
+        shutil.rmtree(work)
+
+    def sizes(self, name: str, row: int) -> list[int]:
+        """The number of rows in the file of each shard. row: bytes of a row."""
+        return [(self.folder / shard / f"{name}.bin").stat().st_size // row for shard in self.shards]
 
     def _by_shard(self, documents: Places) -> Iterator[tuple[int, int, int]]:
         borders = np.searchsorted(documents, self.starts)
@@ -101,6 +133,11 @@ class Shelf(NamedTuple):
 def partitions_of(total: int) -> int:
     """The number of partitions for so many hashes, so that each has about PARTITION hashes."""
     return -(-total // PARTITION)
+
+
+def _append(path: Path, values: npt.NDArray[Any]) -> None:
+    with path.open("ab") as file:
+        values.tofile(file)
 
 
 def write_columns(folder: Path, columns: Mapping[str, npt.NDArray[Any]]) -> None:
