@@ -6,7 +6,7 @@ Each score says whether the training text was compared with the texts of its tas
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from woodblock.decontamination import gate
 from woodblock.decontamination.index import OWN
 from woodblock.evaluation import harness, questions, scores
 from woodblock.evaluation.harness import Choice, HarnessModel, Task
+from woodblock.evaluation.held_out_texts import Sample
 from woodblock.evaluation.questions import Question, Unit
 from woodblock.models import devices, hugging_face
 from woodblock.models.decoder import Transformer
@@ -47,9 +48,12 @@ def benchmark(
 ) -> dict[str, Any]:
     settings, device = params.benchmark, devices.pick_device(params.device)
     devices.make_deterministic()
-    texts = list(parquet.stream(validation, ["id", "group", "text"]))
     articles = list(parquet.stream(documents))
-    askable = units(texts, articles)
+    sample = Sample(settings.validation_chars)
+    passing = sample.of(parquet.stream(validation, ["id", "group", "text"]))
+    own = gate.digest_of_questions(text for _, text in gate.own_texts(passing, articles))
+    texts = sample.texts
+    askable = units(texts, articles, sample.groups)
     asked = {
         task: MAKERS[task](askable, settings.questions_per_group, settings.questions, params.seed)
         for task in settings.tasks
@@ -59,7 +63,6 @@ def benchmark(
     if "validation" in settings.tasks:
         tasks.append(harness.text_task("validation", OWN, [text["text"] for text in texts]))
     checked = gate.read(record)
-    own = [text for _, text in gate.own_texts(texts, articles)]
     is_clean = decontaminated(tasks, {OWN: own}, checked)
 
     metrics: dict[str, Any] = {"overlap_chars": checked["length"]}
@@ -75,7 +78,7 @@ def benchmark(
         metrics[name] = {
             task: scores.of_choices(asked[task], outcome, before.get(task), settings.bootstrap, params.seed)
             if task in asked
-            else scores.of_texts(outcome)
+            else scores.of_texts(outcome) | {"all_documents": sample.documents}
             for task, outcome in outcomes.items()
         }
         before = {task: outcome.values for task, outcome in outcomes.items()}
@@ -105,12 +108,13 @@ def benchmark(
 
 
 def decontaminated(
-    tasks: Sequence[Task], asked_about: Mapping[str, Sequence[str]], checked: Mapping[str, Any]
-) -> dict[str, bool]:
-    """By task, whether all training text was compared with exactly the texts that the task's benchmark asks about.
+    tasks: Sequence[Task], asked_about: Mapping[str, Iterable[str] | str], checked: Mapping[str, Any]
+) -> dict[str, bool | None]:
+    """By task, whether all training text was compared with exactly the texts that the task's benchmark asks about; None if
+    it was, but all of these are too short to be found.
 
-    asked_about: those texts by benchmark. checked: what dedup compared (`gate.read`). If these are not the same texts,
-    a line on standard error says what to do.
+    asked_about: those texts by benchmark, or their `gate.digest_of_questions`. checked: what dedup compared (`gate.read`).
+    If a task is not checked, a line on standard error says why, and what to do.
     """
     found = {name: gate.is_clean(checked, name, texts) for name, texts in asked_about.items()}
     for task in tasks:
@@ -118,6 +122,11 @@ def decontaminated(
             say(
                 f"benchmark: {task.name} is NOT CHECKED: no training text was compared with {task.benchmark}; "
                 f"add its questions to download.benchmarks under the name {task.benchmark}"
+            )
+        elif found.get(task.benchmark, False) is None:
+            say(
+                f"benchmark: {task.name} is NOT CHECKED: all texts of {task.benchmark} are too short to be found in a "
+                "training text, or have nothing but templates"
             )
         elif not found.get(task.benchmark):
             say(
@@ -127,13 +136,17 @@ def decontaminated(
     return {task.name: found.get(task.benchmark, False) for task in tasks}
 
 
-def units(texts: list[dict[str, Any]], documents: list[dict[str, Any]]) -> list[Unit]:
+def units(
+    texts: list[dict[str, Any]], documents: list[dict[str, Any]], groups: Collection[str] | None = None
+) -> list[Unit]:
     """The units that questions are made from: articles of held-out laws or, without laws, paragraphs of held-out texts.
 
     A law counts as held out only if the corpus holds it out. Where the corpus has another source than the documents,
     its training text may contain their laws.
+
+    texts: held-out documents. documents: all articles. groups: all that are held out; by default those of the texts.
     """
-    held_out = {text["group"] for text in texts}
+    held_out = {text["group"] for text in texts} if groups is None else groups
     articles = [
         Unit(
             id=row["id"],

@@ -52,7 +52,12 @@ def run(rows, tmp_path_factory):
     parquet.write(root / "validation", texts, parquet.CLEANED)
     parquet.write(root / "documents", articles, parquet.SPLIT_DOCUMENTS)
     settings = SimpleNamespace(
-        tasks=["validation", "source_law"], questions_per_group=4, questions=8, batch_tokens=2048, bootstrap=20
+        tasks=["validation", "source_law"],
+        questions_per_group=4,
+        questions=8,
+        validation_chars=900,
+        batch_tokens=2048,
+        bootstrap=20,
     )
     params = SimpleNamespace(benchmark=settings, seed=1, device="cpu", threads=1)
     turn = iter(range(100))
@@ -97,6 +102,32 @@ def test_scores_of_other_texts_are_not(run, rows, capsys, what):
     lines = [line for line in capsys.readouterr().err.splitlines() if "NOT CHECKED" in line]
     assert [line.split()[1] for line in lines] == ["source_law", "validation"]
     assert all("run dedup again" in line for line in lines)
+
+
+def test_the_split_is_read_once_and_scored_up_to_the_cap(run, rows, monkeypatch):
+    texts, articles = rows
+    streamed = []
+    stream = parquet.stream
+
+    def counted(path, *rest):
+        streamed.append(path.name)
+        return stream(path, *rest)
+
+    monkeypatch.setattr(parquet, "stream", counted)
+    metrics = run(gate.record([Overlaps.of(gate.own_texts(texts, articles), 32)], {}))
+    assert streamed.count("validation") == 1
+    scores = metrics["base"]["validation"]
+    assert scores["all_documents"] == len(texts) == 5 and scores["documents"] == 2  # of 407 characters each
+    assert marks(metrics)["validation"] is True  # although only two were scored: all were checked
+
+
+def test_nothing_is_clean_where_nothing_could_be_checked(capsys):
+    task = harness.text_task("short", "short", ["咽的分部"])
+    asked = {"short": ["咽的分部", "声带"]}
+    recorded = gate.record([Overlaps.of([("short", text) for text in asked["short"]], 32)], {})
+    assert recorded["benchmarks"]["short"]["too_short"] == 2
+    assert benchmark.decontaminated([task], asked, recorded) == {"short": None}
+    assert "short is NOT CHECKED: all texts of short are too short" in capsys.readouterr().err
 
 
 def test_a_task_of_a_public_benchmark_is_held_to_its_own_name(capsys):

@@ -75,7 +75,7 @@ def first_line(benchmark: str, text: str) -> str:
 def needles(questions: list[tuple[str, str]], length: int) -> dict[str, set[str]]:
     """By benchmark, every string that no text may hold."""
     asked = [
-        (benchmark, characters(text), benchmark == OWN and [text] or text.split("\n\n"))
+        (benchmark, characters(text), [text] if benchmark == OWN else text.split("\n\n"))
         for benchmark, text in questions
     ]
     blocks = [(benchmark, block) for benchmark, _, of in asked for block in of]
@@ -87,7 +87,7 @@ def needles(questions: list[tuple[str, str]], length: int) -> dict[str, set[str]
     holders: dict[tuple[str, str], set[str]] = {}
     for benchmark, block in blocks:
         begun.setdefault(first_line(benchmark, block), set()).add(characters(block))
-    for benchmark, whole, of in asked:
+    for benchmark, _, of in asked:
         for block in of:
             holders.setdefault((benchmark, characters(block)), set()).add(tuple(map(characters, of)))
     found: dict[str, set[str]] = {}

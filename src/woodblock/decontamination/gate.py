@@ -82,12 +82,15 @@ def read(path: Path) -> dict[str, Any]:
     raise UserError(f"{path} cannot be read as a record of what dedup checked; run dedup again, or dvc checkout {path}")
 
 
-def is_clean(recorded: Mapping[str, Any], benchmark: str, texts: Iterable[str]) -> bool | None:
+def is_clean(recorded: Mapping[str, Any], benchmark: str, texts: Iterable[str] | str) -> bool | None:
     """Whether the training text was compared, under this name, with exactly these texts: all of them and no others.
+
+    texts: the texts, or their `digest_of_questions`.
 
     None if it was, but none of the texts can be found in a training text: all are too short, so nothing was checked.
     """
     of = recorded["benchmarks"].get(benchmark)
-    if of is None or of["sha256"] != digest_of_questions(texts):
+    digest = texts if isinstance(texts, str) else digest_of_questions(texts)
+    if of is None or of["sha256"] != digest:
         return False
     return True if of["findable"] else None

@@ -15,6 +15,7 @@ class Benchmark(Block):
     ]
     questions_per_group: Annotated[int, Field(ge=4, le=40)]  # questions come in fours
     questions: Annotated[int, Field(ge=4)]
+    validation_chars: Positive
     batch_tokens: Positive
     bootstrap: Annotated[int, Field(ge=100)]
 
