@@ -45,8 +45,8 @@ class Texts:
 
     def only(self, chosen: Marks) -> Texts:
         """Some of the texts, in the same array."""
-        parts = (self.starts, self.sizes, self.firsts, self.kinds)
-        return Texts(self.characters, *(part[chosen] for part in parts))
+        starts, sizes, firsts = self.starts[chosen], self.sizes[chosen], self.firsts[chosen]
+        return Texts(self.characters, starts, sizes, firsts, self.kinds[chosen])
 
     def weights(self, sizes: Integers) -> Integers:
         """The weight of the first `sizes` characters of each text."""

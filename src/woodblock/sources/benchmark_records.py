@@ -207,7 +207,7 @@ def _are_records(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(part, dict) for part in value)
 
 
-def _have_texts(records: list[Any], roles: Roles) -> bool:
+def _have_texts(records: Any, roles: Roles) -> bool:
     """Whether most records have a text, so that they are no mere labels of a text above them. The first ones tell."""
     first = records[:20]
     telling = (any(role in _ASKED and len(text) >= LABEL for role, text in _leaves(record, roles)) for record in first)

@@ -13,8 +13,20 @@ from woodblock.run.settings.common import Block, Positive
 
 # The names of a record's fields here; `columns` says which names the data set has for them.
 Column = Literal[
-    *("text", "title", "messages", "prompt", "response", "instruction", "input", "output", "history", "system"),
-    *("question", "choices", "answer", "passage"),  # of benchmarks
+    "text",
+    "title",
+    "messages",
+    "prompt",
+    "response",
+    "instruction",
+    "input",
+    "output",
+    "history",
+    "system",
+    "question",  # this one and the next ones: of benchmarks
+    "choices",
+    "answer",
+    "passage",
 ]
 
 
