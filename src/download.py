@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from woodblock.base.progress import track
+from woodblock.base.progress import say, track
 from woodblock.run.settings.sources import Source
 from woodblock.run.stage import WORK, Run, run_stage
 from woodblock.sources import fetching, reading
 from woodblock.sources.addresses import revision_of, shown
+from woodblock.sources.archives import counted
 from woodblock.sources.inspection import Row, Tally
 from woodblock.sources.known_files import Fetched
 from woodblock.tables import parquet
@@ -71,14 +72,34 @@ def read(
             size["characters"] += sum(map(len, texts))
             yield row
         entries.append(entry(source, file, tally, records))
+        tell_losses(source, tally, records)
+
+
+def tell_losses(source: Source, tally: Tally, records: int) -> None:
+    """Say on the terminal what of a source was not read, and when more than half of its records were dropped."""
+    url, dropped = shown(source.url), +tally.dropped
+    if tally.skipped:
+        say(
+            f"download: {url}: {sum(tally.skipped.values()):,} files were skipped ({counted(tally.skipped)}); convert those "
+            "that you want to read to text, HTML, Markdown or JSON Lines"
+        )
+    if tally.bad:
+        first = tally.bad_samples[0]
+        say(f"download: {url}: {tally.bad:,} bad records were skipped, the first: {first['where']}: {first['reason']}")
+    if dropped.total() > records:
+        causes = ", ".join(f"{count:,} {cause.replace('_', ' ')}" for cause, count in dropped.most_common())
+        say(f"download: {url}: more than half of its records were dropped ({causes}); {records:,} are left")
 
 
 def entry(source: Source, file: Fetched, tally: Tally, records: int) -> dict[str, Any]:
-    """What the manifest says of a source: its address and licence, the file's sha256 and format, and what was read."""
+    """What the manifest says of a source: its address and licence, the file's sha256 and format, what was read, and
+    what was not: records that were dropped or bad, and files that were skipped, by kind."""
     said = source.model_dump(include={"member", "columns", "licence", "weight", "max_records"})
     came = {"url": shown(source.url), "revision": revision_of(source.url)}
     found = {"sha256": file.sha256, "bytes": file.bytes, "format": ", ".join(sorted(tally.formats))}
-    return said | came | found | {"records": records, "dropped": dict(+tally.dropped), "mended": dict(+tally.mended)}
+    lost = {"dropped": dict(+tally.dropped), "mended": dict(+tally.mended), "skipped": dict(+tally.skipped)}
+    bad = {"allowed": source.bad_records, "records": tally.bad, "samples": tally.bad_samples}
+    return said | came | found | {"records": records, **lost, "bad": bad}
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
 @given(value=scalars | st.lists(scalars, max_size=4))
 def test_values_survive_being_written(value: Any) -> None:
     text = "a:                          # first\n  b: 1                      # second # third\n# of c\nc: 2\n"
-    written = presets.put(text, "a.b", value)
+    written = presets.put(text, {"a.b": value})
     assert params.parse(written) == {"a": {"b": value}, "c": 2}
     assert "# second # third\n" in written and "\n# of c\nc: 2\n" in written
 
@@ -159,6 +159,65 @@ records = st.lists(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True),
 @example(value=[{"no": "no", "null": None}], other=[{"on": True}])  # keys that YAML 1.1 takes for other than text
 def test_lists_of_mappings_are_replaced_whole(value: Any, other: Any) -> None:
     text = "a:\n  b:                        # what it is\n    - x: 1\n      y: 2\n    - x: 3\n  d: 4\n\nc: 2\n"
-    written = presets.put(text, "a.b", value)
+    written = presets.put(text, {"a.b": value})
     assert params.parse(written) == {"a": {"b": value, "d": 4}, "c": 2}
-    assert presets.put(presets.put(text, "a.b", other), "a.b", value) == written
+    assert presets.put(presets.put(text, {"a.b": other}), {"a.b": value}) == written
+
+
+OLD = """\
+download:
+  corpus:                   # text to pretrain on
+  - url: file://old.jsonl
+    # the second half of 2024
+    sha256: aa
+
+# at the left, as an editor leaves it
+    weight: 3.0
+    columns: {text: body,
+      title: head}   # its own names
+  # - url: file://left-out.jsonl
+  instructions: []          # to fine-tune on
+"""
+
+
+@pytest.mark.parametrize(
+    "entry", [{"url": "u"}, {"url": "u", "columns": {"text": "内容", "title": "a: b"}, "limits": {}}]
+)
+def test_nothing_of_an_old_source_is_left_whatever_stands_inside_it(entry: dict[str, Any]) -> None:
+    written = presets.put(OLD, {"download.corpus": [entry]})
+    assert params.parse(written) == {"download": {"corpus": [entry], "instructions": []}}
+    for comment in ("# text to pretrain on", "  # - url: file://left-out.jsonl\n", "# to fine-tune on"):
+        assert comment in written
+    formed = presets.in_dvcs_form(written)
+    assert params.parse(formed) == params.parse(written) and presets.in_dvcs_form(formed) == formed
+
+
+def test_a_preset_replaces_a_source_with_columns_and_a_comment_inside(target: Path) -> None:
+    before = target.read_bytes()
+    text = target.read_text(encoding="utf-8").replace(
+        "    format: laws\n", "    format: laws\n    # pinned in May\n    weight: 2.5\n    columns: {text: body}\n", 1
+    )
+    target.write_text(text, encoding="utf-8")
+    presets.apply("book", target, ROOT / "presets")
+    (source,) = params.read(target)["download"]["corpus"]
+    assert set(source) == {"url", "licence"}
+    presets.apply("statutes", target, ROOT / "presets")
+    assert target.read_bytes() == before
+
+
+nested = st.dictionaries(
+    st.from_regex(r"[a-z]{1,8}", fullmatch=True),
+    st.recursive(
+        scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3)
+    ),
+    min_size=1,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(value=st.lists(nested, min_size=1, max_size=3))
+def test_values_of_any_depth_are_written_and_replaced(value: Any) -> None:
+    text = "a:\n  b:                        # what it is\n  - x: 1\n  d: 4\n\nc: 2\n"
+    written = presets.put(text, {"a.b": value})
+    assert params.parse(written) == {"a": {"b": value, "d": 4}, "c": 2}
+    assert presets.put(presets.put(written, {"a.b": [{"x": 1}]}), {"a.b": value}) == written

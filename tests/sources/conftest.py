@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from support.hubs import Server, serving
 
-from woodblock.sources import addresses, transfers
+from woodblock.sources import addresses
+from woodblock.sources.delivery import transfers
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 from support.hubs import source
 
 from woodblock.base.errors import UserError
-from woodblock.sources import addresses, credentials, fetching
+from woodblock.sources import addresses, fetching
+from woodblock.sources.delivery import credentials
 
 pytestmark = pytest.mark.usefixtures("waits", "without_tokens")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.packed_files import json_lines, packed, put, read
 
 from woodblock.base.errors import UserError
-from woodblock.sources import instruction_records
+from woodblock.sources import turns as turns_module
 from woodblock.sources.inspection import Tally
 
 
@@ -91,7 +91,6 @@ def test_a_history_of_another_form_is_an_error(tmp_path, history):
         {"conversations": "t"},
         {"conversations": ["t"]},
         {"conversations": [{"from": "human"}]},
-        {"conversations": [{"from": "tool", "value": "t"}]},
         {"conversations": [{"from": ["human"], "value": "t"}]},
         {"instruction": "t"},
         {"instruction": "t", "output": 3},
@@ -104,17 +103,107 @@ def test_a_conversation_of_another_form_is_an_error(tmp_path, record):
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), st.sampled_from(["", "t"])), max_size=7))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["system", "user", "assistant", "tool"]), st.sampled_from(["", "t"])), max_size=7
+    )
+)
 def test_whatever_the_turns_a_conversation_is_well_formed_or_dropped(turns):
     tally = Tally()
-    messages = [{"role": role, "content": content} for role, content in turns]
-    kept = instruction_records._well_formed(messages, tally)
+    kept = turns_module.well_formed([{"role": role, "content": content} for role, content in turns], tally)
     if kept is None:
         assert sum(tally.dropped.values()) >= 1
     else:
         roles = [m["role"] for m in kept if m["role"] != "system"]
         assert roles == ["user", "assistant"] * (len(roles) // 2) and roles
-        assert messages[: len(kept)] == kept
+        assert all(m["content"].strip() for m in kept)
+
+
+def say(role, content, **more):
+    return {"role": role, "content": content, **more}
+
+
+CALL = [{"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]
+ASKED, ANSWERED = say("user", "天气？"), say("assistant", "晴。")
+PICTURE = {"type": "image_url", "image_url": {"url": "data:"}}
+KINDS_OF_TURNS = [
+    # what a conversation holds; what is left of it (None: nothing); the cause that is counted
+    (
+        [ASKED, say("assistant", None, tool_calls=CALL), say("tool", "20", tool_call_id="1"), ANSWERED],
+        None,
+        "tool_call",
+    ),
+    (
+        [ASKED, say("assistant", "", function_call={"name": "f"}), say("function", "20", name="f"), ANSWERED],
+        None,
+        "tool_call",
+    ),
+    (
+        [ASKED, ANSWERED, ASKED, say("assistant", None, tool_calls=CALL), say("tool", "2")],
+        ["天气？", "晴。"],
+        "cut_before_tool",
+    ),
+    (
+        [
+            {"from": "human", "value": "问"},
+            {"from": "function_call", "value": "{}"},
+            {"from": "observation", "value": "2"},
+            {"from": "gpt", "value": "答"},
+        ],
+        None,
+        "tool_call",
+    ),
+    ([ASKED, say("assistant", "<tool_call>\n{}\n</tool_call>"), say("observation", "2"), ANSWERED], None, "tool_call"),
+    (
+        [
+            ASKED,
+            say("assistant", [{"type": "tool_use", "name": "f", "input": {}}]),
+            say("user", [{"type": "tool_result", "content": "2"}]),
+            ANSWERED,
+        ],
+        None,
+        "tool_call",
+    ),
+    ([ASKED, say("assistant", "晴。", tool_calls=None)], ["天气？", "晴。"], None),
+    ([ASKED, say("assistant", "晴。", reasoning_content="想")], ["天气？", "晴。"], "reasoning"),
+    ([ASKED, say("assistant", "<think>\n想\n</think>\n\n晴。")], ["天气？", "晴。"], "reasoning"),
+    ([ASKED, say("assistant", "想\n</think>\n晴。")], ["天气？", "晴。"], "reasoning"),
+    ([ASKED, say("assistant", "<think>没有想完")], None, "empty_turn"),
+    (
+        [ASKED, say("assistant", [{"type": "thinking", "thinking": "想"}, {"type": "text", "text": "晴。"}])],
+        ["天气？", "晴。"],
+        "reasoning",
+    ),
+    ([ASKED, say("assistant", None)], None, "empty_turn"),
+    (
+        [say("user", [{"type": "text", "text": "天"}, {"type": "text", "text": "气？"}]), ANSWERED],
+        ["天\n气？", "晴。"],
+        None,
+    ),
+    ([say("user", {"content_type": "text", "parts": ["天气？"]}), ANSWERED], ["天气？", "晴。"], None),
+    ([say("user", [{"type": "text", "text": "看"}, PICTURE]), ANSWERED], None, "not_only_text"),
+    (
+        [say("user", "你好"), ASKED, ANSWERED, say("assistant", "带伞。")],
+        ["你好\n天气？", "晴。\n带伞。"],
+        "joined_turns",
+    ),
+    ([say("developer", "简短"), ASKED, ANSWERED], ["简短", "天气？", "晴。"], None),
+    ([say("system", ""), ASKED, ANSWERED], ["天气？", "晴。"], None),
+    ([say("<|im_start|>user", "天气？"), say("<|assistant|>", "晴。")], ["天气？", "晴。"], None),
+    ([say("critic", "差"), ASKED, ANSWERED], None, "unknown_speaker"),
+    ("<|im_start|>user\n天气？<|im_end|>\n<|im_start|>assistant\n晴。<|im_end|>", ["天气？", "晴。"], None),
+]
+
+
+@pytest.mark.parametrize(("conversation", "left", "cause"), KINDS_OF_TURNS)
+def test_one_conversation_of_another_kind_does_not_refuse_the_source(tmp_path, conversation, left, cause):
+    tally = Tally()
+    other = {"messages": [say("user", "问"), say("assistant", "答")]}
+    rows = read(put(tmp_path, "a.jsonl", json_lines(other, {"messages": conversation}, other)), "instructions", tally)
+    found = [[m["content"] for m in row["messages"]] for row in rows]
+    assert found == [["问", "答"], *([left] if left else []), ["问", "答"]]
+    counted = tally.mended if left else tally.dropped
+    assert (counted[cause] >= 1) if cause else (not +tally.mended and not +tally.dropped)
 
 
 def test_dialogues_are_read_as_they_are_written(tmp_path):

@@ -112,3 +112,21 @@ def test_names_of_files_on_servers_lead_nowhere(server, tmp_path):
         fetched = fetching.fetch(source(f"{server.base}/{path}", SHA256), None, tmp_path / "d")
         assert fetched.path.parent.name == "content" and fetched.path.read_bytes() == CONTENT
         assert fetching.fetch(source(f"{server.base}/{path}", SHA256), None, tmp_path / "d") == fetched
+
+
+@pytest.mark.parametrize("breaks", [[3_000_000] * 99, [3_000_000, 2_000_000, 2_500_000, 2_000_001, 2_600_000, 1] * 20])
+def test_a_server_without_ranges_is_given_up_after_attempts_that_come_no_further(server, waits, tmp_path, breaks):
+    server.breaks, server.ranges = breaks, False
+    with pytest.raises(
+        UserError, match=r"it cannot continue a file, and the best attempt came to 3,000,000 bytes"
+    ) as error:
+        fetching.fetch(source(f"{server.base}/data.jsonl"), None, tmp_path)
+    assert "\n" not in str(error.value) and len(server.asked) == 5
+    assert waits[-3:] == [1.0, 2.0, 4.0]
+
+
+def test_attempts_that_come_a_little_further_each_time_have_an_end(server, tmp_path):
+    server.breaks, server.ranges = list(range(1, 4000)), False
+    with pytest.raises(UserError, match="cannot continue a file"):
+        fetching.fetch(source(f"{server.base}/data.jsonl"), None, tmp_path)
+    assert len(server.asked) < 120

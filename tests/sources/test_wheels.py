@@ -9,7 +9,8 @@ import pytest
 from support.hubs import source, wheel
 
 from woodblock.base.errors import UserError
-from woodblock.sources import fetching, wheels
+from woodblock.sources import fetching
+from woodblock.sources.delivery import wheels
 
 
 @pytest.fixture

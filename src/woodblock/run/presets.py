@@ -4,9 +4,9 @@ presets/statutes.yaml has every key that any preset changes, with its default. E
 the result does not depend on the preset that was there before. Keys of the machine (threads, device, mirror) stay as they
 are.
 
-params.yaml is edited as text, in the layout that `put` defines. YAML libraries attach a comment to the value before it,
-and lose the comment when that value is replaced. In the end the file gets the form in which DVC writes it (`in_dvcs_form`),
-so that `dvc exp run -S` changes one line and no other.
+ruamel.yaml says on which lines of params.yaml a value stands, and these lines are replaced, in the layout that `put`
+defines. Its own tree is not edited: there a comment belongs to the value before it, and is lost with it. In the end the
+file gets the form in which DVC writes it (`in_dvcs_form`), so that `dvc exp run -S` changes one line and no other.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import CollectionNode, MappingNode
 
 from woodblock.base.errors import UserError
 from woodblock.base.files import write_text
@@ -51,38 +52,53 @@ def values(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     return base | overlay
 
 
-def put(text: str, path: str, value: Any) -> str:
-    """The text of params.yaml with another value at a dotted path; everything else is left as it is.
+def put(text: str, values: dict[str, Any]) -> str:
+    """The text of params.yaml with other values at some dotted paths; everything else is left as it is.
 
     The layout: two spaces a level; a value on its key's line, its comment at COMMENT_COLUMN; the items of a list below its
     key's line, not further in. Raises UserError for a path that the text does not have.
     """
     lines = text.splitlines()
-    start = _line_of(lines, path)
-    indent = "  " * path.count(".")
-    end = start + 1
-    belongs = (f"{indent}  ", f"{indent}- ")
-    while end < len(lines) and lines[end].startswith(belongs) and not lines[end].lstrip().startswith("#"):
-        end += 1
-    comment = _comment(lines[start])
-    key = f"{indent}{path.rpartition('.')[2]}:"
-    if isinstance(value, list) and value:
+    tree = YAML(typ="safe", pure=True).compose(text)
+    places = {path: _place_of(tree, path) for path in values}
+    for path, (start, end) in sorted(
+        places.items(), key=lambda place: place[1], reverse=True
+    ):  # lines above stay where they are
+        value = values[path]
+        indent = "  " * path.count(".")
+        comment = _comment(lines[start])
+        key = f"{indent}{path.rpartition('.')[2]}:"
         block = []
-        for item in value:
-            inside = (
-                [f"{scalar(k)}: {scalar(v)}" for k, v in item.items()] if isinstance(item, dict) else [scalar(item)]
-            )
-            block += [f"{indent}{'- ' if place == 0 else '  '}{line}" for place, line in enumerate(inside)]
-    else:
-        key, block = f"{key} {scalar(value)}", []
-    head = f"{key.ljust(COMMENT_COLUMN - 2)}  {comment}" if comment else key
-    return "\n".join([*lines[:start], head, *block, *lines[end:]]) + "\n"
+        if isinstance(value, list | dict) and value:
+            nested = "" if isinstance(value, list) else "  "
+            block = [f"{indent}{nested}{line}" for line in _block(value)]
+        else:
+            key = f"{key} {scalar(value)}"
+        lines[start:end] = [f"{key.ljust(COMMENT_COLUMN - 2)}  {comment}" if comment else key, *block]
+    return "\n".join(lines) + "\n"
+
+
+def _block(value: list[Any] | dict[str, Any]) -> list[str]:
+    """The lines of a list or a mapping that is not empty, however deep it is."""
+    found = []
+    for key, item in value.items() if isinstance(value, dict) else ((None, item) for item in value):
+        head = "-" if key is None else f"{scalar(key)}:"
+        if not (isinstance(item, list | dict) and item):
+            found.append(f"{head} {scalar(item)}")
+        elif key is None:  # the first line of an item stands beside its dash
+            first, *rest = _block(item)
+            found += [f"- {first}", *(f"  {line}" for line in rest)]
+        else:
+            found += [head, *(line if isinstance(item, list) else f"  {line}" for line in _block(item))]
+    return found
 
 
 def scalar(value: Any) -> str:
     """A value as it stands in params.yaml, on one line."""
     if isinstance(value, list):
         return f"[{', '.join(scalar(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{scalar(key)}: {scalar(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
         return value if _stands_plain(value) else json.dumps(value, ensure_ascii=False)
     return yaml.safe_dump(value).splitlines()[0]
@@ -110,7 +126,7 @@ def _in_blocks(node: Any) -> None:
 
 def _stands_plain(text: str) -> bool:
     """Whether YAML reads a text back without quotes, as a value with a comment after it and as an item of a list."""
-    if not text or text != text.strip() or re.search(r"[\s\[\]{},#]", text[0]) or "\n" in text:
+    if not text or text != text.strip() or re.search(r"[\s\[\]{},#]", text[0]) or re.search(r"[\n{}]", text):
         return False
     try:
         return bool(params.parse(f"- a: {text}  # b\n- [{text}]") == [{"a": text}, [text]])
@@ -125,32 +141,46 @@ def apply(name: str, target: Path = Path("params.yaml"), folder: Path = FOLDER) 
     """
     before = params.by_path(params.read(target))
     text = target.read_text(encoding="utf-8")
-    changed = []
+    changed = {}
     for path, value in values(name, folder).items():
         if path not in before:
             raise UserError(f"presets/{name}.yaml: {path} is not in {target}; add it there")
         if before[path] != value or type(before[path]) is not type(value):
-            text = put(text, path, value)
-            changed.append(path)
-    text = in_dvcs_form(text)
+            changed[path] = value
+    text = in_dvcs_form(put(text, changed))
     params.check(params.parse(text), f"presets/{name}.yaml")
     write_text(target, text)
-    return changed
+    return list(changed)
 
 
-def _line_of(lines: list[str], path: str) -> int:
-    start = 0
-    for depth, part in enumerate(path.split(".")):
-        indent = "  " * depth
-        for number in range(start, len(lines)):
-            if lines[number].startswith(f"{indent}{part}:"):
-                break
-            if depth and re.match(r"\S", lines[number]) and not lines[number].startswith("#"):
-                raise UserError(f"params.yaml: found no line for {path}")
-        else:
+def _place_of(tree: Any, path: str) -> tuple[int, int]:
+    """The line of a key, and the first line after its value. Comments after the value are none of it.
+
+    Raises UserError for a path that the text does not have.
+    """
+    node, key = tree, None
+    for part in path.split("."):
+        pairs = node.value if isinstance(node, MappingNode) else []
+        key, node = next(((key, inner) for key, inner in pairs if key.value == part), (None, None))
+        if key is None or node is None:
             raise UserError(f"params.yaml: found no line for {path}")
-        start = number + 1
-    return start - 1
+    assert key is not None and node is not None
+    line = key.start_mark.line
+    # The empty value, which is null, stands wherever the next key begins.
+    last = line if node.start_mark.index == node.end_mark.index else _last_line(node)
+    return line, last + 1
+
+
+def _last_line(node: Any) -> int:
+    """The last line of a value. The end that ruamel.yaml gives to a block lies behind the comments after it."""
+    end = node.end_mark
+    if node.start_mark.index == end.index:
+        return -1  # empty
+    if isinstance(node, CollectionNode) and not node.flow_style and node.value:
+        key, value = last if isinstance(last := node.value[-1], tuple) else (last, last)
+        return max(_last_line(key), _last_line(value))
+    line: int = end.line
+    return line - 1 if end.column == 0 and line > node.start_mark.line else line
 
 
 def _comment(line: str) -> str:

@@ -122,6 +122,11 @@ def shown(text: str) -> str:
     return text
 
 
+def without_query(address: str) -> str:
+    """An address as it may be shown after redirects: a query may hold a signature that lets everybody in."""
+    return shown(re.split(r"[?#]", address, maxsplit=1)[0])
+
+
 def token_named(name: str) -> str:
     """The token that an environment variable holds; "" for none."""
     return os.environ.get(name, "").strip()

@@ -18,7 +18,8 @@ import re
 import struct
 import tarfile
 import zipfile
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,16 @@ _ARCHIVES = (
     *(f".tar.{c}" for c in ("gz", "bz2", "xz", "zst")),
 )
 _TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
+# Files whose kind is no text. Some of them are zips inside, but no archives of files to read.
+UNREADABLE = tuple(
+    f".{ending}"
+    for endings in (
+        "pdf doc docx docm xls xlsx xlsm ppt pptx odt ods odp pages numbers key epub mobi azw azw3 djvu rtf chm caj",
+        "jpg jpeg png gif webp bmp tif tiff svg ico mp3 wav flac ogg m4a mp4 avi mov mkv",
+        "npz npy pt pth bin safetensors pickle pkl arrow feather orc avro h5 rar 7z jar apk exe dll so pyc",
+    )
+    for ending in endings.split()
+)
 _MAGIC = {
     "gzip": rb"\x1f\x8b",
     "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",
@@ -68,7 +79,7 @@ _MAGIC = {
 # Files about the data, such as a README or a licence: they are read only if member names them.
 _ASIDE = re.compile(
     r"(^|/)(\.[^/.][^/]*(/.*)?|__MACOSX/.*|[^/]*\.dist-info/.*|(readme|licen[cs]e|notice|copying|changelog|authors)"
-    r"([_.-][^/.]*)?(\.(txt|md))?)$",
+    r"([_.-][^/.]*)?(\.(txt|md|html?))?)$",
     re.IGNORECASE,
 )
 
@@ -90,21 +101,24 @@ class Member:
         return self.stream.peek(BLOCK)
 
 
-def members(fetched: Fetched, url: str, member: str | None, endings: tuple[str, ...]) -> Generator[Member, None, None]:
+def members(
+    fetched: Fetched, url: str, member: str | None, endings: tuple[str, ...], skipped: Counter[str] | None = None
+) -> Generator[Member, None, None]:
     """Yield each file that is wanted, in the order of the archive, or of the names in a folder.
 
     member: one name in the archive, a folder of it ("data/zh/"), a pattern ("*/wiki_*"), or None for all that have one
     of the endings and are not about the data (a README, a licence). A file that is no archive is its own only member.
+    skipped: counts, by kind, the files that would have been wanted if they could be read.
     Read each stream before you take the next member. Raises UserError, also while a stream is read, for what is broken,
     cut short or hostile, and if no file is found.
     """
     url = shown(url)
     others: list[str] = []
-    found = False
+    found, passed = False, Counter[str]()
     with closing(_all(fetched, url)) as everything:
         for name, found_member in everything:
             others = sorted([*others, name], key=lambda other: (not other.lower().endswith(endings), other))[:3]
-            if not name or _wanted(name, found_member.name, member, endings):
+            if not name or _wanted(name, found_member, member, endings):
                 if found_member.packing and (inner := _packing_of(found_member.name, found_member.head)):
                     raise UserError(
                         f"{found_member.where} is packed a second time, with {inner}; unpack the outer archive, and give "
@@ -112,6 +126,15 @@ def members(fetched: Fetched, url: str, member: str | None, endings: tuple[str, 
                     )
                 found = True
                 yield found_member
+            elif member is None or _matches(name, member):
+                passed[kind_of(name)] += 1
+    if skipped is not None:
+        skipped.update(passed)
+    if not found and passed and member:
+        raise UserError(
+            f"{url}: {member} matches only files that cannot be read ({counted(passed)}); convert them to text, HTML, "
+            "Markdown or JSON Lines, or correct member in params.yaml"
+        )
     if not found:
         what = f"no {member}" if member else f"no {' or '.join(endings)} file"
         raise UserError(
@@ -119,17 +142,42 @@ def members(fetched: Fetched, url: str, member: str | None, endings: tuple[str, 
         )
 
 
-def _wanted(path: str, name: str, member: str | None, endings: tuple[str, ...]) -> bool:
+def _wanted(path: str, found: Member, member: str | None, endings: tuple[str, ...]) -> bool:
     """Whether a member is wanted: by its path in the archive, and its name without the ending of a compression."""
+    if member is not None and path == member:
+        return True
     # An archive within the archive is wanted too. It is then refused: without an error its data would be missing silently.
-    known = name.lower().endswith((*endings, *_ARCHIVES)) or (
-        _bare(name) != name and _bare(name).lower().endswith(endings)
-    )
+    name = found.name.lower()
+    known = name.endswith((*endings, *_ARCHIVES)) or (_bare(name) != name and _bare(name).endswith(endings))
     if member is None:
         return known and not _ASIDE.search(path)
+    if not _matches(path, member):
+        return False
+    # A pattern may also choose files whose names do not tell their kind, such as wiki_00. Their bytes tell it.
+    return known or (not member.endswith("/") and not name.endswith(UNREADABLE) and _is_text(found.head))
+
+
+def _matches(path: str, member: str) -> bool:
     if member.endswith("/"):
-        return known and path.startswith(member)
+        return path.startswith(member)
     return path == member or fnmatch.fnmatchcase(path, member)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether the first bytes may be a text, or a format that has no ending here."""
+    return head.startswith((b"PAR1", b"\xff\xfe", b"\xfe\xff")) or b"\0" not in head[:1024]
+
+
+def kind_of(path: str) -> str:
+    """The kind of a file that is not read: its ending, or that it is about the data (a README, a licence)."""
+    if _ASIDE.search(path):
+        return "about the data"
+    return Path(_bare(path)).suffix.lower() or "without an ending"
+
+
+def counted(kinds: Mapping[str, int]) -> str:
+    """How many of which kinds: "3 .pdf, 1 .docx"."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 
 # --- what a file is packed by ----------------------------------------------------------------------------------------
@@ -137,7 +185,10 @@ def _wanted(path: str, name: str, member: str | None, endings: tuple[str, ...]) 
 
 def _packing_of(name: str, head: bytes) -> str | None:
     """The compression or archive that a name says or, if the name does not, the first bytes; None for neither."""
-    claimed = _ENDINGS.get(Path(name).suffix.lower())
+    ending = Path(name).suffix.lower()
+    if ending in UNREADABLE:
+        return None
+    claimed = _ENDINGS.get(ending)
     return claimed or next((kind for kind, magic in _MAGIC.items() if re.match(magic, head)), None) or _tar(name, head)
 
 

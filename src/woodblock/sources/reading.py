@@ -33,8 +33,21 @@ from woodblock.base.errors import UserError
 from woodblock.run.settings.sources import Source
 from woodblock.sources import archives, benchmark_records, instruction_records, law_databases
 from woodblock.sources.addresses import short_name, shown
-from woodblock.sources.inspection import Row, Rows, Tally, encodable, fields_of, first_given, inspected, its_keys
+from woodblock.sources.decoding import decode
+from woodblock.sources.inspection import (
+    Row,
+    Rows,
+    Tally,
+    beginning_of,
+    each,
+    encodable,
+    fields_of,
+    first_given,
+    inspected,
+    its_keys,
+)
 from woodblock.sources.known_files import Fetched
+from woodblock.sources.records import BadRecord
 
 
 def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) -> Iterator[Row]:
@@ -42,8 +55,8 @@ def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) 
 
     A document without a group of its own (a law, a chapter) has the group "": dedup groups it by its content.
     tally is filled while the rows are taken. Ids are <name>-<running number>. work: a folder for what must be on disk
-    while it is read. Raises UserError for a format that the role cannot use, for a broken record (with its line), and
-    for a source without any record.
+    while it is read. Raises UserError for a format that the role cannot use, for a broken record (with its line) unless
+    `bad_records` of the source allows it, and for a source without any record.
     """
     reader = _READERS.get((role, source.format))
     if reader is None:
@@ -53,6 +66,7 @@ def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) 
             f"{', '.join(known)}"
         )
     name = source.name or short_name(source.url)
+    tally.bad_records = source.bad_records
     count = 0
     with closing(reader(source, fetched, tally, work)) as found:
         for record in islice(found, source.max_records):
@@ -68,40 +82,48 @@ def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) 
                     yield {"id": number, "benchmark": name, **record}
                 case _:
                     yield {"id": number, **record}
+    tally.check_share()
     if not count:
+        lost = ", ".join(f"{count:,} {cause.replace('_', ' ')}" for cause, count in sorted((+tally.dropped).items()))
         raise UserError(
-            f"{shown(source.url)}: contains no record for {role}; check member and format, or remove the source"
+            f"{shown(source.url)}: contains no record for {role}{f' (dropped: {lost})' if lost else ''}; check member and "
+            "format, or remove the source"
         )
 
 
 def _texts(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Rows:
-    for where, record in inspected(source, fetched, tally, work):
-        fields = fields_of(where, record)
+    def row(record: Any) -> Row:
+        fields = fields_of(record)
         text, title = fields.get(first_given(fields, ("text", "content")) or "text"), fields.get("title")
         if not isinstance(text, str):
             what = "has no text" if text is None else f"has a text that is a {type(text).__name__}"
-            raise UserError(
-                f"{where}: the record {what}, {its_keys(record)}; name the column of the text under columns in params.yaml, "
-                "or correct or remove the record"
+            raise BadRecord(
+                f"the record {what}, {its_keys(record)}",
+                "name the column of the text under columns in params.yaml, or correct or remove the record",
             )
-        yield {"title": encodable(title, tally) if isinstance(title, str) else "", "text": encodable(text, tally)}
+        return {"title": encodable(title, tally) if isinstance(title, str) else "", "text": encodable(text, tally)}
+
+    yield from each(source, fetched, tally, work, row)
 
 
 def _chapters(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Rows:
     """A JSON list of chapters. Each is a text whose first line is its title; each is a group of its own."""
-    with closing(archives.members(fetched, source.url, source.member, (".json",))) as members:
+    with closing(archives.members(fetched, source.url, source.member, (".json",), tally.skipped)) as members:
         for member in members:
             tally.formats.add("chapters")
             where = member.where
             try:
-                chapters = json.loads(member.stream.read().decode("utf-8"))
+                chapters = json.loads(decode(member.stream.read()))
             except (ValueError, RecursionError):
                 raise UserError(f"{where}: not valid JSON; chapters must be one list of texts") from None
             if not isinstance(chapters, list):
                 raise UserError(f"{where}: a JSON {type(chapters).__name__}; chapters must be one list of texts")
             for number, text in enumerate(chapters, start=1):
                 if not isinstance(text, str):
-                    raise UserError(f"{where}: chapter {number} is not text; chapters must be one list of texts")
+                    bad = BadRecord(f"chapter {number} is not text", "chapters must be one list of texts")
+                    tally.refuse(where, bad, beginning_of(text))
+                    continue
+                tally.read += 1
                 text = encodable(text, tally)
                 title = text.strip().partition("\n")[0].strip()
                 yield {"title": title, "group": title, "text": text}

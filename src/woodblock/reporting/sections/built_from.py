@@ -26,18 +26,24 @@ def sources(manifest: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
                 {"url": entry["url"], "sha256": entry["sha256"], "size": readable.size(entry["bytes"]), "roles": []},
             )
             row["licence"] = entry.get("licence") or "not stated"
-            dropped = {cause: count for cause, count in (entry.get("dropped") or {}).items() if count}
             row["roles"].append(
                 {
                     "role": role,
                     "member": entry.get("member") or "",
                     "records": entry["records"],
-                    "dropped": ", ".join(
-                        f"{count:,} {cause.replace('_', ' ')}" for cause, count in sorted(dropped.items())
-                    ),
+                    "dropped": ", ".join(losses(entry)),
                 }
             )
     return list(rows.values())
+
+
+def losses(entry: dict[str, Any]) -> list[str]:
+    """What of a source was not read: records that were dropped, by cause, bad ones, and files that were skipped, by kind."""
+    dropped, skipped = entry.get("dropped") or {}, entry.get("skipped") or {}
+    bad = (entry.get("bad") or {}).get("records", 0)
+    said = [f"{count:,} {cause.replace('_', ' ')}" for cause, count in sorted(dropped.items()) if count]
+    said += [f"{bad:,} bad records"] if bad else []
+    return said + [f"{count:,} files {kind}" for kind, count in sorted(skipped.items()) if count]
 
 
 def drawing(run: Finished) -> str:

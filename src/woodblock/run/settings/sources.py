@@ -41,6 +41,7 @@ class Source(Block):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     max_records: Positive | None = None
     limits: Any = None  # its own limits of clean, or none; settings/everything.py checks them
+    bad_records: Annotated[float, Field(ge=0, lt=1)] = 0.0  # the share of records that may be broken
 
 
 class Download(Block):

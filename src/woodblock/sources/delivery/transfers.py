@@ -17,12 +17,14 @@ import urllib3
 from woodblock.base.files import write_text
 from woodblock.base.progress import Progress, say
 from woodblock.run.settings.sources import Source
-from woodblock.sources import credentials
 from woodblock.sources.addresses import Undelivered, host, shown
+from woodblock.sources.delivery import credentials
 
 MEGABYTE = 1 << 20
 TIMEOUT = (20, 60)  # seconds to connect, and between two pieces of an answer
-ATTEMPTS = 4  # attempts in a row without a new byte
+ATTEMPTS = 4  # attempts in a row that come no further than the best one
+GAIN = 1.1  # how much further an attempt from the beginning has to come, to count as progress
+FAST = 500_000  # after fewer new bytes than this, the next attempt waits a second
 LONGEST_WAIT = 60.0  # seconds between two attempts: the wait doubles from one second, or is what the server asks for
 REDIRECTS = 10
 
@@ -35,44 +37,61 @@ class _Retry(Exception):
         self.wait = wait
 
 
-def transfer(source: Source, location: str, folder: Path) -> Path:
-    """The file at an address, continued where an earlier attempt broke off.
+def transfer(source: Source, location: str, folder: Path) -> tuple[Path, str]:
+    """The file at an address, continued where an earlier attempt broke off; and the address that redirects led to.
 
     The server's validator is kept beside a partial file. The rest is requested with Range and If-Range: if the file
     changed meanwhile, the server sends all of it (RFC 9110, sections 13.1.5 and 14.2). The file must have the size that
-    was announced. Raises Undelivered if the file is still not whole after ATTEMPTS.
+    was announced.
+
+    Progress is measured from the best attempt so far. A server that cannot continue a file starts again each time. There
+    an attempt has to come a tenth further than the best one, so the number of attempts is bounded. The wait before an
+    attempt doubles with each that made no progress. Raises Undelivered after ATTEMPTS in a row without progress.
     """
     name = Path(unquote(re.split(r"[?#]", location)[0])).name
     path = folder / "content" / (re.sub(r"[\0/\\]", "_", name)[-100:] or "file")
     partial = folder / "partial"
-    barren = 0
+    barren, best, restarts = 0, _size(partial), [0]
     while True:
-        before, wait = _size(partial), 0.0
+        wait = 0.0
         try:
-            _request(source, location, partial)
+            address = _request(source, location, partial, restarts)
             os.replace(partial, path)
-            return path
+            return path, address
         except _Retry as error:
             reason, wait = str(error), error.wait
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             reason = _plain(error)
         except ValueError as error:  # of urllib.parse, for an address that makes no sense
             raise Undelivered(f"the address is not valid ({shown(str(error))})", "correct the url, or mirror") from None
-        barren = 0 if _size(partial) > before else barren + 1
+        now = _size(partial)
+        barren = 0 if now > (best * GAIN if restarts[0] else best) else barren + 1
+        gained, best = now - best, max(best, now)
         if barren >= ATTEMPTS:
-            kept = (
-                f", {_size(partial):,} bytes are kept, and the next run continues from there" if _size(partial) else ""
-            )
-            raise Undelivered(
-                f"{host(location)} did not deliver it ({shown(reason)}{kept})",
-                "check the network, or set mirror in params.yaml to another base or to a folder that contains "
-                "owner/dataset/file",
-            )
-        time.sleep(min(LONGEST_WAIT, max(wait, 2.0 ** (barren - 1) if barren else 0.0)))
+            raise _given_up(location, reason, now, best, restarts[0] > 0)
+        pause = 2.0 ** (barren - 1) if barren else 0.0 if gained >= FAST else 1.0
+        time.sleep(min(LONGEST_WAIT, max(wait, pause)))
 
 
-def _request(source: Source, location: str, partial: Path) -> None:
-    """One request, whose answer is added to the partial file. Raises _Retry if the file is not whole after it."""
+def _given_up(location: str, reason: str, kept: int, best: int, restarts: bool) -> Undelivered:
+    said = f"{host(location)} did not deliver it ({shown(reason)}"
+    if restarts:
+        said += f"; it cannot continue a file, and the best attempt came to {best:,} bytes"
+    elif kept:
+        said += f", {kept:,} bytes are kept, and the next run continues from there"
+    return Undelivered(
+        f"{said})",
+        "check the network, or set mirror in params.yaml to another base or to a folder that contains owner/dataset/file"
+        + (", or fetch the file by hand and give its path as file://…" if restarts else ""),
+    )
+
+
+def _request(source: Source, location: str, partial: Path, restarts: list[int]) -> str:
+    """One request, whose answer is added to the partial file; returns the address that answered.
+
+    restarts: a count, which goes up if the answer begins at the beginning though there was a part of the file.
+    Raises _Retry if the file is not whole after it.
+    """
     state = partial.with_name("partial.json")
     headers = {"Accept-Encoding": "identity"}  # the file's own bytes, not a compressed transfer's
     if have := _size(partial):
@@ -92,6 +111,7 @@ def _request(source: Source, location: str, partial: Path) -> None:
         if start != (have if status == 206 else 0):
             partial.unlink(missing_ok=True)
             raise _Retry("the server sent another part than was asked for")
+        restarts[0] += bool(have and not start)
         write_text(state, json.dumps({"validator": _strong(response)}))
         if start:
             say(f"download: {shown(source.url)} continues at {start:,} bytes")
@@ -103,6 +123,7 @@ def _request(source: Source, location: str, partial: Path) -> None:
         _append(response, partial, start, total, Path(urlsplit(source.url).path).name)
     if total is not None and _size(partial) != total:
         raise _Retry("the connection broke off")
+    return response.url or location
 
 
 @contextmanager
