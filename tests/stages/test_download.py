@@ -232,8 +232,8 @@ def test_every_source_becomes_rows_and_twice_the_same_bytes(tmp_path):
     assert len(parquet.parts(corpus)) == 6 and len(parquet.parts(instructions)) == 2  # a record is over ten characters
     assert parquet.count(documents) == 4
     assert list(parquet.stream(benchmarks)) == [
-        {"id": "考试-1", "benchmark": "考试", "text": "谁是刘备？\n一个织席的人"},
-        {"id": "考试-2", "benchmark": "考试", "text": "什么是法律？\n不知道的事"},
+        {"id": "考试-1", "benchmark": "考试", "text": "谁是刘备？\n皇帝\n一个织席的人"},
+        {"id": "考试-2", "benchmark": "考试", "text": "什么是法律？\n\n不知道的事"},
         {"id": "quiz-1", "benchmark": "quiz", "text": "一加一等于几？"},
     ]
     text = manifest.read_text(encoding="utf-8")
