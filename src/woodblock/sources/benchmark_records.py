@@ -17,10 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from woodblock.base.errors import UserError
 from woodblock.run.settings.sources import Column, Source
-from woodblock.sources.inspection import Rows, Tally, encodable, inspected
+from woodblock.sources.inspection import Rows, Tally, beginning_of, encodable, inspected
 from woodblock.sources.known_files import Fetched
+from woodblock.sources.records import BadRecord
 
 SHORTEST_TEXT = 4  # characters: labels and numbers say nothing about a question
 SHORTEST_ANSWER = 16  # characters: shorter answers are names and numbers, which innocent texts have too
@@ -81,7 +81,7 @@ def questions(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Row
     The first line of a block is what is asked: a question, a sentence, a passage. The lines after it belong to it in this
     order: the options of a question, or its answer. tally counts records without any text.
 
-    Raises UserError for a record without any of the columns that `columns` names.
+    A record without any of the columns that `columns` names is bad.
     """
     columns = source.columns or {}
     roles = _roles(columns)
@@ -90,10 +90,10 @@ def questions(source: Source, fetched: Fetched, tally: Tally, work: Path) -> Row
         asked = _of_text(record["text"]) if is_file else questions_of(record, roles)
         for leaves in asked:
             if columns and all(role == Role.NOTHING for role, _ in leaves):
-                raise UserError(
-                    f"{where}: the record has none of {', '.join(map(repr, columns.values()))}; correct columns in "
-                    "params.yaml"
-                )
+                wanted = ", ".join(map(repr, columns.values()))
+                bad = BadRecord(f"the record has none of {wanted}", "correct columns in params.yaml")
+                tally.refuse(where, bad, beginning_of(record))
+                continue
             if blocks := _blocks(leaves):
                 yield {"text": encodable("\n\n".join(blocks), tally)}
             else:

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from woodblock.base.errors import UserError
 from woodblock.run.settings.sources import Source
@@ -43,7 +44,6 @@ from woodblock.sources.inspection import (
     encodable,
     fields_of,
     first_given,
-    inspected,
     its_keys,
 )
 from woodblock.sources.known_files import Fetched
