@@ -63,7 +63,8 @@ def test_mostly_tags_is_a_page():
         ("文\n<!-- 注 -->\n字", "文\n字"),
         ("前<script>var a = 1 < 2;</script>中<style>p{}</style>后", "前中后"),
         ("a&nbsp;b &amp; c &lt; d &#20013; &mdash; &hellip;", "a b & c < d 中 — …"),
-        ("| a | b<br>c |\n|---|---|\n| &#124; | d |", "| a | b c |\n|---|---|\n| \\| | d |"),
+        ("| a | b<br>c |\n|---|---|\n| &#124; | d |", "| a | b<br>c |\n|---|---|\n| &#124; | d |"),  # byte for byte
+        ("<pre>\n```\n甲\n\n    乙\n```\n</pre>\n文", "````\n```\n甲\n\n    乙\n```\n````\n文"),
         ('写 &lt;div class="a"&gt; 与 &lt;mask&gt;', '写 `<div class="a">` 与 <mask>'),
         ("前<pre>a &lt; b\n<b>c</b></pre>后", "前\n```\na < b\nc\n```\n后"),
         ('<a id="x"></a>\n## 题\n<details>\n<summary>展开</summary>\n字\n</details>', "## 题\n展开\n字"),

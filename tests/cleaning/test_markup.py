@@ -24,7 +24,7 @@ from woodblock.cleaning.markup import plain
         "tiup install <component>:<version>，<cluster-name> 与 <table>、<time>、<b>",
         "公式 $a<b>c$、$$\nx <i> y\n$$、$f[0](x)$",
         "数组 a[i](x)、f[0](1)、[甲](乙)、脚注[^1]\n\n[^1]: 注",
-        "模板 {{ name }}、{{{ .starter }}}、{% if %}",
+        "模板 {{ name }}、{% if %}",
         "R&D、AT&T、a && b、&foo;、&amp;lt;、5 &",
         "---\n\n分隔线之间不是元数据\n\n---",
         "注意：这一行有冒号\n\n正文",

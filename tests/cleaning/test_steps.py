@@ -219,6 +219,17 @@ def test_a_conversation_with_an_empty_message_is_dropped_and_others_are_repaired
     assert conversation(talk("你好\r\n", "\ufeff好。"))[0] == talk("你好", "好。")
 
 
+@pytest.mark.parametrize("nothing", ["", None, "  \n", "\u200b\ufeff", "\u3164", "　\u00a0\u2800"])
+def test_an_empty_system_message_is_none(nothing):
+    messages = talk("你好", "好。")
+    empty = {"role": "system", "content": nothing}
+    assert conversation([empty, *messages]) == (messages, {"read": 1, "kept": 1})
+    assert conversation([messages[0], empty, messages[1]]) == (messages, {"read": 1, "kept": 1})
+    assert conversation(talk("你好", nothing))[1] == {"read": 1, "dropped_empty": 1}
+    cut = conversation(talk("你好", "好。", nothing, "什么？"))
+    assert cut == (messages, {"read": 1, "kept": 1, "changed_empty": 1})
+
+
 def test_personal_data_in_a_conversation_is_masked():
     messages, counts = conversation(talk("我的手机是13812345678", "已记下13812345678。", system="助手"))
     assert messages == talk("我的手机是[手机号]", "已记下[手机号]。", system="助手")
@@ -326,7 +337,7 @@ def test_a_stage_that_was_killed_does_the_shards_that_are_left(tmp_path, monkeyp
 
 
 def test_a_corpus_of_which_nothing_is_left_is_an_error_in_one_line(tmp_path):
-    with pytest.raises(UserError, match="every document of the corpus was dropped") as caught:
+    with pytest.raises(UserError, match="every record of corpus was dropped: `length` dropped 2 of 2") as caught:
         run_clean(tmp_path / "run", ["短", "长"], 1)
     assert "\n" not in str(caught.value)
 
@@ -387,3 +398,19 @@ def test_the_stage_takes_a_sources_limits_from_params(tmp_path):
     download = SimpleNamespace(corpus=[source(None, "none", "file://data/试.jsonl")], instructions=[])
     run_clean(tmp_path / "run", [GOOD[0], "短"], 1, download=download)
     assert list(parquet.read(tmp_path / "run/out/corpus")["text"]) == [GOOD[0], "短"]
+
+
+def test_a_role_that_cleaning_empties_is_an_error_that_names_the_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "cut_short", lambda reply: True)
+    with pytest.raises(UserError, match="every record of instructions was dropped: `cut` dropped 3 of 3"):
+        run_clean(tmp_path / "run", GOOD, 1)
+
+
+def test_a_source_and_a_step_that_lose_more_than_half_are_named(tmp_path, capsys):
+    found = run_clean(tmp_path / "run", [GOOD[0], *"甲乙丙"], 1)
+    assert found["warnings"] == [
+        "corpus: 3 of 4 records of 试 were dropped; `length` dropped 3 of all",
+        "corpus: the step `length` dropped 3 of 4 records",
+    ]
+    assert "clean: WARNING: corpus: 3 of 4 records of 试 were dropped" in capsys.readouterr().err
+    assert "warnings" not in run_clean(tmp_path / "good", GOOD, 1)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from woodblock.cleaning.blocks import has_signs, kept_lines
 from woodblock.cleaning.boilerplate_rules import (
     BUTTONS,
     DESK,
@@ -28,7 +29,6 @@ from woodblock.cleaning.boilerplate_rules import (
     UI,
     WORDS,
 )
-from woodblock.cleaning.code_blocks import fences
 
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.uint32]
@@ -57,8 +57,8 @@ def without_boilerplate(text: str) -> tuple[str, int]:
         return text, 0
     lines = text.split("\n")
     gone = _Lines(lines, suspects, set()).gone()
-    if gone and ("```" in text or "~~~" in text):
-        code = _code_lines(text)
+    if gone and has_signs(text):
+        code = kept_lines(text)
         gone = _Lines(lines, {number: suspects[number] for number in suspects.keys() - code}, code).gone()
     if not gone:
         return text, 0
@@ -189,18 +189,6 @@ def _is_title(line: str) -> bool:
         and not STATUTE.match(line)
         and any("\u4e00" <= c <= "\u9fff" for c in line)
     )
-
-
-def _code_lines(text: str) -> set[int]:
-    """The numbers of the lines in fences."""
-    inside: set[int] = set()
-    number = written = 0
-    for start, stop in fences(text):
-        number += text.count("\n", written, start)
-        last = number + text.count("\n", start, stop)
-        inside.update(range(number, last + 1))
-        number, written = last, stop
-    return inside
 
 
 @cache

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from html.entities import html5
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from woodblock.cleaning.code_blocks import ROW_CHARS, outside_fences
+from woodblock.cleaning import blocks
 
+ROW_CHARS = 4000  # how far from a place the beginning of its line is looked for
 GONE = "\0"  # replaces what was removed, until it is known whether its line has anything else
 
 
@@ -66,6 +68,7 @@ SILENT_NAME = re.compile(
     re.IGNORECASE,
 )
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+TICKS = re.compile("```+")
 SPACES = re.compile(r"[ \t\n\r\f\xa0]+")
 
 
@@ -99,7 +102,7 @@ def page_text(text: str) -> str:
             pieces.append(TAG.sub(r"`\g<0>`", SPACES.sub(" ", node.text(deep=False) or "")))
         elif node.tag in ("pre", "textarea"):
             code = (node.text() or "").strip("\n")
-            pieces.append(f"\n```\n{code}\n```\n" if code.strip() and "```" not in code else f"\n{code}\n")
+            pieces.append(f"\n{fenced(code)}\n" if code.strip() else "\n")
         elif node.tag == "code":
             pieces.append(f"`{SPACES.sub(' ', node.text() or '').strip()}`")
         elif node.tag and not node.tag.startswith(("-", "_")) and not _is_silent(node):
@@ -109,8 +112,26 @@ def page_text(text: str) -> str:
                 items = [child for child in children if child.tag == "li"]
                 numbers.update((item.mem_id, number) for number, item in enumerate(items, 1))
             stack += [after, *reversed(children), before]
-    lines = outside_fences("".join(pieces), lambda line: SPACES.sub(" ", line).strip(" |") or "")
-    return "\n".join(lines).strip()
+    lines: list[str] = []
+    for is_code, piece in _apart("".join(pieces)):
+        lines += (
+            [piece] if is_code else [text for line in piece.split("\n") if (text := SPACES.sub(" ", line).strip(" |"))]
+        )
+    return "\n".join(lines).strip("\n ")
+
+
+def _apart(text: str) -> Iterator[tuple[bool, str]]:
+    """The pieces of a page's text: (whether it is code, the piece)."""
+    for kind, piece in blocks.pieces(text):
+        is_code = kind == blocks.FENCED
+        yield is_code, piece.removesuffix("\n") if is_code else piece
+
+
+def fenced(code: str, language: str = "") -> str:
+    """Code in a fence that is longer than any in it."""
+    marks = max((len(found[0]) for found in TICKS.finditer(code)), default=0) + 1
+    fence = "`" * max(3, marks)
+    return f"{fence}{language}\n{code}\n{fence}"
 
 
 def _is_silent(node: LexborNode) -> bool:
@@ -174,7 +195,7 @@ def tag_at(text: str, start: int, closed: frozenset[str], never: set[str]) -> tu
             return stop, GONE
         if stop:
             code = _unescaped(TAG.sub("", text[found.end() : stop - len(name) - 3])).strip("\n")
-            return stop, f"{GONE}\n```\n{code}\n```\n{GONE}" if "```" not in code else code
+            return stop, f"{GONE}\n{fenced(code)}\n{GONE}"
     if tag not in BLOCKS:
         return found.end(), GONE
     line = text.rfind("\n", max(0, start - ROW_CHARS), start) + 1

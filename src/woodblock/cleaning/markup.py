@@ -1,6 +1,6 @@
 """Remove markup from a text: an HTML page becomes its text; tags, entities and marks of Markdown are removed.
 
-Code stays as it is: in fences, indented, and in back quotes. A mark may be inside another, so the steps are repeated
+Code and tables stay as they are. A mark may be inside another, so the steps are repeated
 until nothing changes any more.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 
-from woodblock.cleaning import html_text, markdown_text
-from woodblock.cleaning.code_blocks import INDENTED, code_and_prose
+from woodblock.cleaning import blocks, documentation, html_text, markdown_text
 from woodblock.cleaning.html_text import GONE
 
 ROUNDS = 6  # markup inside markup: [![badge](…)](…), <<b>i>
@@ -25,7 +25,7 @@ EMPTIED = re.compile(rf"[ \t]*(?:(?:[-*+>]|\d+[.)])[ \t]*)?(?:{GONE}[ \t]*)+\n?"
 def plain(text: str) -> str:
     """The text of an HTML page; or a text without its pieces of HTML and without the parts of Markdown that are no text.
 
-    Headings, lists, emphasis, tables, formulas and all code are kept; of a link only its text. Idempotent. Linear in time,
+    Headings, lists and formulas are kept; of a link only its text. Code and tables stay. Idempotent. Linear in time,
     except for pages with thousands of nested elements: lexbor's time grows with the square of the depth.
     """
     if not _has_markup(text):
@@ -37,14 +37,33 @@ def plain(text: str) -> str:
         marks = _Marks.of(text)
         if "<" in text and html_text.is_page(text):
             text, marks.again = html_text.page_text(text), True
-        pieces = list(code_and_prose(text))
-        text = "".join(piece if code else _prose(piece, marks) for code, piece in pieces)
+        text = documentation.without_syntax(text)
+        pieces = _code_and_prose(text)
+        text = "".join(piece if kind in blocks.KEPT else _prose(piece, marks) for kind, piece in pieces)
         if text == before:
             break
         # After lines were removed, others may count as indented code, and front matter may now be at the beginning.
-        if not marks.again and not any(code == INDENTED for code, _ in pieces) and not markdown_text.front_matter(text):
+        if (
+            not marks.again
+            and not any(kind == blocks.INDENTED for kind, _ in pieces)
+            and not markdown_text.front_matter(text)
+        ):
             break
     return text if text == given else text.strip("\n")
+
+
+def _code_and_prose(text: str) -> list[blocks.Piece]:
+    """The pieces of a text. What is neither code nor a table is one piece up to the next of them: marks go over lines."""
+    found: list[blocks.Piece] = []
+    for kind, group in groupby(
+        blocks.pieces(text), lambda piece: piece.kind if piece.kind in blocks.KEPT else blocks.PROSE
+    ):
+        found.append(blocks.Piece(kind, "".join(piece.text for piece in group)))
+    return found
+
+
+def _kept_kind(piece: blocks.Piece) -> int:
+    return piece.kind if piece.kind in blocks.KEPT else blocks.PROSE
 
 
 def _has_markup(text: str) -> bool:
@@ -56,6 +75,7 @@ def _has_markup(text: str) -> bool:
         or ("&" in text and html_text.ENTITY.search(text) is not None)
         or ("<" in text and html_text.TAG.search(text) is not None)
         or markdown_text.front_matter(text) > 0
+        or documentation.has_signs(text)
     )
 
 

@@ -9,6 +9,7 @@ measured on Chinese text.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -140,13 +141,16 @@ def conversations(records: Sequence[Mapping[str, Any]], limits: Limits, funnel: 
     """Clean a batch of conversations; returns those that can be learned from, with their messages repaired and masked.
 
     A conversation is an optional system message, then user and assistant in turn, with the assistant last. Markup,
-    language and style of messages are not changed.
+    language and style of messages are not changed. An empty system message is none; from an empty turn on, a conversation
+    is cut off, if a whole turn is before it.
     """
     funnel.counts["read"] += len(records)
     repaired = [(record, messages := repaired_messages(record["messages"]), joined(messages)) for record in records]
     replies = ["\n".join(m["content"] for m in messages if m["role"] == "assistant") for _, messages, _ in repaired]
     kept = []
     for (record, messages, text), row in zip(repaired, measures.measure(replies), strict=True):
+        if len(messages) < sum(m["role"] != "system" for m in record["messages"]):
+            funnel.change("empty")
         measured = dict(zip(measures.MEASURES, row.tolist(), strict=True))
         if verdict := unusable(messages, text, measured, limits.of_source(record["source"])):
             step, reason, value = verdict
@@ -168,7 +172,27 @@ def repaired_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, s
     whole = "\n".join(contents)
     if encodings.mend(whole) != whole:  # one call for a conversation: nearly all are right
         contents = [encodings.mend(content) for content in contents]
-    return [{"role": m["role"], "content": repair(text)} for m, text in zip(messages, contents, strict=True)]
+    repaired = [{"role": m["role"], "content": repair(text)} for m, text in zip(messages, contents, strict=True)]
+    repaired = [m for m in repaired if m["role"] != "system" or says_something(m["content"])]
+    return before_empty([m if says_something(m["content"]) else {**m, "content": ""} for m in repaired])
+
+
+def before_empty(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The turns before the first empty message, if they end with a reply; else all messages."""
+    empty = next((number for number, m in enumerate(messages) if not m["content"]), None)
+    if empty is None:
+        return messages
+    while empty and messages[empty - 1]["role"] != "assistant":
+        empty -= 1
+    return messages[:empty] or messages
+
+
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that show nothing
+
+
+def says_something(text: str) -> bool:
+    """Whether there is anything to see in a text: more than white space, controls and marks on nothing."""
+    return any(unicodedata.category(c)[0] not in "ZCM" and c not in _BLANK for c in text)
 
 
 def joined(messages: Sequence[Mapping[str, str]]) -> str:

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from woodblock.base.errors import UserError
 from woodblock.base.files import partial_of, partials_of, remove, replace
 from woodblock.base.progress import say
+from woodblock.cleaning.blocks import units
 from woodblock.decontamination import kernels
 from woodblock.decontamination.kernels import FULL
 from woodblock.decontamination.normal_form import Characters, characters_of, digest_of_digests, digest_of_text, weight
@@ -165,9 +166,10 @@ class Overlaps:
         """The text without the lines that make it share a run, and how many were removed; the rest shares no run.
 
         For a run, those lines are removed that are in it as a whole, or with as much as a run needs. If there is no such
-        line, the line with the largest part of the run is removed. Lines are the parts between newlines.
+        line, the line with the largest part of the run is removed. Lines are the parts between newlines; code or a table
+        is one line.
         """
-        lines, removed = text.split("\n"), 0
+        lines, removed = units(text), 0
         gone, sizes = self._lines(lines)
         while gone:
             kept = [place for place in range(len(lines)) if place not in gone]

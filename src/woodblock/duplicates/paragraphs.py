@@ -1,6 +1,7 @@
 """Repeated paragraphs: a paragraph that many documents have stays only in the best of them.
 
-A paragraph is a line of many letters. sketches.py decides which lines count, and by what they are compared.
+A paragraph is a line, or a whole block of code, a table or a list (cleaning.blocks). sketches.py decides by what they are
+compared.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from woodblock.cleaning.repairing import repair
 from woodblock.duplicates.equal_values import is_first, is_frequent
 from woodblock.duplicates.shelf import NONE, Shelf
 from woodblock.tables.funnel import Funnel
-from woodblock.tables.texts import BLANK_LINES
 
 
 def find_repeated(shelf: Shelf, ranks: npt.NDArray[np.uint32], fewest: int, folder: Path) -> None:
@@ -91,8 +92,8 @@ def without(record: Mapping[str, Any], gone: Sequence[Gone], funnel: Funnel) -> 
 
 
 def tidy(text: str) -> str:
-    """A text from which lines were removed, without the empty lines that they left."""
-    return (BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
+    """A text from which paragraphs were removed, without the empty lines that they left."""
+    return repair(text)
 
 
 def _not_the_best(

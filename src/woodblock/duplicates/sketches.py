@@ -15,6 +15,7 @@ import functools
 import hashlib
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from woodblock.cleaning import blocks
 from woodblock.duplicates.equal_values import distinct
 
 Bytes = npt.NDArray[np.uint8]
@@ -77,7 +79,7 @@ class Sketches(NamedTuple):
     signatures: Numbers  # [n, permutations]: the smallest hashes; all ones if there is no n-gram
     fingerprints: Hashes  # [n, 2]: equal only if the letters are (without letters, if the bytes are)
     lengths: Numbers  # [n], in letters
-    paragraphs: Hashes  # [p]: hashes of the letters of long lines, in order
+    paragraphs: Hashes  # [p]: hashes of the letters of long paragraphs, in order
     owners: Numbers  # [p]: the document that each is in
     spans: Places  # [p, 2]: the places in the data where each begins and ends
 
@@ -91,16 +93,17 @@ def sketch(
     paragraph_letters: int,
 ) -> Sketches:
     """Sketch n documents. data: their UTF-8, one after the other. starts: [n + 1]. paragraph_letters: the fewest letters of
-    a line that counts as a paragraph. Indented lines and lines between fences (```) do not count: code that many pages
-    show would lose some lines, and be wrong.
+    a paragraph that counts. Code, a table or a list is one paragraph (cleaning.blocks): it stays or goes as a whole.
     """
     n = len(starts) - 1
     signatures = np.full((n, len(factors)), NO_GRAM, dtype=np.uint32)
     fingerprints, lengths = np.empty((n, 2), dtype=np.uint64), np.empty(n, dtype=np.uint32)
+    units = [blocks.paragraphs(data[start:end]) + start for start, end in pairwise(starts)]
     most = len(data) // paragraph_letters + 1
     paragraphs, owners, spans = np.empty(most, np.uint64), np.empty(most, np.uint32), np.empty((most, 2), np.int64)
     found = _sketch(
-        *(data, starts, letters(), ngram, _base(ngram), factors, summands, paragraph_letters),
+        *(data, starts, np.concatenate([np.zeros((0, 2), np.int64), *units]), letters()),
+        *(ngram, _base(ngram), factors, summands, paragraph_letters),
         *(signatures, fingerprints, lengths, paragraphs, owners, spans),
     )
     return Sketches(signatures, fingerprints, lengths, paragraphs[:found], owners[:found], spans[:found])
@@ -182,18 +185,11 @@ def _point(data: Bytes, i: int) -> tuple[np.uint32, int]:
     return high | (np.uint32(data[i + 3]) & np.uint32(0x3F)), i + 4
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _is_fence(data: Bytes, start: int, end: int) -> bool:
-    """Whether a line opens or closes a block of code, as in Markdown."""
-    while start < end and data[start] == 32:
-        start += 1
-    return end - start >= 3 and data[start] == 96 and data[start + 1] == 96 and data[start + 2] == 96
-
-
 @njit(cache=True, nogil=True)
 def _sketch(
     data: Bytes,
     starts: Places,
+    units: Places,
     table: Numbers,
     ngram: int,
     base: np.uint64,
@@ -212,16 +208,24 @@ def _sketch(
         longest = max(longest, starts[d + 1] - starts[d])
     codes, hashes = np.empty(longest, np.uint32), np.empty(longest, np.uint32)
     seen = np.empty(4096, np.uint32)
-    found = 0
+    found = unit = 0
     for d in range(starts.size - 1):
-        n, line, line_letters, in_code = 0, starts[d], 0, False
-        one, two, of_line = _SEED, _K2, _SEED
+        n, unit_letters = 0, 0
+        one, two, of_unit = _SEED, _K2, _SEED
         i, end = starts[d], starts[d + 1]
         while i <= end:
+            if unit < len(units) and i == units[unit, 1]:
+                if unit_letters >= paragraph_letters:
+                    paragraphs[found], owners[found] = _mix(of_unit), d
+                    spans[found] = units[unit]
+                    found += 1
+                unit += 1
+            if unit < len(units) and i == units[unit, 0]:
+                unit_letters, of_unit = 0, _SEED
             if i < end:
                 point, following = _point(data, i)
             else:
-                point, following = np.uint32(10), i + 1  # the last line ends with the text
+                point, following = np.uint32(10), i + 1  # the last paragraph ends with the text
             code = table[point]
             if code:
                 codes[n] = code
@@ -230,17 +234,9 @@ def _sketch(
                 one ^= one >> np.uint64(32)
                 two = (two + np.uint64(code)) * _K3
                 two ^= two >> np.uint64(29)
-                of_line = (of_line ^ np.uint64(code)) * _K4
-                of_line ^= of_line >> np.uint64(32)
-                line_letters += 1
-            elif point == 10:
-                fence = _is_fence(data, line, min(i, end))
-                in_code ^= fence
-                if line_letters >= paragraph_letters and not (in_code or fence or data[line] == 32 or data[line] == 9):
-                    paragraphs[found], owners[found] = _mix(of_line), d
-                    spans[found, 0], spans[found, 1] = line, i
-                    found += 1
-                line, line_letters, of_line = following, 0, _SEED
+                of_unit = (of_unit ^ np.uint64(code)) * _K4
+                of_unit ^= of_unit >> np.uint64(32)
+                unit_letters += 1
             i = following
         if n == 0:
             for j in range(starts[d], end):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-
-BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def fingerprint(text: str) -> bytes:

@@ -46,6 +46,7 @@ def describe(run: Finished) -> dict[str, Any]:
     clean, dedup = run.metrics["clean"], run.metrics["dedup"]
     return {
         "funnels": [funnel(role, clean.get(role, {}), dedup.get(role, {})) for role in roles(clean)],
+        "warnings": clean.get("warnings", []),
         "rest": rest(clean, dedup),
         "lengths": histogram(run.histograms, "length", "Length of the cleaned documents", "documents"),
         "bits": histogram(run.histograms, "bits", "Bits per byte under the quality model", "documents"),
