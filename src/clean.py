@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def clean(
     done = shards.work(clean_shard, tasks, run.work / "shards", run.processes, "clean")
 
     funnels = {role: Funnel() for role in roles}
-    sources = {role: {"read": Counter[str](), "kept": Counter[str]()} for role in roles}
+    sources = {role: losses.of_no_source() for role in roles}
     histograms: steps.Histograms = {}
     for name, result in done.items():
         role, _, number = name.partition("-")
@@ -63,14 +62,13 @@ def clean(
         out.mkdir(exist_ok=True)
         shards.place(run.work / "shards" / name / "part.parquet", out / f"part-{number}.parquet")
         funnels[role].merge(**result["funnel"])
-        for key, counts in result["sources"].items():
-            sources[role][key].update(counts)
+        losses.add(sources[role], result["sources"])
         steps.add_histograms(histograms, result["histograms"])
     funnels["documents"] = clean_documents(raw_documents, documents)
     warned = losses.checked({role: funnel.counts for role, funnel in funnels.items()}, sources)
     write_results(results, funnels, histograms)
-    found: dict[str, Any] = {role: dict(sorted((+funnel.counts).items())) for role, funnel in funnels.items()}
-    return found | ({"warnings": warned} if warned else {})
+    found = {role: dict(sorted((+funnel.counts).items())) for role, funnel in funnels.items()}
+    return {**found, **({"warnings": warned} if warned else {})}
 
 
 def load() -> None:
@@ -120,23 +118,22 @@ def clean_shard(task: tuple[str, str, Limits, str], folder: Path) -> dict[str, A
     role, part, limits, model_path = task
     funnel = Funnel()
     histograms: steps.Histograms = {}
-    read, stayed = Counter[str](), Counter[str]()
+    sources = losses.of_no_source()
     model = Model.load(Path(model_path))
     columns = parquet.CLEANED if role == "corpus" else parquet.INSTRUCTIONS
     with parquet.Writer(folder / "table", columns) as table:
         for batch in batches(parquet.stream_part(Path(part))):
-            read.update(losses.by_source(batch))
             if role == "corpus":
                 kept = steps.documents(batch, limits, model, funnel)
                 steps.add_histograms(histograms, steps.histograms(kept))
             else:
                 kept = steps.conversations(batch, limits, funnel)
-            stayed.update(losses.by_source(kept))
+            losses.add(sources, {"read": losses.by_source(batch), "kept": losses.by_source(kept)})
             for record in kept:
                 table.add(record)
     os.replace(folder / "table" / "part-00000.parquet", folder / "part.parquet")
     (folder / "table").rmdir()
-    return {"funnel": funnel.as_json(), "histograms": histograms, "sources": {"read": read, "kept": stayed}}
+    return {"funnel": funnel.as_json(), "histograms": histograms, "sources": sources}
 
 
 def batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

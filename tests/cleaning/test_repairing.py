@@ -8,8 +8,8 @@ import unicodedata
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from woodblock.cleaning import blocks
 from woodblock.cleaning.repairing import INVISIBLE, NEWLINES, THIN_SPACES, repair, settled
+from woodblock.structure import blocks
 
 ODD = "-=_*~— \t\n\r　\u00a0\u1680\u2003\u200b\ufeff\u00ad\u0301\u3099e中かx“《（\x00\x85\x1c\u2581\u2028가\u1100\u1161"
 LINES = [

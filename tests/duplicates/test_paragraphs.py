@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.alike_texts import plain, shelf_of
 
-from woodblock.cleaning import blocks
 from woodblock.duplicates import paragraphs
 from woodblock.duplicates.shelf import NONE, Shelf
+from woodblock.structure import blocks
 from woodblock.tables.funnel import Funnel
 
 LINES = st.lists(

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from woodblock.cleaning.blocks import has_signs, kept_lines
 from woodblock.cleaning.boilerplate_rules import (
     BUTTONS,
     DESK,
@@ -29,6 +28,7 @@ from woodblock.cleaning.boilerplate_rules import (
     UI,
     WORDS,
 )
+from woodblock.structure.blocks import has_signs, kept_lines
 
 Bytes = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.uint32]

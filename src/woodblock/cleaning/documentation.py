@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from woodblock.cleaning import blocks
 from woodblock.cleaning.html_text import fenced
+from woodblock.structure import blocks
 
 SIGN = re.compile(
-    r"--8<|_tab:|:bookmark:|\?\?\?|!!!|=== \"|:`|\}`|\{\{\{|:::|\{%|\[Discussion|\[discussion|\[讨论|\.\. |\[!|</|/>|"
+    r"--8<|<[A-Z]|_tab:|:bookmark:|\?\?\?|!!!|=== \"|:`|\}`|\{\{\{|:::|\{%|\[Discussion|\[discussion|\[讨论|\.\. |\[!|</|/>|"
     r"[Tt][Oo][Cc]_?\]|\{:|\{ ?[.#]"
 )
 TAB = 4

@@ -13,7 +13,7 @@ from html.entities import html5
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from woodblock.cleaning import blocks
+from woodblock.structure import blocks
 
 ROW_CHARS = 4000  # how far from a place the beginning of its line is looked for
 GONE = "\0"  # replaces what was removed, until it is known whether its line has anything else

@@ -23,8 +23,8 @@ def checked(
         if not of.get("kept") and (of.get("read") or role == "corpus"):
             raise UserError(
                 f"every record of {role} was dropped: {step_that_drops_most(of)} of {of.get('read', 0):,} "
-                f"({ {key: count for key, count in of.items() if count} }); look at {role} in data/raw, or loosen the limits "
-                "of clean in params.yaml"
+                f"(" + ", ".join(f"{key} {count:,}" for key, count in of.items() if count) + f"); look at {role} in "
+                "data/raw, or loosen the limits of clean in params.yaml"
             )
     lost = {role: lost_sources(**of) for role, of in sources.items()}
     warned = [line for role, of in counts.items() for line in warnings(role, of, lost.get(role, {}))]
@@ -62,3 +62,14 @@ def warnings(role: str, counts: Mapping[str, int], lost: Mapping[str, Mapping[st
 
 def by_source(records: Iterable[Mapping[str, str]]) -> Counter[str]:
     return Counter(record["source"] for record in records)
+
+
+def of_no_source() -> dict[str, Counter[str]]:
+    """By source, how many records were read and kept: none so far."""
+    return {"read": Counter(), "kept": Counter()}
+
+
+def add(sources: Mapping[str, Counter[str]], more: Mapping[str, Mapping[str, int]]) -> None:
+    """Add the counts of another part of a table."""
+    for key, counts in more.items():
+        sources[key].update(counts)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
-from woodblock.cleaning import blocks, documentation, html_text, markdown_text
+from woodblock.cleaning import documentation, html_text, markdown_text
 from woodblock.cleaning.html_text import GONE
+from woodblock.structure import blocks
 
 ROUNDS = 6  # markup inside markup: [![badge](…)](…), <<b>i>
 NESTED = re.compile(r"[`$<&{!\[]")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from woodblock.cleaning import blocks
+from woodblock.structure import blocks
 
 Points = npt.NDArray[np.uint32]  # code points
 

@@ -26,7 +26,6 @@ import numpy.typing as npt
 from woodblock.base.errors import UserError
 from woodblock.base.files import partial_of, partials_of, remove, replace
 from woodblock.base.progress import say
-from woodblock.cleaning.blocks import units
 from woodblock.decontamination import kernels
 from woodblock.decontamination.kernels import FULL
 from woodblock.decontamination.normal_form import Characters, characters_of, digest_of_digests, digest_of_text, weight
@@ -40,6 +39,7 @@ from woodblock.decontamination.seeds import (
     table_of_seeds,
     wholes_of,
 )
+from woodblock.structure.blocks import units
 
 MIN_WHOLE = 10  # as `length` counts; a shorter text (我国的首都是) is only a phrase, and innocent texts have it too
 MIN_OWN = (

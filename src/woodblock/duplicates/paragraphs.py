@@ -1,6 +1,6 @@
 """Repeated paragraphs: a paragraph that many documents have stays only in the best of them.
 
-A paragraph is a line, or a whole block of code, a table or a list (cleaning.blocks). sketches.py decides by what they are
+A paragraph is a line, or a whole block of code, a table or a list (structure.blocks). sketches.py decides by what they are
 compared.
 """
 

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from woodblock.cleaning import blocks
 from woodblock.duplicates.equal_values import distinct
+from woodblock.structure import blocks
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.uint32]
@@ -93,7 +93,7 @@ def sketch(
     paragraph_letters: int,
 ) -> Sketches:
     """Sketch n documents. data: their UTF-8, one after the other. starts: [n + 1]. paragraph_letters: the fewest letters of
-    a paragraph that counts. Code, a table or a list is one paragraph (cleaning.blocks): it stays or goes as a whole.
+    a paragraph that counts. Code, a table or a list is one paragraph (structure.blocks): it stays or goes as a whole.
     """
     n = len(starts) - 1
     signatures = np.full((n, len(factors)), NO_GRAM, dtype=np.uint32)
@@ -101,9 +101,9 @@ def sketch(
     units = [blocks.paragraphs(data[start:end]) + start for start, end in pairwise(starts)]
     most = len(data) // paragraph_letters + 1
     paragraphs, owners, spans = np.empty(most, np.uint64), np.empty(most, np.uint32), np.empty((most, 2), np.int64)
+    places = np.concatenate([np.zeros((0, 2), np.int64), *units])
     found = _sketch(
-        *(data, starts, np.concatenate([np.zeros((0, 2), np.int64), *units]), letters()),
-        *(ngram, _base(ngram), factors, summands, paragraph_letters),
+        *(data, starts, places, letters(), ngram, _base(ngram), factors, summands, paragraph_letters),
         *(signatures, fingerprints, lengths, paragraphs, owners, spans),
     )
     return Sketches(signatures, fingerprints, lengths, paragraphs[:found], owners[:found], spans[:found])

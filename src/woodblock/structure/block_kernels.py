@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from woodblock.cleaning.block_marks import (
+from woodblock.structure.block_marks import (
     CLOSINGS,
     COLON,
     DEPTH,

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.planted.real_documents import CORPUS
 
-from woodblock.cleaning import blocks, boilerplate, steps
-from woodblock.cleaning.blocks import FENCED, INDENTED, LAID_OUT, PROSE, RAW, TABLE, pieces, units
+from woodblock.cleaning import boilerplate, steps
 from woodblock.cleaning.markup import plain
 from woodblock.cleaning.repairing import repair
+from woodblock.structure import blocks
+from woodblock.structure.blocks import FENCED, INDENTED, LAID_OUT, PROSE, RAW, TABLE, pieces, units
 
 
 def cleaned(text: str) -> str:

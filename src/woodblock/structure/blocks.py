@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from woodblock.cleaning.block_kernels import analyse
-from woodblock.cleaning.block_marks import FENCED, INDENTED, LAID_OUT, PROSE, RAW, TABLE
+from woodblock.structure.block_kernels import analyse
+from woodblock.structure.block_marks import FENCED, INDENTED, LAID_OUT, PROSE, RAW, TABLE
 
 __all__ = ["FENCED", "INDENTED", "LAID_OUT", "PROSE", "RAW", "TABLE"]
 
