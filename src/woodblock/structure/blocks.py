@@ -55,10 +55,11 @@ def kept_lines(text: str) -> set[int]:
 def units(text: str) -> list[str]:
     """The lines of a text without their newlines; a block of code or a table counts as one line."""
     found: list[str] = []
-    for kind, piece in pieces(text):
+    cut = pieces(text)
+    for kind, piece in cut:
         lines = piece.removesuffix("\n")
         found += [lines] if kind in KEPT else lines.split("\n")
-    return [*found, ""] if text.endswith("\n") else found
+    return [*found, ""] if cut[-1].text.endswith("\n") else found
 
 
 def paragraphs(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
