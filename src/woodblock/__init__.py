@@ -3,8 +3,10 @@
 Importing it fixes the number of threads, before NumPy, torch or a tokenizer can read it from the environment:
 Snakemake sets OMP_NUM_THREADS to a rule's threads and DVC does not, and the last bits of a trained model
 depend on it. The number is `threads` in params.yaml; without that file (a notebook, say) nothing is set.
+It also says where numba keeps what it compiled.
 """
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -36,4 +38,22 @@ def _set_threads() -> None:
     os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
 
+def _set_cache_of_kernels() -> None:
+    """Let numba cache compiled functions in a folder named by the digest of all files that have some.
+
+    numba itself notices a change in a function's own file, but none in another file whose functions it calls. So after an
+    update it would go on with old code.
+    """
+    package = Path(__file__).parent
+    contents = (path.read_bytes() for path in sorted(package.rglob("*.py")))
+    digest = hashlib.sha256(b"".join(content for content in contents if b"njit" in content)).hexdigest()
+    cache = package / "__pycache__" / f"kernels-{digest[:12]}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a folder that may only be read; then numba uses one in the user's home
+        cache = Path.home() / ".cache" / "woodblock" / cache.name
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache))
+
+
 _set_threads()
+_set_cache_of_kernels()

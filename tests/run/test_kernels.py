@@ -1,36 +1,57 @@
-"""Numba's cache of a compiled function notices no change in another file, so a kernel takes nothing from one."""
+"""What numba compiled is used again only as long as no file with compiled functions has changed."""
 
 from __future__ import annotations
 
-import ast
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
-
 SOURCE = Path(__file__).parents[2] / "src"
-COMPILED = [file for file in sorted(SOURCE.rglob("*.py")) if "njit" in file.read_text(encoding="utf-8")]
+
+CALLED = """
+from numba import njit
+
+@njit(cache=True)
+def number():
+    return {number}
+"""
+CALLING = """
+from numba import njit
+from woodblock.called import number
+
+@njit(cache=True)
+def twice():
+    return 2 * number()
+"""
 
 
-def imported(tree: ast.Module) -> set[str]:
-    """The names that a file takes from the library."""
-    statements = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    taken = [node for node in statements if (node.module or "").split(".")[0] == "woodblock"]
-    return {alias.asname or alias.name for node in taken for alias in node.names}
+def said(folder: Path, program: str) -> str:
+    command = [sys.executable, "-c", program]
+    environment = {"PYTHONPATH": str(folder), "PATH": "", "HOME": str(folder / "home")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    return done.stdout.strip()
 
 
-def kernels(tree: ast.Module) -> list[ast.FunctionDef]:
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    return [node for node in functions if any("njit" in ast.unparse(decorator) for decorator in node.decorator_list)]
+def test_a_change_in_a_file_whose_functions_are_called_compiles_again(tmp_path):
+    package = tmp_path / "woodblock"
+    package.mkdir()
+    shutil.copy(SOURCE / "woodblock" / "__init__.py", package)
+    (package / "calling.py").write_text(CALLING)
+    asked = "import woodblock; from woodblock.calling import twice; print(twice())"
+    for number in (1, 2):
+        (package / "called.py").write_text(CALLED.format(number=number))
+        assert said(tmp_path, asked) == str(2 * number)
+        assert said(tmp_path, asked) == str(2 * number)
+    folders = list((package / "__pycache__").glob("kernels-*"))
+    assert len(folders) == 2 and all(list(folder.rglob("*.nbi")) for folder in folders)
 
 
-@pytest.mark.parametrize("file", COMPILED, ids=lambda file: file.stem)
-def test_kernels_read_nothing_of_other_files(file):
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for kernel in kernels(tree):
-        # Not the annotations of its arguments, which numba does not read.
-        names = {node.id for part in kernel.body for node in ast.walk(part) if isinstance(node, ast.Name)}
-        assert not names & imported(tree), f"{kernel.name} reads {names & imported(tree)}: pass it as an argument"
-
-
-def test_there_are_kernels_to_look_at():
-    assert sum(len(kernels(ast.parse(file.read_text(encoding="utf-8")))) for file in COMPILED) > 40
+def test_a_library_that_may_only_be_read_has_its_kernels_in_the_users_home(tmp_path):
+    shutil.copytree(
+        SOURCE / "woodblock", tmp_path / "woodblock", ignore=shutil.ignore_patterns("__pycache__", "*.html.j2")
+    )
+    (tmp_path / "woodblock" / "__pycache__").write_text("no folder")  # as unwritable for root as for others
+    where = said(tmp_path, "import os, woodblock; print(os.environ['NUMBA_CACHE_DIR'])")
+    assert where.startswith(str(tmp_path / "home" / ".cache" / "woodblock"))

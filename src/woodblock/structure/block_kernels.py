@@ -2,7 +2,6 @@
 
 The rules are those of CommonMark and GFM, with the forms of Python-Markdown, reStructuredText and terminals beside them.
 Where writers are less strict than the rules (a fence that is indented less than its list), what they meant is taken.
-numba's cache does not notice a change in block_marks.py: who changes that file saves this one too.
 """
 
 from __future__ import annotations
