@@ -92,10 +92,10 @@ def tell_losses(source: Source, tally: Tally, records: int) -> None:
 
 
 def entry(source: Source, file: Fetched, tally: Tally, records: int) -> dict[str, Any]:
-    """What the manifest says of a source: its address and licence, the file's sha256 and format, what was read, and
-    what was not: records that were dropped or bad, and files that were skipped, by kind."""
+    """What the manifest says of a source: its address and licence, the commit that a hub gave, the file's sha256 and
+    format, what was read, and what was not: records that were dropped or bad, and files that were skipped, by kind."""
     said = source.model_dump(include={"member", "columns", "licence", "weight", "max_records"})
-    came = {"url": shown(source.url), "revision": revision_of(source.url)}
+    came = {"url": shown(source.url), "revision": revision_of(source.url), "commit": file.commit}
     found = {"sha256": file.sha256, "bytes": file.bytes, "format": ", ".join(sorted(tally.formats))}
     lost = {"dropped": dict(+tally.dropped), "mended": dict(+tally.mended), "skipped": dict(+tally.skipped)}
     bad = {"allowed": source.bad_records, "records": tally.bad, "samples": tally.bad_samples}

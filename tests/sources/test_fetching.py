@@ -36,11 +36,14 @@ def test_no_network_is_one_line_that_names_the_source(tmp_path):
 def test_hubs_are_asked_for_their_files(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", f"{server.base}/hub/")
     monkeypatch.setattr(addresses, "MODELSCOPE", f"{server.base}/scope")
-    fetching.fetch(source("hf://owner/data set/a/b.json"), None, tmp_path)
+    commit = server.publish("owner/dataset", {"a/b 1.json": b"{}"})
+    fetching.fetch(source("hf://owner/dataset/a/b 1.json"), None, tmp_path)
     fetching.fetch(source("ms://owner/dataset/b.json"), None, tmp_path)
     fetching.fetch(source("hf://owner/dataset/a/b.json"), f"{server.base}/mirror/", tmp_path)
     assert [path for path, _ in server.asked] == [
-        "/hub/datasets/owner/data%20set/resolve/main/a/b.json",
+        "/hub/api/datasets/owner/dataset/revision/main",
+        f"/hub/api/datasets/owner/dataset/tree/{commit}/a?recursive=false&expand=false",
+        f"/hub/datasets/owner/dataset/resolve/{commit}/a/b%201.json",
         "/scope/datasets/owner/dataset/resolve/master/b.json",
         "/mirror/owner/dataset/a/b.json",
     ]
@@ -69,7 +72,16 @@ def test_a_mirror_that_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize(
     "url",
     [
-        *("hf://owner/file.json", "ms://owner//x", "hf://owner/../x", "hf://owner/..@v1/x", "hf://owner/data@/x"),
+        *(
+            "hf://owner",
+            "ms://owner/file.json",
+            "ms://owner//x",
+            "hf://owner/../x",
+            "hf://owner/d/../x",
+            "ms://o/d/a/",
+            "hf://owner/..@v1/x",
+            "hf://owner/data@/x",
+        ),
         *("pypi://name", "pypi://n==1 -r x"),
     ],
 )
@@ -134,18 +146,21 @@ def test_where_no_mirror_delivers_all_are_named(server, tmp_path):
 
 def test_the_hub_is_asked_where_the_list_says_so(server, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", f"{server.base}/hub")
+    commit = server.publish("owner/dataset", {"a.jsonl": b"{}"})
     fetching.fetch(source("hf://owner/dataset/a.jsonl"), ["nowhere", "hub"], tmp_path)
-    assert server.asked[-1][0] == "/hub/datasets/owner/dataset/resolve/main/a.jsonl"
+    assert server.asked[-1][0] == f"/hub/datasets/owner/dataset/resolve/{commit}/a.jsonl"
 
 
 def test_a_revision_is_asked_for_and_told(server, tmp_path, monkeypatch):
     monkeypatch.setattr(addresses, "HUGGING_FACE", server.base)
     monkeypatch.setattr(addresses, "MODELSCOPE", server.base)
-    for url in ("hf://owner/data@v1.0/a/b.json", "ms://owner/data@refs%2Fpr%2F1/b.json"):
+    commit = server.publish("owner/data", {"a/b.json": b"{}"}, ref="refs/pr/1")
+    for url in ("hf://owner/data@refs%2Fpr%2F1/a/b.json", "ms://owner/data@refs%2Fpr%2F1/b.json"):
         fetching.fetch(source(url), None, tmp_path)
     fetching.fetch(source("hf://owner/data@v1.0/a/b.json"), server.base, tmp_path)
-    assert [path for path, _ in server.asked] == [
-        "/datasets/owner/data/resolve/v1.0/a/b.json",
+    assert [path for path, _ in server.asked if "/tree/" not in path] == [
+        "/api/datasets/owner/data/revision/refs%2Fpr%2F1",
+        f"/datasets/owner/data/resolve/{commit}/a/b.json",
         "/datasets/owner/data/resolve/refs%2Fpr%2F1/b.json",
         "/owner/data%40v1.0/a/b.json",
     ]

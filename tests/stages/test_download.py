@@ -245,7 +245,7 @@ def test_every_source_becomes_rows_and_twice_the_same_bytes(tmp_path):
     assert said["benchmarks"][0]["sha256"] == digests.digest(project.folder / "my/exams")
     entry = said["instructions"][0]
     assert entry["url"] == "pypi://talk-sample==1.0" and entry["records"] == 1 and entry["dropped"] == {"no_reply": 1}
-    assert set(entry) >= {"url", "revision", "licence", "sha256", "bytes", "records", "member", "format"}
+    assert set(entry) >= {"url", "revision", "commit", "licence", "sha256", "bytes", "records", "member", "format"}
     metrics = json.loads((project.folder / "metrics/download.json").read_text(encoding="utf-8"))
     assert metrics["documents"] == {"records": 4, "characters": len("甲。乙。改。解释。")}
     assert metrics["benchmarks"]["records"] == 3

@@ -1,8 +1,9 @@
-"""A server on loopback that misbehaves as servers do, and a wheel as a package registry has it."""
+"""A server on loopback that misbehaves as servers do or speaks as the Hugging Face hub does, and a wheel of a registry."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import threading
 import zipfile
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from woodblock.run.settings.sources import Source
 
@@ -32,6 +34,17 @@ class Server(ThreadingHTTPServer):
         self.redirects: dict[str, str] = {}  # from a path to an address
         self.retry_after: str | None = None
         self.length = True  # whether the size is announced
+        self.hub: dict[str, dict[str, dict[str, bytes]]] = {}  # data set → commit → name → content
+        self.refs: dict[str, str] = {}  # branch or tag → commit
+        self.gated: set[str] = set()  # data sets that want a token
+
+    def publish(self, repo: str, files: dict[str, bytes], ref: str = "main") -> str:
+        """Give a data set a new commit, which the branch then stands for."""
+        told = json.dumps([repo, sorted((name, content.hex()) for name, content in files.items())])
+        commit = hashlib.sha1(told.encode()).hexdigest()
+        self.hub.setdefault(repo, {})[commit] = files
+        self.refs[ref] = commit
+        return commit
 
     @property
     def base(self) -> str:
@@ -41,11 +54,54 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
+    def _api(self) -> bool:
+        """Answer a question of the hub's API: a revision's commit, or the files of a folder; whether it was one."""
+        server, parts = self.server, urlsplit(self.path)
+        place = parts.path.partition("/api/datasets/")[2]
+        if not place:
+            return False
+        steps = [unquote(step) for step in place.split("/")]
+        repo, kind, revision, folder = "/".join(steps[:2]), steps[2], steps[3], "/".join(steps[4:])
+        commit = server.refs.get(revision, revision)
+        if repo not in server.hub:
+            self._tell(404, {"error": "Repository not found"}, "RepoNotFound")
+        elif repo in server.gated and "Authorization" not in self.headers:
+            self._tell(401, {"error": "Access to dataset is restricted"}, "GatedRepo")
+        elif commit not in server.hub[repo]:
+            self._tell(404, {"error": f"Invalid rev id: {revision}"}, "RevisionNotFound")
+        elif kind == "revision":
+            self._tell(200, {"id": repo, "sha": commit, "private": False, "tags": [], "siblings": []})
+        else:
+            deep = parse_qs(parts.query).get("recursive", [""])[0].lower() in ("1", "true")
+            start = f"{folder}/" if folder else ""
+            inside = {n: c for n, c in server.hub[repo][commit].items() if n.startswith(start)}
+            files = [_listed(n, c) for n, c in inside.items() if deep or "/" not in n.removeprefix(start)]
+            folders = {n.removeprefix(start).partition("/")[0] for n in inside if "/" in n.removeprefix(start)}
+            files += [{"type": "directory", "path": start + name, "oid": "0" * 40} for name in sorted(folders)]
+            self._tell(200, files) if inside else self._tell(404, {"error": "no such entry"}, "EntryNotFound")
+        return True
+
+    def _tell(self, status: int, answer: object, error: str | None = None) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if error:
+            self.send_header("X-Error-Code", error)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _content(self) -> bytes:
+        """The hub's file at a commit, or what every other address has."""
+        repo, _, rest = urlsplit(self.path).path.partition("/datasets/")[2].partition("/resolve/")
+        commit, _, name = rest.partition("/")
+        return self.server.hub.get(unquote(repo), {}).get(commit, {}).get(unquote(name), self.server.content)
+
     def do_GET(self) -> None:
         server = self.server
         asked = self.headers.get("Range")
         server.asked.append((self.path, asked))
-        server.headers.append(dict(self.headers))
+        server.headers.append({name.title(): value for name, value in self.headers.items()})
         if target := server.redirects.get(self.path):
             self.send_response(302)
             self.send_header("Location", target)
@@ -59,7 +115,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        content, start = server.content, 0
+        if self._api():
+            return
+        content, start = self._content(), 0
         if asked and server.ranges and self.headers.get("If-Range", server.etag) == server.etag:
             start = int(asked.removeprefix("bytes=").removesuffix("-"))
             if start >= len(content):
@@ -85,6 +143,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def _listed(name: str, content: bytes) -> dict[str, object]:
+    """A file as the hub lists it: one of more than 100 bytes counts as large (LFS)."""
+    blob = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
+    large = {"lfs": {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}}
+    return {"type": "file", "path": name, "size": len(content), "oid": blob} | (large if len(content) > 100 else {})
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from woodblock.base.files import write_text
@@ -20,11 +21,19 @@ def digest(path: Path) -> str:
     Raises FileNotFoundError where there is nothing.
     """
     if path.is_dir():
-        total = hashlib.sha256()
-        for file in files_in(path):
-            total.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())
-        return total.hexdigest()
+        return digest_of(path, [file.relative_to(path).as_posix() for file in files_in(path)])
     return file_digest(path)
+
+
+def digest_of(folder: Path, names: list[str], of_file: Callable[[Path], str] | None = None) -> str:
+    """The sha256 over some of a folder's files, given by their sorted relative names, as `digest` takes it over all.
+
+    of_file: the sha256 of one file; by default the noted one, where the file is large and unchanged.
+    """
+    total = hashlib.sha256()
+    for name in names:
+        total.update(f"{name}\0{(of_file or file_digest)(folder / name)}\n".encode())
+    return total.hexdigest()
 
 
 def files_in(folder: Path) -> list[Path]:

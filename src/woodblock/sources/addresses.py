@@ -27,15 +27,21 @@ class Undelivered(UserError):
 def hub_parts(url: str) -> tuple[str, str, str | None, str]:
     """(owner, dataset, revision, file) of an hf:// or ms:// url. Raises UserError where a part is missing.
 
+    file: "" for a whole data set; it ends in / for a folder, and may be a pattern. Both hubs have files, hf:// alone has
+    the rest (`hub_files`).
+
     >>> hub_parts("hf://owner/dataset@v1/data/a.jsonl")
     ('owner', 'dataset', 'v1', 'data/a.jsonl')
     """
     kind, _, rest = url.partition("://")
-    parts = rest.split("/", 2)
-    dataset, at, revision = parts[1].partition("@") if len(parts) == 3 else ("", "", "")
-    if not (dataset and all(parts)) or (at and not revision) or ".." in [*parts[:2], dataset, *parts[2].split("/")]:
-        raise UserError(f"{url}: write it as {kind}://owner/dataset/file or {kind}://owner/dataset@revision/file")
-    return parts[0], dataset, unquote(revision) or None, parts[2]
+    owner, dataset, file = [*rest.split("/", 2), "", ""][:3]
+    dataset, at, revision = dataset.partition("@")
+    steps = file.removesuffix("/").split("/") if file else []
+    wrong = not (owner and dataset) or (at and not revision) or not all(steps)
+    if wrong or {".", ".."} & {owner, dataset, *steps} or (kind == "ms" and (not file or file.endswith("/"))):
+        forms = ", hf://owner/dataset/folder/ or hf://owner/dataset/*.parquet" if kind == "hf" else ""
+        raise UserError(f"{url}: write it as {kind}://owner/dataset/file, {kind}://owner/dataset@revision/file{forms}")
+    return owner, dataset, unquote(revision) or None, file
 
 
 def short_name(url: str) -> str:
@@ -63,6 +69,7 @@ def revision_of(url: str) -> str | None:
 def locations(url: str, mirror: str | list[str] | None) -> list[Path | str]:
     """The places that may have the source, in the order in which they are tried: paths on this machine, or addresses.
 
+    An hf:// url itself stands for the Hugging Face hub, whose client has to resolve it.
     mirror: as in params.yaml. Raises UserError as `hub_parts` does.
     """
     kind = url.partition("://")[0]
@@ -75,10 +82,16 @@ def locations(url: str, mirror: str | list[str] | None) -> list[Path | str]:
             )
         return [url]
     mirrors = [HUB] if mirror is None else [mirror] if isinstance(mirror, str) else mirror
-    return [_on_hub(url) if base == HUB else _mirrored(url, base) for base in mirrors]
+    return [_place_on_hub(url) if base == HUB else _mirrored(url, base) for base in mirrors]
 
 
-def _on_hub(url: str) -> str:
+def _place_on_hub(url: str) -> str:
+    hub_parts(url)
+    return url if url.startswith("hf:") else on_hub(url)
+
+
+def on_hub(url: str) -> str:
+    """The address of a hub's file at the url's revision, or at its first branch."""
     owner, dataset, revision, file = hub_parts(url)
     base, branch = (hugging_face(), "main") if url.startswith("hf:") else (MODELSCOPE, "master")
     return f"{base}/datasets/{quote(f'{owner}/{dataset}')}/resolve/{quote(revision or branch, safe='')}/{quote(file)}"

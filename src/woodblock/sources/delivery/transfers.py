@@ -37,12 +37,12 @@ class _Retry(Exception):
         self.wait = wait
 
 
-def transfer(source: Source, location: str, folder: Path) -> tuple[Path, str]:
+def transfer(source: Source, location: str, folder: Path, size: int | None = None) -> tuple[Path, str]:
     """The file at an address, continued where an earlier attempt broke off; and the address that redirects led to.
 
     The server's validator is kept beside a partial file. The rest is requested with Range and If-Range: if the file
     changed meanwhile, the server sends all of it (RFC 9110, sections 13.1.5 and 14.2). The file must have the size that
-    was announced.
+    was announced. size: what the file must have, where that is known.
 
     Progress is measured from the best attempt so far. A server that cannot continue a file starts again each time. There
     an attempt has to come a tenth further than the best one, so the number of attempts is bounded. The wait before an
@@ -55,7 +55,7 @@ def transfer(source: Source, location: str, folder: Path) -> tuple[Path, str]:
     while True:
         wait = 0.0
         try:
-            address = _request(source, location, partial, restarts)
+            address = _request(source, location, partial, restarts, size)
             os.replace(partial, path)
             return path, address
         except _Retry as error:
@@ -86,7 +86,7 @@ def _given_up(location: str, reason: str, kept: int, best: int, restarts: bool) 
     )
 
 
-def _request(source: Source, location: str, partial: Path, restarts: list[int]) -> str:
+def _request(source: Source, location: str, partial: Path, restarts: list[int], size: int | None) -> str:
     """One request, whose answer is added to the partial file; returns the address that answered.
 
     restarts: a count, which goes up if the answer begins at the beginning though there was a part of the file.
@@ -108,6 +108,7 @@ def _request(source: Source, location: str, partial: Path, restarts: list[int]) 
         if status not in (200, 206):
             raise Undelivered(f"{host(location)} answers with status {status}", _way_out(status))
         start, total = _extent(response)
+        total = size if total is None else total
         if start != (have if status == 206 else 0):
             partial.unlink(missing_ok=True)
             raise _Retry("the server sent another part than was asked for")
