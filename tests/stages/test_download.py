@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.hubs import Server, closed_port, wheel
+from support.hubs import Server, closed_port, serving, wheel
 from support.packed_files import ARTICLES, LAWS, laws, packed
 from support.packed_files import parquet as parquet_bytes
 
@@ -250,6 +250,21 @@ def test_every_source_becomes_rows_and_twice_the_same_bytes(tmp_path):
     assert metrics["documents"] == {"records": 4, "characters": len("甲。乙。改。解释。")}
     assert metrics["benchmarks"]["records"] == 3
     assert metrics["instructions"] == {"records": 2, "characters": len("你好你好！问答")}
+
+
+def test_a_pattern_on_the_hub_is_fetched_at_a_commit_that_the_manifest_names(tmp_path):
+    with serving() as server:
+        rows = parquet_bytes([{"text": "甲"}, {"text": "乙"}])
+        commit = server.publish(
+            "owner/dataset", {"README.md": b"# card", "data/1.parquet": rows, "data/2.parquet": rows}
+        )
+        project = Project(tmp_path, corpus=[plain("hf://owner/dataset@main/data/*.parquet")])
+        code, errors = project.run(HF_ENDPOINT=server.base, HF_HUB_OFFLINE="1", HOME=str(tmp_path / "home"))
+    assert code == 0, errors
+    entry = json.loads((tmp_path / OUTPUTS[-1]).read_text(encoding="utf-8"))["corpus"][0]
+    assert (entry["revision"], entry["commit"], entry["records"], entry["bytes"]) == ("main", commit, 4, 2 * len(rows))
+    assert [row["source"] for row in parquet.stream(tmp_path / OUTPUTS[0])] == ["dataset"] * 4
+    assert not (tmp_path / "home").exists()  # nothing in ~/.cache
 
 
 @pytest.mark.slow

@@ -89,8 +89,8 @@ def listing(url: str, commit: str | None = None) -> tuple[str, list[HubFile]]:
     asked = commit or revision or "main"
 
     def ask() -> tuple[str, list[HubFile]]:
-        resolved = asked if COMMIT.fullmatch(asked) else api.dataset_info(repo, revision=asked).sha
-        if not COMMIT.fullmatch(resolved or ""):
+        resolved = asked if COMMIT.fullmatch(asked) else api.dataset_info(repo, revision=asked).sha or ""
+        if not COMMIT.fullmatch(resolved):
             raise ValueError("it names no commit")
         # Only the folder that is asked for: a data set may have a hundred thousand files.
         folder, deep = hub_files.spelled_out(wanted) or None, hub_files.is_deep(wanted)
