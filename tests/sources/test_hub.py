@@ -83,6 +83,18 @@ def test_the_commit_of_the_first_fetch_is_fetched_again(hub, tmp_path, url, name
     assert (pinned.sha256, pinned.commit) == (first.sha256, commit)
 
 
+def test_a_commit_is_recorded_though_a_mirror_delivered_first(hub, tmp_path):
+    (tmp_path / "owner/dataset").mkdir(parents=True)
+    (tmp_path / "owner/dataset/a.jsonl").write_bytes(FILES["a.jsonl"])
+    wanted, downloads = source("hf://owner/dataset/*.jsonl"), tmp_path / "d"
+    assert fetching.fetch(wanted, str(tmp_path), downloads).commit is None
+    commit = fetching.fetch(wanted, None, downloads).commit
+    hub.publish("owner/dataset", {"a.jsonl": b"later"})
+    for record in downloads.glob("*/verified.json"):
+        record.unlink()
+    assert fetching.fetch(wanted, None, downloads).commit == commit
+
+
 def test_a_pin_holds_for_all_files_together(hub, tmp_path):
     first = fetching.fetch(source("hf://owner/dataset/data/"), None, tmp_path / "1")
     assert fetching.fetch(source("hf://owner/dataset/data/", first.sha256), None, tmp_path / "2").sha256 == first.sha256
@@ -125,7 +137,10 @@ def test_what_an_interrupted_fetch_left_of_another_commit_is_removed(hub, tmp_pa
         ("hf://owner/dataset@v9/a", ["owner/dataset has no revision v9", "correct what stands after @"]),
         (f"hf://owner/dataset@{'0' * 40}/a", [f"has no revision {'0' * 40}"]),
         ("hf://owner/dataset/b.jsonl", ["no file is b.jsonl", "a.jsonl", "correct the url"]),
-        ("hf://owner/dataset/*.parquet", ["no file is *.parquet", "**/ for folders", "correct the url"]),
+        (
+            "hf://owner/dataset/*.parquet",
+            ["no file is *.parquet", "**/ for folders; a folder ends in /", "correct the url"],
+        ),
         ("hf://owner/dataset/nowhere/", ["no such file or folder", "correct the url"]),
         ("hf://owner/data set/a", ["owner/data set is no name of a data set", "write it as"]),
     ],
@@ -158,6 +173,14 @@ def test_without_a_network_the_way_out_is_a_mirror(tmp_path, monkeypatch, url):
     with pytest.raises(UserError, match=r"did not deliver it .*refused.*set mirror") as error:
         fetching.fetch(source(url), None, tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://u:secret@host", "http://u:secret@[::1", "u:secret@host"])
+def test_an_endpoint_that_is_no_address_is_told_without_its_password(tmp_path, monkeypatch, endpoint):
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(UserError, match="HF_ENDPOINT") as error:
+        fetching.fetch(source("hf://owner/dataset/a"), None, tmp_path)
+    assert "\n" not in str(error.value) and "secret" not in str(error.value)
 
 
 def test_what_is_no_hub_is_told(server, tmp_path, monkeypatch):

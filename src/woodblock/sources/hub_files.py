@@ -39,8 +39,8 @@ def chosen(url: str, names: Iterable[str]) -> list[str]:
     if not found:
         shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
         raise UserError(
-            f"no file is {file or 'of data'} (* stands for characters of one name, **/ for folders); there "
-            f"{'is' if len(names) == 1 else 'are'} {shown or 'none'}; correct the url"
+            f"no file is {file or 'of data'} (* stands for characters of one name, **/ for folders; a folder ends in /); "
+            f"there {'is' if len(names) == 1 else 'are'} {shown or 'none'}; correct the url"
         )
     return found
 

@@ -103,7 +103,7 @@ def hold_to_record(source: Source, fetched: Fetched, downloads: Path) -> None:
     if before is not None and not re.fullmatch(r"[0-9a-f]{64}", before):
         say(f"download: {record.as_posix()}, the sha256 of {shown(source.url)}, cannot be read; recorded again")
         before = None
-    if before is None:
+    if before is None or (before == fetched.sha256 and fetched.commit and not recorded_commit(source, downloads)):
         write_text(
             record,
             f"{fetched.sha256}  {shown(source.url)}\n" + (f"commit {fetched.commit}\n" if fetched.commit else ""),

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import HfApi, set_client_factory
@@ -85,6 +86,7 @@ def listing(url: str, commit: str | None = None) -> tuple[str, list[HubFile]]:
     """
     owner, dataset, revision, wanted = hub_parts(url)
     base, repo = addresses.hugging_face(), f"{owner}/{dataset}"
+    _refuse_no_address(base)
     api = HfApi(endpoint=base, token=credentials.hub_token(base) or False, library_name="woodblock")
     asked = commit or revision or "main"
 
@@ -108,6 +110,18 @@ def listing(url: str, commit: str | None = None) -> tuple[str, list[HubFile]]:
     return resolved, sorted((file for file in files if file.name in names), key=lambda file: file.name)
 
 
+def _refuse_no_address(endpoint: str) -> None:
+    """Raises UserError, which does not show it, for an HF_ENDPOINT that leads nowhere. It may hold a password."""
+    try:
+        parts = urlsplit(endpoint)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or (parts.port or 1) < 1
+        httpx2.URL(endpoint)
+    except (ValueError, httpx2.InvalidURL):
+        wrong = True
+    if wrong:
+        raise UserError("HF_ENDPOINT: is no address of a hub; write it as https://host, or unset it")
+
+
 def _answered(ask: Callable[[], Answer], url: str, repo: str, revision: str, base: str) -> Answer:
     """What the hub answers, after ATTEMPTS at most; its errors as Undelivered."""
     place = host(base)
@@ -118,7 +132,7 @@ def _answered(ask: Callable[[], Answer], url: str, repo: str, revision: str, bas
         except GatedRepoError:
             raise Undelivered(
                 f"{place}: {repo} is gated",
-                f"accept its terms at {base}/datasets/{repo} and set HF_TOKEN, or fetch it by hand and set mirror",
+                f"accept its terms at {shown(base)}/datasets/{repo} and set HF_TOKEN, or fetch it by hand and set mirror",
             ) from None
         except RepositoryNotFoundError:
             raise Undelivered(
@@ -141,8 +155,6 @@ def _answered(ask: Callable[[], Answer], url: str, repo: str, revision: str, bas
                 raise Undelivered(f"{place} answers with status {status}", way_out) from None
             reason, asked = f"status {status}", error.response.headers.get("Retry-After", "")
             wait = float(asked) if re.fullmatch(r"\d{1,6}", asked, re.ASCII) else 2.0**attempt
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise Undelivered(f"{base} is no address ({error})", "correct HF_ENDPOINT") from None
         except httpx2.HTTPError as error:
             reason, wait = (str(error).splitlines() or [type(error).__name__])[0], 2.0**attempt
         except HFValidationError:
