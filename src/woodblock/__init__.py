@@ -9,6 +9,7 @@ It also says where numba keeps what it compiled.
 import hashlib
 import os
 import re
+from importlib.util import cache_from_source
 from pathlib import Path
 
 THREAD_VARIABLES = (
@@ -47,7 +48,7 @@ def _set_cache_of_kernels() -> None:
     package = Path(__file__).parent
     contents = (path.read_bytes() for path in sorted(package.rglob("*.py")))
     digest = hashlib.sha256(b"".join(content for content in contents if b"njit" in content)).hexdigest()
-    cache = package / "__pycache__" / f"kernels-{digest[:12]}"
+    cache = Path(cache_from_source(__file__)).parent / f"kernels-{digest[:12]}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError:  # a folder that may only be read; then numba uses one in the user's home
