@@ -23,7 +23,7 @@ from woodblock.evaluation.held_out_texts import Sample
 from woodblock.evaluation.questions import Question, Unit
 from woodblock.models import devices, hugging_face
 from woodblock.models.decoder import Transformer
-from woodblock.run.stage import run_stage
+from woodblock.run.stage import Run, run_stage
 from woodblock.sources import statutes
 from woodblock.tables import parquet
 
@@ -45,7 +45,7 @@ MAKERS: dict[str, Callable[[Sequence[Unit], int, int, int], list[Question]]] = {
 
 
 def benchmark(
-    params: Any, base: Path, sft: Path, validation: Path, documents: Path, record: Path, out: Path
+    params: Any, base: Path, sft: Path, validation: Path, documents: Path, record: Path, out: Path, run: Run
 ) -> dict[str, Any]:
     settings, device = params.benchmark, devices.pick_device(params.device)
     devices.make_deterministic()
@@ -58,7 +58,7 @@ def benchmark(
     asked = {
         task: MAKERS[task](askable, settings.questions_per_group, settings.questions, params.seed)
         for task in settings.tasks
-        if task in MAKERS
+        if task in MAKERS and task not in run.off
     }
     tasks = [harness.choice_task(task, OWN, [request(one) for one in asked[task]]) for task in asked]
     if "validation" in settings.tasks:
@@ -69,7 +69,8 @@ def benchmark(
     metrics: dict[str, Any] = {"overlap_chars": checked["length"]}
     predictions: list[dict[str, Any]] = []
     before: dict[str, Sequence[float]] = {}  # the values of the model before, by task
-    for name, path in (("untrained", base), ("base", base), ("sft", sft)):
+    models = {"untrained": base, "base": base, "sft": sft}
+    for name, path in ((name, path) for name, path in models.items() if name not in run.off):
         model, tokenizer = hugging_face.load(path, device)
         if name == "untrained":
             model = Transformer(model.config).initialise(params.seed).to(device).eval()

@@ -12,7 +12,7 @@ from woodblock.evaluation import statistics
 from woodblock.models import devices, hugging_face
 from woodblock.retrieval import answering, known_items, real_questions
 from woodblock.retrieval.bm25 import Index
-from woodblock.run.stage import run_stage
+from woodblock.run.stage import Run, run_stage
 from woodblock.tables import parquet
 
 SUPPORTED = 0.5  # the share of an answer's character pairs that must stand in the articles
@@ -44,7 +44,7 @@ ANSWERS = pa.schema(
 )
 
 
-def rag_eval(params: Any, index_folder: Path, model_folder: Path, out: Path) -> dict[str, Any]:
+def rag_eval(params: Any, index_folder: Path, model_folder: Path, out: Path, run: Run) -> dict[str, Any]:
     index = Index.load(index_folder)
     queries = known_items.draw(index.passages, params.rag_eval.queries, params.seed)
     ranks = known_items.ranks(index, queries)
@@ -53,12 +53,6 @@ def rag_eval(params: Any, index_folder: Path, model_folder: Path, out: Path) -> 
         ({"kind": query.kind, "query": query.text, "rank": rank} for query, rank in zip(queries, ranks, strict=True)),
         QUERIES,
     )
-    answers = answer(params, index, queries[: params.rag_eval.answers], ranks, model_folder, cite_first=True)
-    unaided = answer(params, index, queries[: params.rag_eval.answers], ranks, model_folder, cite_first=False)
-    parquet.write(out / "answers", answers, ANSWERS)
-    parquet.write(out / "unaided", unaided, ANSWERS)
-    own_words = summary(unaided)  # the same questions, where the model has to write the citation itself
-    begun = {name: value for name, value in summary(answers).items() if not name.startswith("cites")}  # it cannot fail
     return {
         **known_items.scores(ranks),
         "passages": len(index.passages),
@@ -66,9 +60,21 @@ def rag_eval(params: Any, index_folder: Path, model_folder: Path, out: Path) -> 
         "by_kind": by_kind(queries, ranks),
         "characters_only": known_items.scores(known_items.ranks(index.characters_only(), queries)),
         **real(params, index, out),
-        "answers": begun,
-        "unaided": own_words,
+        **({} if "answers" in run.off else answered(params, index, queries, ranks, model_folder, out)),
     }
+
+
+def answered(
+    params: Any, index: Index, queries: list[known_items.Query], ranks: list[int], model_folder: Path, out: Path
+) -> dict[str, Any]:
+    """Let the SFT model answer the first queries, and write the tables of the answers; returns numbers about them."""
+    answers = answer(params, index, queries[: params.rag_eval.answers], ranks, model_folder, cite_first=True)
+    unaided = answer(params, index, queries[: params.rag_eval.answers], ranks, model_folder, cite_first=False)
+    parquet.write(out / "answers", answers, ANSWERS)
+    parquet.write(out / "unaided", unaided, ANSWERS)
+    own_words = summary(unaided)  # the same questions, where the model has to write the citation itself
+    begun = {name: value for name, value in summary(answers).items() if not name.startswith("cites")}  # it cannot fail
+    return {"answers": begun, "unaided": own_words}
 
 
 def real(params: Any, index: Index, out: Path) -> dict[str, Any]:

@@ -38,10 +38,9 @@ def sft(
     memory.check(config, settings, params.train, settings.max_tokens, device, "sft")
     memory.check_conversations(given, params.train, device)
     model, tokenizer = hugging_face.load(base, device)
-    everything = collect(given, documents, settings, params.seed)
-    train, held_out, counts = conversations.encode(
-        everything, tokenizer, settings.system, settings.max_tokens, settings.given_repeats
-    )
+    with_articles = settings.article_examples and "articles" not in run.off
+    everything = collect(given, documents if with_articles else None, settings, params.seed)
+    train, held_out, counts = conversations.encode(everything, tokenizer, settings.system, settings.max_tokens)
     if not train or not held_out:
         raise UserError(
             f"there are {len(train)} conversations to train on and {len(held_out)} held out, but both must be at least "
@@ -84,11 +83,12 @@ def sft(
     }
 
 
-def collect(given: Path, documents: Path, settings: Any, seed: int) -> list[Conversation]:
-    """The cleaned conversations, and those made from the articles of the training laws."""
+def collect(given: Path, documents: Path | None, settings: Any, seed: int) -> list[Conversation]:
+    """The cleaned conversations and, with documents, those made from the articles of the training laws."""
     share = settings.validation_share
-    found = [conversations.given(record["id"], record["messages"], share) for record in parquet.stream(given)]
-    if settings.article_examples:
+    rows = parquet.stream(given)
+    found = [conversations.given(row["id"], row["messages"], share, row["weight"]) for row in rows]
+    if documents is not None:
         articles = [article for article in parquet.stream(documents) if article["split"] == "train"]
         made = instructions.from_statutes(articles, settings.article_examples, settings.well_known_laws, seed)
         found += [conversations.made(number, example, share) for number, example in enumerate(made)]

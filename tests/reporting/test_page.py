@@ -79,6 +79,24 @@ def test_parts_that_a_preset_lacks_are_said(root, tmp_path):
         assert part in text
 
 
+def test_what_an_empty_role_switched_off_is_said_in_place_of_the_section(root, tmp_path):
+    shutil.copytree(root, tmp_path / "run")
+    here = tmp_path / "run"
+    for stage in ("sft", "rag_index", "rag_eval"):
+        write_json(here / f"metrics/{stage}.json", {"switched_off": f"the role of {stage} is empty"})
+    for folder in ("data/sft", "results/rag_eval"):
+        shutil.rmtree(here / folder)
+    (here / "curves/sft.csv").write_text("step,val_loss\n")
+    scores = json.loads((here / "metrics/benchmark.json").read_text())
+    kept = {name: value for name, value in scores.items() if name != "sft"}
+    write_json(here / "metrics/benchmark.json", kept | {"switched_off": {"source_law": "no law", "sft": "no talk"}})
+    html = page.render(finished_run.read(STAGES, here), "part")
+    Page(html)
+    assert "Switched off: the role of sft is empty." in html and "Switched off: the role of rag_eval is empty." in html
+    assert "Switched off: source law (no law)." in html and "Switched off: sft (no talk)." in html
+    assert "The curve has no loss" not in html and "recall@k: share" not in html
+
+
 def test_metrics_that_are_all_missing_leave_a_page(root, tmp_path):
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)
     for file in (tmp_path / "metrics").iterdir():

@@ -83,7 +83,7 @@ def test_the_committed_params_will_do() -> None:
         ("sft.max_tokens", 1024, ["sft.max_tokens", "1024", "model.context"]),
         ("device", "gpu", ["device", "'gpu'", "'cuda'"]),
         ("seed", None, ["seed", "None", "valid integer"]),
-        ("download.corpus", [], ["download.corpus", "[]", "at least 1"]),
+        ("download.corpus", [], ["download.corpus", "[]", "name at least one source"]),
         ("benchmark.questions_per_group", 41, ["benchmark.questions_per_group", "41", "40"]),
         ("threads", True, ["threads", "True"]),
     ],

@@ -13,6 +13,7 @@ from woodblock.decontamination import gate
 from woodblock.decontamination.index import OWN, Overlaps
 from woodblock.evaluation import harness
 from woodblock.models import hugging_face
+from woodblock.run.stage import Run
 from woodblock.tables import parquet
 
 LAWS = [f"中华人民共和国{name}法" for name in ("水", "森林", "海岛", "教育", "药品", "渔业")]
@@ -62,10 +63,10 @@ def run(rows, tmp_path_factory):
     params = SimpleNamespace(benchmark=settings, seed=1, device="cpu", threads=1)
     turn = iter(range(100))
 
-    def go(recorded):
+    def go(recorded, **off):
         gate.write(root / "record.json", recorded)
         inputs = (root / name for name in ("base", "sft", "validation", "documents", "record.json"))
-        return benchmark.benchmark(params, *inputs, root / f"out-{next(turn)}")
+        return benchmark.benchmark(params, *inputs, root / f"out-{next(turn)}", Run("benchmark", "", root, off=off))
 
     return go
 
@@ -102,6 +103,16 @@ def test_scores_of_other_texts_are_not(run, rows, capsys, what):
     lines = [line for line in capsys.readouterr().err.splitlines() if "NOT CHECKED" in line]
     assert [line.split()[1] for line in lines] == ["source_law", "validation"]
     assert all("run dedup again" in line for line in lines)
+
+
+def test_parts_that_empty_roles_switch_off_are_left_out(run, rows):
+    texts, articles = rows
+    record = gate.record([Overlaps.of(gate.own_texts(texts, articles), 32)], {})
+    metrics = run(record, source_law="download.documents is empty", sft="download.instructions is empty")
+    assert {name: list(metrics[name]) for name in metrics if isinstance(metrics[name], dict)} == {
+        "untrained": ["validation"],
+        "base": ["validation"],
+    }
 
 
 def test_the_split_is_read_once_and_scored_up_to_the_cap(run, rows, monkeypatch):

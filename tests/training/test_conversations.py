@@ -148,3 +148,24 @@ def test_reply_loss_is_a_mean_over_tokens_however_it_is_batched():
                     total, count = total - float(logs[place, target]), count + 1
     for batch_tokens in (1, 64, 10_000):
         assert reply_loss(model, rows, PAD, batch_tokens) == pytest.approx(total / count, rel=1e-5)
+
+
+def test_a_weight_is_how_often_an_epoch_reads_a_conversation():
+    def read(weight, split="train"):
+        said = [Conversation(str(n), "given", split, talk(f"问题{n}", f"答{n}"), weight) for n in range(200)]
+        train, held_out, counts = encode(said, small_models.tokenizer(), "", 500)
+        return [ids.tobytes() for ids, _ in train], held_out, counts["conversations"]
+
+    once, _, counts = read(1.0)
+    assert len(once) == counts["train"] == len(set(once)) == 200
+    four, _, counts = read(4.0)
+    assert four == [row for row in once for _ in range(4)] and counts["train"] == 200
+    some, _, _ = read(2.5)
+    assert {some.count(row) for row in once} == {2, 3}
+    assert 460 <= len(some) <= 540  # 500, and three standard deviations of a draw of halves
+    assert some == read(2.5)[0]
+    few, _, counts = read(0.25)
+    assert set(few) < set(once) and len(few) == len(set(few)) == counts["train"] == 200 - counts["left_out_by_weight"]
+    assert 30 <= len(few) <= 70
+    train, held_out, _ = read(4.0, "validation")
+    assert not train and len(held_out) == 200  # what is held out is measured once

@@ -20,6 +20,7 @@ os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), os.envi
 
 from woodblock.run import graph, lineage
 from woodblock.run import params as params_module
+from woodblock.run.settings import roles
 from woodblock.base.errors import UserError
 from woodblock.base.files import end_at_now, make_writable, write_text
 
@@ -103,6 +104,8 @@ def portions(stage):
 
 
 if workflow.is_main_process:
+    if switched_off := roles.line(VALUES):
+        print(switched_off, file=sys.stderr)
     for stage, reason in STALE.items():
         print(f"{stage}: {reason}", file=sys.stderr)
     # A DVC cache of type hardlink leaves outputs read-only, and Snakemake does not replace what is read-only.

@@ -15,6 +15,7 @@ from woodblock.run.graph import Stage
 from woodblock.tables import parquet
 
 SELF = "report"  # the stage that reads the others
+SWITCHED_OFF = "switched_off"  # of a stage's metrics: why an empty role switched it off, or parts of it
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,16 @@ class Finished:
     histograms: dict[str, Any]
     drops: pd.DataFrame
     kept: pd.DataFrame
+
+    def off(self, stage: str) -> str | None:
+        """Why all of a stage was switched off in this run; None if it was not."""
+        reason = self.metrics.get(stage, {}).get(SWITCHED_OFF)
+        return reason if isinstance(reason, str) else None
+
+    def parts_off(self, stage: str) -> dict[str, str]:
+        """The parts of a stage that were switched off, with the reasons."""
+        reasons = self.metrics.get(stage, {}).get(SWITCHED_OFF)
+        return dict(reasons) if isinstance(reasons, dict) else {}
 
 
 def read(stages: dict[str, Stage], root: Path = Path()) -> Finished:

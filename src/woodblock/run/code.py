@@ -26,7 +26,10 @@ BENEATH = (
     *("run/code.py", "run/graph.py", "run/lineage.py", "run/locks.py", "run/params.py"),
     *("run/ranks.py", "run/reuse.py", "run/stage.py"),
     # The settings, but not those of the sources and what they import: a source's defaults shape what download makes.
-    *(f"run/settings/{topic}.py" for topic in ("cleaning", "evaluation", "everything", "model", "tokens", "training")),
+    *(
+        f"run/settings/{topic}.py"
+        for topic in ("cleaning", "evaluation", "everything", "model", "roles", "tokens", "training")
+    ),
 )
 # What every stage runs under and what does shape outputs: the number of threads, and the decimals of metrics.
 EVERYWHERE = ("__init__.py", "base/rounding.py")

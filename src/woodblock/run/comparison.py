@@ -15,6 +15,7 @@ from typing import Any
 from woodblock.base.errors import UserError
 from woodblock.base.files import read_json
 from woodblock.run import graph, params
+from woodblock.run.settings import roles
 
 REFERENCE = Path("reference/statutes.json")
 NAME, NUMBER = 56, 16  # columns of the table: a name and three numbers, 110 in all
@@ -65,6 +66,10 @@ def lines() -> Iterator[str]:
         if found:
             yield ""
             yield row(stage, "this run", "default run", "difference")
+            off = {path: found.pop(path) for path in list(found) if path.partition(".")[0] == roles.KEY}
+            yield from (
+                f"  switched off{path.removeprefix(roles.KEY).replace('.', ': ')}: {why}" for path, why in off.items()
+            )
             yield from (row(f"  {path}", *numbers(found.get(path), wanted.get(path))) for path in found)
             if gone := [path for path in wanted if path not in found]:
                 yield f"  only in the default run: {len(gone)}, such as {gone[0]}"

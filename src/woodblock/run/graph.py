@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class Stage:
     watches_params: bool = (
         False  # whether DVC starts it for any change in params.yaml, so that an unknown key is refused
     )
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of each plot, those that DVC draws
 
 
 def load(path: Path | str = "dvc.yaml") -> dict[str, Stage]:
@@ -73,4 +74,5 @@ def _stage(name: str, entry: dict[str, Any]) -> Stage:
         params=tuple(path for path in entry.get("params") or () if isinstance(path, str)),
         outs=tuple(outs),
         watches_params={"params.yaml": None} in (entry.get("params") or ()),
+        columns={path: (axes["x"], axes["y"]) for plot in entry.get("plots") or () for path, axes in plot.items()},
     )

@@ -16,6 +16,7 @@ from woodblock.base.digests import digest
 from woodblock.base.files import read_json, write_text
 from woodblock.run import code, graph
 from woodblock.run.params import leaf
+from woodblock.run.settings import roles
 
 
 def path_of(stage: str) -> Path:
@@ -34,8 +35,10 @@ def is_whole(found: Any) -> bool:
 
 
 def declared(stage: graph.Stage, values: dict[str, Any]) -> dict[str, Any]:
-    """What decides a stage's outputs besides its deps: its command and params."""
-    return {"stage": stage.name, "cmd": stage.cmd, "params": {path: leaf(values, path) for path in stage.params}}
+    """What decides a stage's outputs besides its deps: its command, its params, and what empty roles switch off of it."""
+    found = {"stage": stage.name, "cmd": stage.cmd, "params": {path: leaf(values, path) for path in stage.params}}
+    off = roles.of_stage(values, stage.name)
+    return found | ({roles.KEY: off} if off else {})
 
 
 def dep_digests(stage: graph.Stage) -> dict[str, str]:
@@ -70,6 +73,8 @@ def stale(stage: graph.Stage, values: dict[str, Any]) -> str | None:
         if found["params"][path] != wanted["params"][path]:
             change = f" from {found['params'][path]!r} to {wanted['params'][path]!r}"
             return f"{path} changed{change if len(change) < 80 else ''}"
+    if found.get(roles.KEY) != wanted.get(roles.KEY):
+        return "a role of download that it needs is empty no more, or has become empty"
     try:
         now = dep_digests(stage)
     except FileNotFoundError as error:

@@ -104,7 +104,15 @@ def _one_line(error: ValidationError) -> str:
     return re.sub(r"(?<=//)[^/?#\s]*@", "", text + more)  # a url's user and password are shown nowhere
 
 
+# Keys of earlier versions, and what is there instead.
+REPLACED = {
+    "sft.given_repeats": "remove it, and write weight: 4.0 for a source of download.instructions to read it four times"
+}
+
+
 def _suggestion(location: tuple[int | str, ...]) -> str:
+    if instead := REPLACED.get(".".join(map(str, location))):
+        return f"; {instead}"
     fields: dict[str, Any] = Params.model_fields
     for part in location[:-1]:
         annotation = fields[part].annotation if part in fields else None

@@ -32,6 +32,7 @@ from woodblock.base.digests import digest, file_digest, files_in
 from woodblock.base.files import partial_of, replace
 from woodblock.run import code, graph, lineage
 from woodblock.run.params import leaf
+from woodblock.run.settings import roles
 
 DVC = Path(".dvc")
 FICLONE = 0x40049409  # of linux/fs.h: let a file share the blocks of another one, until one of them is changed
@@ -65,7 +66,7 @@ def find(stage: graph.Stage, values: dict[str, Any], deps: dict[str, str]) -> Ke
     """
     wanted = lineage.declared(stage, values)
     for kept in _runs(stage):
-        same = all(kept.lineage.get(key) == wanted[key] for key in ("cmd", "params"))
+        same = all(kept.lineage.get(key) == wanted.get(key) for key in ("cmd", "params", roles.KEY))
         if same and set(kept.outs) == set(stage.outs) and not code.changed(kept.lineage["deps"], deps):
             return kept
     return None

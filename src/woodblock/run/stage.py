@@ -38,6 +38,7 @@ from woodblock.base.progress import say
 from woodblock.base.rounding import rounded
 from woodblock.run import code, graph, lineage, locks, ranks, reuse, shards
 from woodblock.run import params as params_module
+from woodblock.run.settings import roles
 from woodblock.run.settings.everything import Params
 
 WORK = Path(".woodblock")  # ignored by git and DVC: locks, partial downloads, checkpoints
@@ -53,6 +54,7 @@ class Run:
     key; it outlives a killed run and is removed by a finished one. processes: how many may share the work; no result
     depends on it. rates: numbers for timings/<stage>.json (tokens/s and such). chosen: the params that say auto, with
     their numbers; a stage that takes other numbers, because of its data, writes them here, so that the lineage has them.
+    off: the parts of the stage that an empty role switches off, with the reasons (woodblock.run.roles).
     """
 
     name: str
@@ -62,6 +64,7 @@ class Run:
     rates: dict[str, float] = field(default_factory=dict)
     identity: dict[str, Any] = field(default_factory=dict)
     chosen: dict[str, Any] = field(default_factory=dict)
+    off: dict[str, str] = field(default_factory=dict)
 
     @property
     def log(self) -> Path:
@@ -119,6 +122,8 @@ def _take_part(name: str, function: Callable[..., Any], arguments: list[str], in
     if not in_ranks:
         raise UserError(f"{name} runs in one process; start it without torchrun")
     stage, values, params = _read(name, arguments)
+    if "" in roles.of_stage(values, name):
+        raise ranks.RankDone
     run = new_run(stage, values, params_module.resolved(values, params), lineage.dep_digests(stage))
     function(params_module.Declared(params, list(stage.params)), *map(Path, arguments), run=run)
     raise RuntimeError(f"{name} came to its outputs in a process that makes none")
@@ -155,6 +160,8 @@ def _run(
     reuses: bool,
 ) -> None:
     stage, values, params = _read(name, arguments)
+    if not graph.upstream(graph.load(), name) and (switched_off := roles.line(values)):
+        say(switched_off)  # by the stage with which a run starts, before any work
     portion = os.environ.get(shards.PORTION)
     with locks.held(name, portion):
         started = time.perf_counter()
@@ -175,13 +182,17 @@ def _run(
         extra = {"run": run} if "run" in inspect.signature(function).parameters else {}
         try:
             with usage.peak_memory() as peak:
-                metrics = function(params_module.Declared(params, list(stage.params)), *paths, **extra)
+                if reason := run.off.get(""):
+                    metrics = _leave_out(stage, outputs, reason)
+                else:
+                    metrics = function(params_module.Declared(params, list(stage.params)), *paths, **extra) or {}
+                    metrics |= {roles.KEY: run.off} if run.off else {}
             if portion:
                 raise UserError(f"{shards.PORTION} is set, but {name} does not work in shards; unset it")
             for path, partial in outputs.items():
                 if not partial.exists():
                     raise RuntimeError(f"{name} made no {path}")
-            kept_metrics = rounded(metrics or {})
+            kept_metrics = rounded(metrics)
             _put_in_place(name, outputs)
         finally:
             for partial in outputs.values():
@@ -196,6 +207,19 @@ def _run(
         _keep(stage, values, inputs)
         shutil.rmtree(run.work, ignore_errors=True)
     say(f"{name}: made {', '.join(outputs)} in {timings['wall_seconds']:.1f} s, {timings['peak_memory_mb']:,.0f} MB")
+
+
+def _leave_out(stage: graph.Stage, outputs: dict[str, Path], reason: str) -> dict[str, Any]:
+    """Write the outputs of a stage that is switched off: folders with a note, curves without points. Returns its metrics."""
+    say(f"{stage.name}: switched off: {reason}")
+    for out, partial in outputs.items():
+        if out in stage.columns:
+            partial.write_text(",".join(stage.columns[out]) + "\n", encoding="utf-8")
+            continue
+        file = partial if Path(out).suffix else partial / "switched_off.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"switched off: {reason}\n", encoding="utf-8")
+    return {roles.KEY: reason}
 
 
 def scores_of(metrics: dict[str, Any], scores: Mapping[str, str]) -> dict[str, Any]:
@@ -258,7 +282,8 @@ def new_run(stage: graph.Stage, values: dict[str, Any], resolved: dict[str, Any]
     text = json.dumps({**identity, "deps": data, "code": files}, ensure_ascii=False, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     work = WORK / "work" / f"{stage.name}-{key}"
-    return Run(stage.name, key, work, processes, identity=identity, chosen=chosen)
+    off = dict(declared.get(roles.KEY, {}))
+    return Run(stage.name, key, work, processes, identity=identity, chosen=chosen, off=off)
 
 
 def _partials(outs: list[str], *, alone: bool) -> dict[str, Path]:

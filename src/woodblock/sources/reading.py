@@ -77,7 +77,7 @@ def rows(source: Source, fetched: Fetched, role: str, tally: Tally, work: Path) 
                 case "corpus":
                     yield {"id": number, "group": "", "source": name, "weight": source.weight, **record}
                 case "instructions":
-                    yield {"id": number, "source": name, **record}
+                    yield {"id": number, "source": name, "weight": source.weight, **record}
                 case "benchmarks":
                     yield {"id": number, "benchmark": name, **record}
                 case _:

@@ -31,10 +31,10 @@ def schema(**columns: str) -> pa.Schema:
     return pa.schema([(name, types.get(kind) or pa.type_for_alias(kind)) for name, kind in columns.items()])
 
 
-# weight: how often the text is read in one pass over the corpus (packing.Windows reads by it).
+# weight: how often the text is read in one pass over the corpus (packing.Windows reads by it), or in an epoch of sft.
 CORPUS = schema(id="string", group="string", source="string", title="string", weight="float64", text="string")
 CLEANED = CORPUS.append(pa.field("quality", pa.float64()))
-INSTRUCTIONS = schema(id="string", source="string", messages="messages")
+INSTRUCTIONS = schema(id="string", source="string", weight="float64", messages="messages")
 DOCUMENTS = schema(
     id="string", law="string", chapter="string", article="string", number="int64", status="string", text="string"
 )

@@ -32,6 +32,7 @@ class Conversation:
     task: str
     split: str  # train or validation
     messages: list[dict[str, str]]
+    weight: float = 1.0  # how often an epoch reads it, if it is trained on
 
     @property
     def prompt(self) -> str:
@@ -44,16 +45,26 @@ class Conversation:
         return next(m["content"] for m in self.messages if m["role"] == "assistant")
 
 
-def given(identity: str, messages: list[dict[str, str]], share: float) -> Conversation:
+def given(identity: str, messages: list[dict[str, str]], share: float, weight: float = 1.0) -> Conversation:
     """A conversation of the data. A hash of its first prompt decides whether it is held out: no prompt is in both splits."""
     prompt = next(m["content"] for m in messages if m["role"] == "user")
-    return Conversation(identity, "given", "validation" if held_out(prompt, share) else "train", messages)
+    return Conversation(identity, "given", "validation" if held_out(prompt, share) else "train", messages, weight)
 
 
 def made(number: int, example: Example, share: float) -> Conversation:
     """A conversation made from a statute. A hash of the article that it is about decides whether it is held out."""
     split = "validation" if held_out(example.key, share) else "train"
     return Conversation(f"{example.task}-{number}", example.task, split, example.messages)
+
+
+def times(conversation: Conversation) -> int:
+    """How often an epoch reads a conversation to train on: its weight, of which a hash of its content decides the fraction.
+
+    So with a weight of 2.5 half of the conversations are read twice, and the others three times.
+    """
+    whole = int(conversation.weight)
+    content = "\n".join(("weight", *(m["content"] for m in conversation.messages)))
+    return whole + held_out(content, conversation.weight - whole)
 
 
 def with_system(messages: Sequence[dict[str, str]], system: str) -> list[dict[str, str]]:
@@ -70,13 +81,14 @@ def opening(conversation: Conversation, system: str) -> list[dict[str, str]]:
 
 
 def encode(
-    conversations: Sequence[Conversation], tokenizer: Tokenizer, system: str, max_tokens: int, given_repeats: int = 1
+    conversations: Sequence[Conversation], tokenizer: Tokenizer, system: str, max_tokens: int
 ) -> tuple[list[Encoded], list[Encoded], dict[str, Any]]:
     """Tokenize conversations; returns those to train on, those held out, and counts.
 
     Targets are the next tokens where the assistant speaks, also the token that ends its turn; they are −1 elsewhere.
     Conversations over max_tokens are left out and counted: from a reply that is cut, a model would learn not to stop.
-    given_repeats: how often an epoch reads the conversations of the data, which may be few beside those that are made.
+    A conversation to train on stands in the result as often as an epoch reads it (see times). It is counted once; one that
+    no epoch reads, because its weight is below 1, is counted as left_out_by_weight.
     """
     sides: dict[str, list[Encoded]] = {"train": [], "validation": []}
     counts: Counter[str] = Counter(dropped_long=0)
@@ -89,9 +101,12 @@ def encode(
         if len(ids) - 1 > max_tokens:
             counts["dropped_long"] += 1
             continue
+        repeats = times(conversation) if conversation.split == "train" else 1
+        if not repeats:
+            counts["left_out_by_weight"] += 1
+            continue
         array = np.asarray(ids, dtype=np.int64)
         targets = np.where(learned[1:], array[1:], -1)
-        repeats = given_repeats if (conversation.task, conversation.split) == ("given", "train") else 1
         sides[conversation.split] += [(array[:-1], targets)] * repeats
         counts[conversation.split] += 1
     return sides["train"], sides["validation"], {"conversations": dict(counts)}

@@ -6,7 +6,7 @@ from typing import Any
 
 from woodblock.reporting import charts
 from woodblock.reporting.arranging import known_first, paths_and_values
-from woodblock.reporting.finished_run import Finished
+from woodblock.reporting.finished_run import SWITCHED_OFF, Finished
 from woodblock.reporting.words import MODELS, TASKS
 
 CONFIDENCE = 1.96  # standard errors either side: 95 % for a normal estimate
@@ -24,7 +24,8 @@ def describe(run: Finished) -> dict[str, Any]:
             return {"check": "checked", "unchecked": False}
         return {"check": "NOT CHECKED", "unchecked": True}
 
-    models = known_first((m for m in metrics if isinstance(metrics[m], dict)), MODELS)
+    parts_off = run.parts_off("benchmark")
+    models = known_first((m for m in metrics if isinstance(metrics[m], dict) and m != SWITCHED_OFF), MODELS)
     found = {
         t for model in models for t, scores in metrics[model].items() if isinstance(scores, dict) and "acc" in scores
     }
@@ -69,6 +70,8 @@ def describe(run: Finished) -> dict[str, Any]:
             {row["task"] for row in scores if row["model"] == "base" and row.get("overlap", 0) > row["acc"]}
         ),
         "overlap_chars": metrics.get("overlap_chars"),
-        "lacking": [task for task in TASKS if task not in charted],
+        "lacking": [task for task in TASKS if task not in charted and task not in parts_off],
+        "off": run.off("benchmark"),
+        "parts_off": parts_off,
         "unchecked": sorted({row["task"] for row in scores + others if row.get("unchecked")}),
     }

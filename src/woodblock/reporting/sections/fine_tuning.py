@@ -25,6 +25,8 @@ def describe(run: Finished) -> dict[str, Any]:
         "rows": described(run, "sft", leave_out={f"by_task.{path}" for path, _ in paths_and_values(by_task)}),
         "by_task": by_group("sft", by_task),
         "kept": kept(run, "sft"),
+        "off": run.off("sft"),
+        "parts_off": run.parts_off("sft"),
     }
 
 

@@ -42,6 +42,8 @@ def describe(run: Finished) -> dict[str, Any]:
         "index": described(run, "rag_index"),
         "answers": answers(metrics),
         "count": metrics.get("answers", {}).get("n"),
+        "off": run.off("rag_eval"),
+        "parts_off": run.parts_off("rag_eval"),
     }
 
 

@@ -42,6 +42,14 @@ class Params(Block):
         return self.model_copy(update={"pretrain": self.pretrain.model_copy(update=sizes.pretraining(self))})
 
     @model_validator(mode="after")
+    def there_is_a_corpus(self) -> Params:
+        if not self.download.corpus:
+            raise ValueError(
+                "download.corpus: [] is not possible; a model is always pretrained on a corpus, so name at least one source"
+            )
+        return self
+
+    @model_validator(mode="after")
     def limits_of_sources_are_possible(self) -> Params:
         for role in ("corpus", "instructions", "documents", "benchmarks"):
             for number, source in enumerate(getattr(self.download, role)):
@@ -50,6 +58,11 @@ class Params(Block):
                 if source.limits is not None and role in ("documents", "benchmarks"):
                     raise ValueError(
                         f"{key}: {source.limits!r} has no effect, since {role} are not filtered; remove it"
+                    )
+                if source.weight != 1 and role in ("documents", "benchmarks"):
+                    raise ValueError(
+                        f"download.{role}.{number}.weight: {source.weight!r} has no effect, since no model is trained on "
+                        f"{role}; remove it"
                     )
         return self
 

@@ -46,7 +46,7 @@ class Source(Block):
 
 class Download(Block):
     shard_chars: Positive
-    corpus: Annotated[list[Source], Field(min_length=1)]
+    corpus: list[Source]
     instructions: list[Source]
     documents: list[Source]
     benchmarks: list[Source]

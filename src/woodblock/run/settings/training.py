@@ -70,7 +70,6 @@ class Sft(Training):
     matrix_learning_rate: Rate
     article_examples: Count
     well_known_laws: list[str]
-    given_repeats: Positive
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     epochs: Positive
     max_tokens: Positive
