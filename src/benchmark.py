@@ -55,11 +55,7 @@ def benchmark(
     own = gate.digest_of_questions(text for _, text in gate.own_texts(passing, articles))
     texts = sample.texts
     askable = units(texts, articles, sample.groups)
-    asked = {
-        task: MAKERS[task](askable, settings.questions_per_group, settings.questions, params.seed)
-        for task in settings.tasks
-        if task in MAKERS and task not in run.off
-    }
+    asked = ask(askable, params, run)
     tasks = [harness.choice_task(task, OWN, [request(one) for one in asked[task]]) for task in asked]
     if "validation" in settings.tasks:
         tasks.append(harness.text_task("validation", OWN, [text["text"] for text in texts]))
@@ -107,6 +103,23 @@ def benchmark(
     parquet.write(out / "questions", (vars(one) for task in asked.values() for one in task), QUESTIONS)
     parquet.write(out / "predictions", predictions, PREDICTIONS)
     return metrics
+
+
+def ask(askable: Sequence[Unit], params: Any, run: Run) -> dict[str, list[Question]]:
+    """The questions of each task. A task that the held-out text is too small for is switched off, and the reason is said:
+    the other tasks are worth the time that training took. Raises questions.TooFew where no task is left.
+    """
+    settings, asked = params.benchmark, {}
+    for task in settings.tasks:
+        if task in MAKERS and task not in run.off:
+            try:
+                asked[task] = MAKERS[task](askable, settings.questions_per_group, settings.questions, params.seed)
+            except questions.TooFew as error:
+                if all(other in run.off for other in settings.tasks if other != task):
+                    raise
+                run.off[task] = str(error)
+                say(f"benchmark: {task} is switched off: {error}")
+    return asked
 
 
 def units(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from support import small_models
 import benchmark
 from woodblock.decontamination import gate
 from woodblock.decontamination.index import OWN, Overlaps
-from woodblock.evaluation import harness
+from woodblock.evaluation import harness, questions
 from woodblock.models import hugging_face
 from woodblock.run.stage import Run
 from woodblock.tables import parquet
@@ -113,6 +114,20 @@ def test_parts_that_empty_roles_switch_off_are_left_out(run, rows):
         "untrained": ["validation"],
         "base": ["validation"],
     }
+
+
+def test_a_task_that_the_text_is_too_small_for_does_not_end_the_stage(rows, capsys):
+    texts, _ = rows
+    few = benchmark.units(texts[:1], [])  # of one group, without a law's name
+    counts = {"questions_per_group": 4, "questions": 8}
+    params = SimpleNamespace(benchmark=SimpleNamespace(tasks=["validation", "source_law"], **counts), seed=1)
+    run = Run("benchmark", "", Path())
+    assert benchmark.ask(few, params, run) == {}
+    assert list(run.off) == ["source_law"] and "source_law needs articles from 4 held-out laws" in run.off["source_law"]
+    assert "source_law is switched off: " in capsys.readouterr().err
+    params.benchmark.tasks = ["source_law"]
+    with pytest.raises(questions.TooFew):
+        benchmark.ask(few, params, Run("benchmark", "", Path()))
 
 
 def test_the_split_is_read_once_and_scored_up_to_the_cap(run, rows, monkeypatch):

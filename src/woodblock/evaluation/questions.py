@@ -18,6 +18,11 @@ from woodblock.base.errors import UserError
 
 CHOICES = 4
 
+
+class TooFew(UserError):
+    """The held-out text has not enough for one block of a task's questions."""
+
+
 MIN_UNIT = 30  # characters: shorter articles are too much alike ("本法自2020年1月1日起施行。")
 MAX_UNIT = 200  # characters: a longer text with its law's name would not fit the context of a small model
 MIN_PARAGRAPH = 40  # characters
@@ -95,7 +100,7 @@ def continuation(units: Sequence[Unit], per_group: int, limit: int, seed: int) -
     """Which ending belongs to this beginning? Questions with four endings of texts of one group, of similar length.
 
     per_group: most questions of a group (whole blocks of four are used); limit: most in all. The endings of a block are
-    all different, and their lengths in characters differ by at most LENGTH_SPREAD. Raises UserError where no group has
+    all different, and their lengths in characters differ by at most LENGTH_SPREAD. Raises TooFew where no group has
     texts for a block.
     """
     asked = []
@@ -113,7 +118,7 @@ def continuation(units: Sequence[Unit], per_group: int, limit: int, seed: int) -
             contexts = [unit.text[: len(unit.text) - len(rest)] for unit, rest in zip(owners, block, strict=True)]
             asked.append(_block("continuation", owners, contexts, block, rng))
     if not asked:
-        raise UserError(
+        raise TooFew(
             "benchmark.tasks: continuation needs four texts of one group with endings of similar length, and the "
             "validation split has none; remove continuation, or raise dedup.validation_share"
         )
@@ -127,7 +132,7 @@ def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int, ver
     times as often as it is the right one. Below the limit, all laws with enough articles are right equally often.
     Articles that name their law are left out. What an article has in common with any of the four names is masked (see
     `masked`): the content of the article must tell the law, not matching characters. With `verbatim` the same questions
-    are not masked. Raises UserError where fewer than four laws have an article to ask about.
+    are not masked. Raises TooFew where fewer than four laws have an article to ask about.
     """
     groups = _by_group(unit for unit in units if unit.names and not any(name in unit.text for name in unit.names))
     rng = random.Random(f"source_law {seed}")
@@ -144,7 +149,7 @@ def source_law(units: Sequence[Unit], per_group: int, limit: int, seed: int, ver
         contexts = [unit.text if verbatim else masked(unit.text, names) for unit in block]
         asked.append(_block("source_law_verbatim" if verbatim else "source_law", block, contexts, names, rng))
     if not asked:
-        raise UserError(
+        raise TooFew(
             f"benchmark.tasks: source_law needs articles from {CHOICES} held-out laws, but there are only {len(groups)}; "
             "remove source_law, or raise dedup.validation_share"
         )
