@@ -34,7 +34,7 @@ def _read_beside(file: Path) -> list[Path]:
     named = code.texts(file)
     beside = [path for path in file.parent.iterdir() if path.name in named and not (path / "__init__.py").exists()]
     found = [inner for path in beside for inner in (path.rglob("*") if path.is_dir() else [path])]
-    return [path for path in found if path.is_file() and path.suffix not in (".py", ".pyc")]
+    return [path for path in found if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts]
 
 
 def locks_by_package() -> dict[str, str]:
