@@ -175,3 +175,11 @@ def test_documents_alone_are_refused_in_one_line() -> None:
     with pytest.raises(params.UserError, match=r"download.corpus: \[\] .*name at least one source") as caught:
         params.check(with_empty("corpus", "instructions"))
     assert "\n" not in str(caught.value)
+
+
+def test_snakemake_says_it_when_it_starts(new_project: Any) -> None:
+    project = new_project()
+    values = with_empty("documents")
+    (project.folder / "params.yaml").write_text(json.dumps(values, ensure_ascii=False))
+    said = [line for line in project.run("snakemake", "--dry-run").stdout.splitlines() if not line.startswith("Using ")]
+    assert said[0] == roles.line(values)
