@@ -43,7 +43,7 @@ def test_what_a_record_lacks_is_null_and_what_does_not_fit_is_an_error():
 def test_reading_and_writing_a_table_leave_pandas_alone(tmp_path):
     lines = (
         "import sys; from pathlib import Path; from woodblock.tables import parquet",
-        "row = dict(id='a', source='b', messages=[dict(role='user', content='c')])",
+        "row = dict(id='a', source='b', weight=1.0, messages=[dict(role='user', content='c')])",
         "parquet.write(Path('t'), [row], parquet.INSTRUCTIONS)",
         "assert list(parquet.stream(Path('t'))) == [row]",
         "print('pandas' in sys.modules)",
