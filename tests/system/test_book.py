@@ -76,9 +76,7 @@ def write_preset(folder: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     """params.yaml in `folder` by the preset and then the overrides; returns its values."""
     target = Path(shutil.copy(ROOT / "params.yaml", folder))
     presets.apply("book", target, ROOT / "presets")
-    text = target.read_text(encoding="utf-8")
-    for path, value in overrides.items():
-        text = presets.put(text, path, value)
+    text = presets.put(target.read_text(encoding="utf-8"), overrides)
     target.write_text(text, encoding="utf-8")
     return yaml.safe_load(text)
 
