@@ -113,7 +113,7 @@ def alone(tmp_path_factory) -> SmallRun:
 def test_two_ranks_give_the_losses_of_one(tmp_path, alone):
     two = SmallRun(tmp_path, **STEPS, train__devices=2)
     said = two.run()
-    assert said.count("12 steps") == 1 and "made models/base" in said  # each line once
+    assert said.count("12 steps of 256 tokens") == 1 and "made models/base" in said  # each line once
     agree(alone, two)
     assert not list((tmp_path / ".woodblock/work").iterdir())
 
