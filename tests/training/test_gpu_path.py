@@ -85,7 +85,7 @@ def train(folder, trained, make=batch, steps=4):
 
     values = {"optimizer": "muon", "learning_rate": 0.01, "matrix_learning_rate": 0.02, "weight_decay": 0.0}
     values |= {"warmup_share": 0.2, "decay_share": 0.5, "final_lr_share": 0.0, "schedule": "wsd", "clip": 1.0}
-    values |= {"micro_batch_tokens": 2 * LENGTH, "validate_every": 2, "checkpoint_every": 9}
+    values |= {"micro_batch_tokens": 2 * LENGTH, "validate_every": 2, "checkpoint_every": 9, "keep": "last"}
     journal = SimpleNamespace(name="pretrain", identity={"cmd": "a"}, work=folder / "work", log=folder / "log.csv")
     task = loop.Task(make, steps, validate, lambda step: str(step), sample=sample, samples_every=2)
     place = SimpleNamespace(devices=1, shard=False, compile=True)

@@ -418,6 +418,8 @@ def _parquet(member: Member, work: Path, refuse: Refuse) -> Iterator[tuple[str, 
                         for row in batch.to_pylist():
                             number += 1
                             yield f"{member.where}, row {number}", row
+                    if number != end:  # damage in a page's header can make it end early, without an error
+                        raise pa.ArrowInvalid(f"the group ends after row {number} of {end}")
                 except _PARQUET_DAMAGE as error:
                     refuse(f"{member.where}, after row {number}", _damaged(error), "", max(1, end - number))
                     number = end

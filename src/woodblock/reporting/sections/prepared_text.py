@@ -26,6 +26,7 @@ STEPS = (
     ("clean", "length", "too short"),
     ("clean", "repetition", "repeats itself"),
     ("clean", "ratios", "a list or a table"),
+    ("clean", "spam", "an advertisement of what spam sells"),
     ("clean", "lines", "navigation, footers"),
     ("clean", "personal_data", "personal data"),
     ("clean", "quality", "improbable"),
