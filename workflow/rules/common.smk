@@ -45,7 +45,7 @@ try:
     PROCESSES = params_module.processes(VALUES)
     STAGES = graph.load()
     STALE = lineage.stale_stages(STAGES, VALUES)
-    os.environ["WOODBLOCK_STALE"] = " ".join(STALE)  # a stage that runs and is not stale was forced
+    os.environ.update(WOODBLOCK_STALE=" ".join(STALE))  # a stage that runs and is not stale was forced
     # Snakemake deletes what a stage has made if it is older than what the stage read: no dep may be of the future.
     for dep in {dep for stage in STALE for dep in STAGES[stage].deps} if workflow.is_main_process else ():
         end_at_now(Path(dep))
