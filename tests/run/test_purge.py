@@ -38,8 +38,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     resolved = params.resolved(values, params.check(values))
     folder = stage.new_run(known, values, resolved, lineage.dep_digests(known)).work
     put(f"{folder}/shards/part-0/done.json", "{}")
-    put(".woodblock/downloads/0123/content/a.jsonl", "{}")
-    put(".woodblock/downloads/0123/partial", "half of a download, which goes on")
+    put(f"{purge.DOWNLOADS}/0123/content/a.jsonl", "{}")
+    put(f"{purge.DOWNLOADS}/0123/partial", "half of a download, which goes on")
     put("data/out", "an output")
     return folder
 
@@ -54,9 +54,9 @@ def leave(work: Path) -> list[str]:
     left = [
         f"{work}/shards/.part-1.partial-node1-7-0a",
         f"{work}/checkpoint.torn.pt",
-        ".woodblock/work/clean-0123456789abcdef",  # other params
-        ".woodblock/work/gone-0123456789abcdef",  # a stage of another commit
-        ".woodblock/downloads/4567/pip",
+        f"{purge.WORK}/clean-0123456789abcdef",  # other params
+        f"{purge.WORK}/gone-0123456789abcdef",  # a stage of another commit
+        f"{purge.DOWNLOADS}/4567/pip",
         "data/.out.partial-node1-7-0a",
     ]
     for path in left:
@@ -83,7 +83,7 @@ def test_what_is_abandoned_is_removed_and_the_rest_stays(work: Path) -> None:
     listed, kept = purge.purge(remove_it=False)
     assert sorted(item.path.as_posix() for item in listed) == left and all(item.bytes == 100 for item in listed)
     assert everything() > before, "listing removes nothing"
-    assert [item.path.as_posix() for item in kept] == [work.as_posix(), ".woodblock/downloads"]
+    assert [item.path.as_posix() for item in kept] == [work.as_posix(), purge.DOWNLOADS.as_posix()]
     assert purge.purge(remove_it=True)[0] == listed
     assert everything() == before
     assert purge.purge(remove_it=True)[0] == []
@@ -95,9 +95,7 @@ def test_what_a_process_holds_stays(work: Path, portion: str | None) -> None:
     with locks.held("clean", portion):
         gone, kept = purge.purge(remove_it=True)
     assert not [item for item in gone if "clean" in item.path.as_posix() or "out" in item.path.as_posix()]
-    assert (
-        Path(".woodblock/work/clean-0123456789abcdef/inner").exists() and Path("data/.out.partial-node1-7-0a").exists()
-    )
+    assert Path(f"{purge.WORK}/clean-0123456789abcdef/inner").exists() and Path("data/.out.partial-node1-7-0a").exists()
     assert f"process {os.getpid()} on " in kept[0].why and "is already running this stage" in kept[0].why
 
 
@@ -111,7 +109,7 @@ def test_without_locks_nothing_is_removed(work: Path, monkeypatch) -> None:
 
 
 def test_what_nobody_can_tell_stays(work: Path) -> None:
-    put(".woodblock/work/clean-0123456789abcdef/inner")
+    put(f"{purge.WORK}/clean-0123456789abcdef/inner")
     Path("raw").unlink()
     gone, kept = purge.purge(remove_it=True)
     assert gone == [] and len(kept) == 3
@@ -140,13 +138,13 @@ def test_make_clean_keeps_downloads_and_checkpoints(tmp_path: Path) -> None:
     for path in ("logs/a.log", ".pytest_cache/a"):
         (tmp_path / path).parent.mkdir()
         (tmp_path / path).touch()
-    for path in (".woodblock/downloads/a/partial", ".woodblock/work/pretrain-0/checkpoint.pt"):
+    for path in (f"{purge.DOWNLOADS}/a/partial", f"{purge.WORK}/pretrain-0/checkpoint.pt"):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).touch()
     subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
     assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()) == [
-        ".woodblock/downloads/a/partial",
-        ".woodblock/work/pretrain-0/checkpoint.pt",
+        f"{purge.DOWNLOADS}/a/partial",
+        f"{purge.WORK}/pretrain-0/checkpoint.pt",
         "Makefile",
     ]
     said = subprocess.run(["make", "help"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
